@@ -1,0 +1,1 @@
+"""The platforms: one folder each, none aware of another."""

@@ -1,0 +1,214 @@
+"""The error tree. Each error carries the sentence its user reads and the facts its catcher needs.
+
+KeepthreadError
+├── SettingsError            a setting is missing, misspelt or impossible
+├── StoreError               Redis
+│   ├── StoreUnavailable     cannot be reached (now)
+│   ├── StoreRefused         wrong password, no rights, wrong kind of server
+│   ├── StoreFull            out of memory or disk
+│   └── Overtaken            a newer worker or a reset owns the conversation
+├── ModelError               the language model
+│   ├── ModelBusy            rate limited or overloaded; `retry_after_s`
+│   ├── ModelUnreachable     no connection
+│   ├── ModelTimeout         too slow
+│   ├── ModelBroken          5xx, or an answer that is no answer
+│   ├── AnswerCut            ended in mid-answer
+│   ├── AnswerFiltered       the provider's content filter
+│   ├── ModelKeyRefused      key or rights refused
+│   ├── ModelQuotaSpent      out of credit
+│   ├── ModelMissing         no such model
+│   ├── PromptTooLong        more than the model takes
+│   └── PromptRefused        any other 400
+├── LocalModelError          the local model cannot run or be fetched
+├── MessageTooLong           one message larger than the whole budget
+├── CommandError             a command used wrongly
+├── AccessRefused            not allowed
+└── PlatformError            Slack, Telegram …
+    ├── PlatformRefused      token or rights; `cure` says which
+    ├── PlatformBusy         429; `retry_after_s`
+    ├── PlatformUnreachable  no connection
+    └── PlaceGone            chat gone, bot blocked or kicked
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KeepthreadError(Exception):
+    """Root of everything Keepthread raises on purpose.
+
+    Attributes:
+        detail: what happened, for the log; may hold addresses, never secrets.
+        cure: what the operator can do about it, or `""`.
+        retry_after_s: when trying again makes sense, in seconds, or None.
+    """
+
+    sentence: ClassVar[str] = "Something went wrong on my side."
+    can_retry: ClassVar[bool] = False
+    """Whether the same call may succeed later without anybody changing anything."""
+
+    def __init__(
+        self, detail: str = "", *, cure: str = "", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.cure = cure
+        self.retry_after_s = retry_after_s
+
+    @property
+    def user_text(self) -> str:
+        """The sentence the person in the chat reads: no internals, no secrets."""
+        return self.sentence
+
+    def __str__(self) -> str:
+        return self.detail or self.sentence
+
+
+class SettingsError(KeepthreadError):
+    sentence = "I am not set up properly. Please tell the person who runs me."
+
+
+class StoreError(KeepthreadError):
+    sentence = "My memory is not working right now. Please try again in a minute."
+
+
+class StoreUnavailable(StoreError):
+    sentence = "I cannot reach my memory right now. Please try again in a minute."
+    can_retry = True
+
+
+class StoreRefused(StoreError):
+    sentence = "My memory does not let me in. Please tell the person who runs me."
+
+
+class StoreFull(StoreError):
+    sentence = "My memory is full. Please tell the person who runs me."
+    can_retry = True
+
+
+class Overtaken(StoreError):
+    """The conversation was reset, or another worker took it over; write and show nothing."""
+
+    sentence = "This conversation was reset while I was answering."
+
+
+class ModelError(KeepthreadError):
+    sentence = "The language model did not answer."
+
+
+class ModelBusy(ModelError):
+    can_retry = True
+
+    @property
+    def user_text(self) -> str:
+        if self.retry_after_s and self.retry_after_s >= 1:
+            wait = f"{self.retry_after_s:.0f} seconds"
+            return f"The language model is busy. Please try again in about {wait}."
+        return "The language model is busy. Please try again in a moment."
+
+
+class ModelUnreachable(ModelError):
+    sentence = "I cannot reach the language model right now. Please try again in a moment."
+    can_retry = True
+
+
+class ModelTimeout(ModelError):
+    sentence = "The language model took too long. Please try again."
+    can_retry = True
+
+
+class ModelBroken(ModelError):
+    sentence = "The language model had a problem. Please try again."
+    can_retry = True
+
+
+class AnswerCut(ModelError):
+    sentence = "The answer was cut off. Say “retry” for a new one."
+    can_retry = True
+
+
+class AnswerFiltered(ModelError):
+    sentence = "The language model's content filter stopped this answer. Please put it differently."
+
+
+class ModelKeyRefused(ModelError):
+    sentence = "The language model does not let me in. Please tell the person who runs me."
+
+
+class ModelQuotaSpent(ModelError):
+    sentence = "My credit with the language model is used up. Please tell the person who runs me."
+
+
+class ModelMissing(ModelError):
+    sentence = "My language model does not exist there. Please tell the person who runs me."
+
+
+class PromptTooLong(ModelError):
+    sentence = "This is more than the language model can take at once. Please send less."
+
+
+class PromptRefused(ModelError):
+    sentence = "The language model refused this message. Please put it differently."
+
+
+class LocalModelError(ModelError):
+    sentence = "The local language model cannot run. Please tell the person who runs me."
+
+
+class MessageTooLong(KeepthreadError):
+    """One message that alone is larger than the budget.
+
+    Attributes:
+        tokens: its size, estimated.
+        limit_tokens: the most that fits.
+    """
+
+    def __init__(self, tokens: int, limit_tokens: int) -> None:
+        super().__init__(f"message of about {tokens} tokens, limit {limit_tokens}")
+        self.tokens = tokens
+        self.limit_tokens = limit_tokens
+
+    @property
+    def user_text(self) -> str:
+        words = int(self.limit_tokens * 0.7)
+        return (
+            f"This message is too long for me (about {self.tokens:,} tokens; I can take "
+            f"{self.limit_tokens:,}, some {words:,} words). Please send it in parts."
+        )
+
+
+class CommandError(KeepthreadError):
+    """A command that cannot be done as asked; `detail` is what the person reads."""
+
+    @property
+    def user_text(self) -> str:
+        return self.detail
+
+
+class AccessRefused(KeepthreadError):
+    """Not allowed; `detail` is what the person reads."""
+
+    @property
+    def user_text(self) -> str:
+        return self.detail or "You may not do that here."
+
+
+class PlatformError(KeepthreadError):
+    sentence = "I could not deliver my answer here."
+
+
+class PlatformRefused(PlatformError):
+    pass
+
+
+class PlatformBusy(PlatformError):
+    can_retry = True
+
+
+class PlatformUnreachable(PlatformError):
+    can_retry = True
+
+
+class PlaceGone(PlatformError):
+    """Nobody can be answered there any more: blocked, kicked, deleted. Never retried."""

@@ -1,0 +1,286 @@
+"""The seams: narrow Protocols between the core, the platforms and the outside.
+
+An adapter implements `Adapter` and `Reply` and is given a `Core`. See `adapters/console`, the smallest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from bot.conversation import Address, Attachment, Incoming, SessionKey, Speaker, Turn, Usage
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from bot.errors import KeepthreadError
+    from bot.settings import Settings
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a prompt. `images` are `data:` or `https:` addresses, for vision models."""
+
+    role: Role
+    text: str
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is given, oldest first.
+
+    Attributes:
+        messages: system, summary, turns, the new message.
+        tokens: the estimate of their size.
+        first_seq: number of the oldest turn in it (what is older was dropped).
+        cache_key: the same for all turns of a conversation; steers provider prompt caches.
+    """
+
+    messages: tuple[Message, ...]
+    tokens: int = 0
+    first_seq: int = 0
+    cache_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer as it arrives; the last one carries the counts."""
+
+    text: str = ""
+    usage: Usage | None = None
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is remembered of a conversation, as one read gives it.
+
+    Attributes:
+        conversation_id: UUID of the talk since the last reset.
+        generation: what an append must still find unchanged.
+        summary: of the turns that are no longer in the window, or `""`.
+        summarised_to: number of the first turn the summary does not cover.
+        first_seq: number of the first turn of the window.
+        turns: the window, oldest first.
+        tokens: estimated size of each of `turns`.
+        calibration: tokens the provider counts over tokens we estimate.
+        known: set if the turn asked about is already remembered (a redelivery).
+    """
+
+    conversation_id: str
+    generation: int
+    summary: str = ""
+    summarised_to: int = 0
+    first_seq: int = 0
+    turns: tuple[Turn, ...] = ()
+    tokens: tuple[int, ...] = ()
+    calibration: float = 1.0
+    known: Turn | None = None
+
+    @property
+    def next_seq(self) -> int:
+        return self.first_seq + len(self.turns)
+
+
+class History(Protocol):
+    """Memory. Raises StoreError; `append` raises Overtaken if a reset or a newer worker came first."""
+
+    async def read(self, session: SessionKey, *, turn_id: str = "", fence: int = 0) -> Past: ...
+
+    async def append(
+        self, turn: Turn, *, tokens: int, first_seq: int = 0, calibration: float = 0, fence: int = 0
+    ) -> None: ...
+
+    async def amend(self, session: SessionKey, message_id: str, text: str) -> bool: ...
+
+    async def forget(self, session: SessionKey, message_id: str) -> bool: ...
+
+
+class Model(Protocol):
+    """A language model. Raises ModelError."""
+
+    def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncIterator[Piece]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class TurnTrace(Protocol):
+    """The trace of one running turn."""
+
+    run_id: str
+
+    def step(
+        self, name: str, *, kind: str = "chain", inputs: Any = None
+    ) -> AbstractAsyncContextManager[StepTrace]: ...
+
+    def model_config(self) -> dict[str, Any]:
+        """A RunnableConfig that puts a LangChain call under this turn."""
+        ...
+
+    def end(self, turn: Turn, error: BaseException | None = None) -> None: ...
+
+
+class StepTrace(Protocol):
+    def end(self, outputs: Any) -> None: ...
+
+
+class Tracer(Protocol):
+    """LangSmith or silence. Never raises, never waits."""
+
+    def turn(
+        self, turn: Turn, *, conversation_id: str, generation: int
+    ) -> AbstractAsyncContextManager[TurnTrace]: ...
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where the finished answer stands: the platform's ids of its messages, in order."""
+
+    message_ids: tuple[str, ...] = ()
+
+
+class Reply(Protocol):
+    """One answer on its way, made by an adapter from an address alone, in any process.
+
+    Calls come in this order: `status`* `show`* then exactly one of `finish` or `fail`, then `aclose`.
+    """
+
+    async def status(self, words: str) -> None:
+        """Say what is being done ("thinking"), until text comes. Never raises."""
+        ...
+
+    async def show(self, piece: str) -> None:
+        """Show more of the answer. May pace itself. Never raises: showing is a courtesy."""
+        ...
+
+    async def finish(self, turn: Turn) -> Delivery:
+        """Hand over `turn.answer`, whole, whatever was shown before. Also for stopped turns.
+
+        Raises:
+            PlatformError: it could not be delivered.
+        """
+        ...
+
+    async def fail(self, turn: Turn, error: KeepthreadError) -> None:
+        """Say what went wrong (`error.user_text`), keeping what was shown. Raises PlatformError."""
+        ...
+
+    async def already_there(self, turn: Turn) -> Delivery | None:
+        """The delivery, if the platform can tell that it already happened; else None."""
+        ...
+
+    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+        """A word of the bot's own (a command's answer, a notice), perhaps with a file (name, content)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Clear status and typing; stop timers. Always called. Never raises."""
+        ...
+
+
+Admission = Literal["queued", "merged", "duplicate", "full", "refused"]
+
+
+class Core(Protocol):
+    """What the core offers an adapter. Every call is safe to repeat."""
+
+    settings: Settings
+
+    async def put(self, incoming: Incoming, *, dedupe: Sequence[str] = ()) -> Admission:
+        """Take `incoming` in, durably. Acknowledge the platform only after this returned.
+
+        `dedupe` holds further ids of the same logical message (`channel:ts`).
+
+        Raises:
+            StoreError: not taken in; do not acknowledge, so that the platform sends it again.
+        """
+        ...
+
+    async def stop(self, session: SessionKey, speaker: Speaker) -> bool:
+        """Cancel the running turn, wherever it runs. False: nothing ran."""
+        ...
+
+    async def takes_part(self, session: SessionKey) -> bool:
+        """Whether the bot has spoken in this conversation, and was not sent away."""
+        ...
+
+    async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
+        """Ask the one authorizer. `action`: `talk` or a command's name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One adapter's heartbeat: a completed poll, a pong; never the age of the last event."""
+
+    ready: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A line of `keepthread doctor`."""
+
+    name: str
+    state: Literal["ok", "warning", "failed", "off"]
+    detail: str = ""
+    cure: str = ""
+
+
+class Adapter(Protocol):
+    """A platform. Found through the entry-point group `keepthread.adapters`."""
+
+    name: str
+
+    def configured(self, settings: Settings) -> bool: ...
+
+    async def open(self, core: Core) -> Connection: ...
+
+    async def check(self, settings: Settings) -> list[Check]: ...
+
+
+class Connection(Protocol):
+    """An adapter at work in one process."""
+
+    def reply(self, address: Address) -> Reply: ...
+
+    async def receive(self) -> None:
+        """Take messages in until cancelled. Only processes with an ingress role call it."""
+        ...
+
+    def routes(self) -> list[BaseRoute]:
+        """What to mount on the shared HTTP server; may be empty."""
+        ...
+
+    def health(self) -> Health: ...
+
+    async def is_admin(self, address: Address, speaker: Speaker) -> bool:
+        """Whether the platform itself calls this person an admin there. May raise PlatformError."""
+        ...
+
+    async def load(self, address: Address, attachment: Attachment) -> bytes:
+        """The content of an attachment. Raises PlatformError."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+AdminCheck = Callable[[Address, Speaker], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """A command as adapters render it: in menus, manifests and help."""
+
+    name: str
+    summary: str
+    aliases: tuple[str, ...] = ()
+    admin_in_shared: bool = False
+    usage: str = field(default="")

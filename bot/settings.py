@@ -1,0 +1,299 @@
+"""Every setting of the core, read once, typed and frozen. Misspelt names are refused.
+
+The name of a field is the name of its environment variable in lower case. `keepthread doctor`
+and the README's table (tests/test_readme.py) are made from here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import platformdirs
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import SettingsError
+
+OWN_PREFIXES = ("BOT_", "SLACK_", "TELEGRAM_")
+"""Names that begin so are ours: one that is unknown is a misspelling."""
+
+DEFAULT_SYSTEM_PROMPT = (
+    "You are a helpful assistant in a chat. Answer in the language you are spoken to, in Markdown, "
+    "briefly unless asked for more. You remember what was said earlier in this conversation. "
+    "Where messages begin with a name and a colon, several people talk: the name is who speaks."
+)
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""A list written with commas or blanks between its items."""
+
+
+class SettingsBase(BaseSettings):
+    """What all settings objects share; adapters derive theirs from it."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read environment and `.env`.
+
+        Raises:
+            SettingsError: a value is impossible; names each, never shows a secret.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            lines = [
+                f"{_env_name(item['loc'])}: {item['msg'].removeprefix('Value error, ')}"
+                for item in error.errors(include_url=False, include_context=False)
+            ]
+            raise SettingsError("\n".join(lines), cure="Correct it and start again.") from None
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """The environment names it reads."""
+        found: set[str] = set()
+        for name, info in cls.model_fields.items():
+            alias = info.validation_alias
+            if isinstance(alias, AliasChoices):
+                found.update(str(choice).upper() for choice in alias.choices)
+            found.add(name.upper())
+        return found
+
+
+class Settings(SettingsBase):
+    """The core's settings."""
+
+    # Model
+    openai_api_key: SecretStr | None = Field(
+        None,
+        description="Key for the model's endpoint. Without it and `OPENAI_BASE_URL` a small model runs locally.",
+    )
+    openai_base_url: str | None = Field(
+        None, description="Any OpenAI-compatible endpoint, up to and with `/v1`."
+    )
+    bot_model: str = Field("gpt-5-mini", description="The model's name at the endpoint.")
+    bot_fallback_model: str | None = Field(
+        None, description="Asked when the first model is down and nothing was shown yet."
+    )
+    bot_fallback_base_url: str | None = Field(
+        None, description="Endpoint of the fallback model; the first one's if unset."
+    )
+    bot_fallback_api_key: SecretStr | None = Field(
+        None, description="Key of the fallback endpoint; the first one's if unset."
+    )
+    bot_local_model: Path | None = Field(
+        None, description="A GGUF file to run locally instead of the default small model."
+    )
+    bot_model_timeout_s: float = Field(
+        180, gt=0, description="The longest a whole answer may take, in seconds."
+    )
+    bot_first_token_timeout_s: float = Field(
+        60, gt=0, description="The longest wait for an answer to begin, or to go on, in seconds."
+    )
+    bot_temperature: float | None = Field(
+        None, ge=0, le=2, description="Sampling temperature; the model's own default if unset."
+    )
+    bot_max_answer_tokens: int | None = Field(
+        None, gt=0, description="Longest answer, in tokens; the model's own default if unset."
+    )
+    bot_system_prompt: str = Field(
+        DEFAULT_SYSTEM_PROMPT, description="What the model is told before each conversation."
+    )
+    # Memory
+    redis_url: SecretStr | None = Field(
+        None,
+        description="`redis://`, `rediss://`, `unix://`, `redis+sentinel://` or `redis+cluster://`. "
+        "Without it an embedded server keeps its data in `BOT_DATA_DIR`.",
+    )
+    bot_redis_prefix: str = Field(
+        "keepthread",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="First part of every Redis key.",
+    )
+    bot_data_dir: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("keepthread", appauthor=False)),
+        description="Where the embedded server and the local model keep their files; the user data folder if unset.",
+    )
+    bot_history_tokens: int = Field(
+        16_000,
+        ge=256,
+        description="Most tokens of conversation given to the model (estimated, on the safe side).",
+    )
+    bot_history_low_water: float = Field(
+        0.5,
+        ge=0.1,
+        le=0.9,
+        description="When the budget is full, history is folded down to this share of it.",
+    )
+    bot_history_ttl_days: float = Field(
+        90, gt=0, description="A conversation is forgotten this many days after its last use."
+    )
+    bot_summarize: bool = Field(
+        True, description="Fold old turns into a summary. `false` just drops them from the prompt."
+    )
+    # Rights
+    bot_allow: Names = Field(
+        (),
+        description="Who may talk: `slack:T1`, `slack:T1/U1`, `slack:T1/C1`, `telegram:42`, `telegram:-100123`, `telegram:*`.",
+    )
+    bot_admins: Names = Field(
+        (), description="Who may reset shared conversations: the same patterns, of persons."
+    )
+    bot_platform_admins: bool = Field(
+        True, description="Slack workspace admins and Telegram group administrators are admins too."
+    )
+    # Serving
+    bot_http_host: str = Field(
+        "127.0.0.1", description="Where webhooks, probes and metrics listen."
+    )
+    bot_http_port: int = Field(
+        8080, ge=0, le=65535, description="Port of the same; 0 takes a free one."
+    )
+    bot_max_turns: int = Field(
+        200, ge=1, description="Turns one worker process runs at the same time."
+    )
+    bot_max_turns_per_person: int = Field(
+        4, ge=1, description="Turns one person may have running at the same time in a worker."
+    )
+    bot_max_waiting: int = Field(
+        100,
+        ge=1,
+        description="Messages that may wait in one conversation; further ones get a polite word.",
+    )
+    bot_max_attempts: int = Field(
+        5, ge=1, description="After so many failed attempts a turn becomes a dead letter."
+    )
+    bot_lease_s: float = Field(
+        30,
+        ge=1,
+        description="After so many silent seconds a worker counts as dead and its turns move on.",
+    )
+    bot_drain_s: float = Field(
+        25, ge=0, description="On SIGTERM, running turns may finish for so many seconds."
+    )
+    bot_shards: int = Field(
+        8,
+        ge=1,
+        le=256,
+        description="Queues that conversations are spread over. Change it only while the inbox is empty.",
+    )
+    bot_encryption_key: SecretStr | None = Field(
+        None, description="Encrypts stored platform tokens (any long random text)."
+    )
+    bot_log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="How much is logged."
+    )
+    bot_log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`auto`: text on a terminal, JSON elsewhere."
+    )
+    # LangSmith
+    langsmith_tracing: bool = Field(
+        False,
+        validation_alias=AliasChoices("langsmith_tracing", "langchain_tracing_v2"),
+        description="Trace every turn in LangSmith. (`LANGCHAIN_TRACING_V2` works too.)",
+    )
+    langsmith_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("langsmith_api_key", "langchain_api_key"),
+        description="LangSmith key. (`LANGCHAIN_API_KEY` works too.)",
+    )
+    langsmith_endpoint: str = Field(
+        "https://api.smith.langchain.com",
+        validation_alias=AliasChoices("langsmith_endpoint", "langchain_endpoint"),
+        description="LangSmith address. (`LANGCHAIN_ENDPOINT` works too.)",
+    )
+    langsmith_project: str = Field(
+        "keepthread",
+        validation_alias=AliasChoices("langsmith_project", "langchain_project"),
+        description="LangSmith project. (`LANGCHAIN_PROJECT` works too.)",
+    )
+
+    @field_validator("bot_allow", "bot_admins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(re.split(r"[,\s]+", value.strip(", \n\t"))) if isinstance(value, str) else value
+        )
+
+    @field_validator("bot_allow", "bot_admins")
+    @classmethod
+    def _is_pattern(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if not re.fullmatch(r"[a-z]+:[^:/\s]+(/[^:/\s]+)?", item):
+                raise ValueError(f"{item!r} is no pattern such as slack:T1/U1 or telegram:42")
+        return value
+
+    @field_validator("bot_data_dir", "bot_local_model")
+    @classmethod
+    def _expand(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else value
+
+    @property
+    def uses_local_model(self) -> bool:
+        """No key and no endpoint: the small model on this machine answers."""
+        return self.openai_api_key is None and self.openai_base_url is None
+
+
+S = TypeVar("S", bound=SettingsBase)
+
+
+def refuse_misspelt(
+    classes: Iterable[type[SettingsBase]], environ: Mapping[str, str] | None = None
+) -> None:
+    """Refuse names that look like ours and are not.
+
+    Raises:
+        SettingsError: names each, with the nearest right one.
+    """
+    known = set().union(*(cls.names() for cls in classes))
+    given = set(os.environ if environ is None else environ)
+    if environ is None:
+        given |= set(dotenv_values(".env"))
+    wrong = sorted(
+        name
+        for name in given
+        if name.upper().startswith(OWN_PREFIXES) and name.upper() not in known
+    )
+    if not wrong:
+        return
+    lines = []
+    for name in wrong:
+        near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.6)
+        lines.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
+    raise SettingsError("\n".join(lines), cure="Correct or remove it and start again.")
+
+
+def table(classes: Iterable[type[SettingsBase]]) -> str:
+    """The settings as a Markdown table."""
+    rows = ["| name | default | what it does |", "|---|---|---|"]
+    for cls in classes:
+        for name, info in cls.model_fields.items():
+            rows.append(f"| `{name.upper()}` | {_default(name, info)} | {info.description} |")
+    return "\n".join(rows)
+
+
+def _default(name: str, info: Any) -> str:
+    if name == "bot_system_prompt":
+        return "see `bot/settings.py`"
+    if info.default_factory is not None or info.default in (None, ()):
+        return ""
+    if isinstance(info.default, bool):
+        return f"`{str(info.default).lower()}`"
+    return f"`{info.default:g}`" if isinstance(info.default, float) else f"`{info.default}`"
+
+
+def _env_name(loc: tuple[int | str, ...]) -> str:
+    return str(loc[0]).upper() if loc else "settings"
