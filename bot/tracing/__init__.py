@@ -1,0 +1,15 @@
+"""Tracing: one LangSmith trace a turn, or silence.
+
+tracer.py     the turn, its steps, and the silent twin of both
+model_run.py  the language model's call, as LangChain reports it
+runs.py       what LangSmith calls a run, as data
+sender.py     the bounded queue and the one thread that talks to LangSmith
+setup.py      from settings to a tracer; the line in `keepthread doctor`
+"""
+
+from __future__ import annotations
+
+from bot.tracing.setup import build_tracer, check
+from bot.tracing.tracer import LangSmithTracer, SilentTracer
+
+__all__ = ["LangSmithTracer", "SilentTracer", "build_tracer", "check"]

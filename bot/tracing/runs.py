@@ -1,0 +1,124 @@
+"""A LangSmith run as data: what is posted when it begins and patched when it ended.
+
+Runs are built by hand and not with `langsmith.RunTree`: that costs the event loop a pydantic model
+and two deep copies a run, and adds every `LANGSMITH_*` variable of the environment to the metadata.
+The format is that of https://docs.langchain.com/langsmith/run-data-format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+Operation = Literal["post", "patch"]
+Put = Callable[[Operation, dict[str, Any]], None]
+"""Takes a run's data for sending; never waits, never raises."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One node of a trace.
+
+    Attributes:
+        id: UUID version 7, so that runs sort by their start.
+        kind: LangSmith's run type: `chain`, `llm`, `tool` …
+        dotted_order: the path from the root, in LangSmith's `<start>Z<id>.<start>Z<id>` form.
+        metadata: goes out with the run; must hold `thread_id`.
+    """
+
+    id: UUID
+    name: str
+    kind: str
+    project: str
+    inputs: dict[str, Any]
+    metadata: dict[str, Any]
+    tags: list[str]
+    parent: Run | None = None
+    parameters: dict[str, Any] | None = None
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended_at: datetime | None = None
+    outputs: dict[str, Any] | None = None
+    error: str | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
+    dotted_order: str = ""
+
+    def __post_init__(self) -> None:
+        own = f"{self.started_at:%Y%m%dT%H%M%S%f}Z{self.id}"
+        self.dotted_order = f"{self.parent.dotted_order}.{own}" if self.parent else own
+
+    @property
+    def root(self) -> Run:
+        return self.parent.root if self.parent else self
+
+    def begin(self, put: Put) -> None:
+        """Announce it, so that LangSmith shows it as running."""
+        put("post", self._identity() | self._beginning())
+
+    def finish(self, put: Put) -> None:
+        """Complete an announced run. Its inputs are not sent again."""
+        put("patch", self._identity() | self._ending())
+
+    def record(self, put: Put) -> None:
+        """Send a run that already ended, whole."""
+        put("post", self._identity() | self._beginning() | self._ending())
+
+    def end(
+        self, outputs: dict[str, Any] | None = None, error: BaseException | None = None
+    ) -> None:
+        self.ended_at = datetime.now(UTC)
+        if outputs is not None:
+            self.outputs = outputs
+        if error is not None:
+            self.error = describe(error)
+
+    def _identity(self) -> dict[str, Any]:
+        identity: dict[str, Any] = {
+            "id": self.id,
+            "trace_id": self.root.id,
+            "dotted_order": self.dotted_order,
+            "session_name": self.project,
+            "name": self.name,
+            "run_type": self.kind,
+            "extra": self._extra(),
+            "tags": list(self.tags),
+        }
+        if self.parent:
+            identity["parent_run_id"] = self.parent.id
+        return identity
+
+    def _beginning(self) -> dict[str, Any]:
+        return {"start_time": self.started_at.isoformat(), "inputs": self.inputs}
+
+    def _ending(self) -> dict[str, Any]:
+        ending: dict[str, Any] = {
+            "end_time": (self.ended_at or datetime.now(UTC)).isoformat(),
+            "outputs": self.outputs or {},
+        }
+        if self.error is not None:
+            ending["error"] = self.error
+        if self.events:
+            ending["events"] = list(self.events)
+        return ending
+
+    def _extra(self) -> dict[str, Any]:
+        extra: dict[str, Any] = {"metadata": dict(self.metadata)}
+        if self.parameters is not None:
+            extra["invocation_params"] = dict(self.parameters)
+        return extra
+
+
+def describe(error: BaseException) -> str:
+    """An error for people who look at the trace: its name and what it says, no traceback."""
+    words = str(error)
+    name = type(error).__name__
+    return f"{name}: {words}" if words else name
+
+
+def as_fields(value: Any) -> dict[str, Any]:
+    """`value` as the JSON object that inputs and outputs must be."""
+    if value is None:
+        return {}
+    return dict(value) if isinstance(value, Mapping) else {"value": value}
