@@ -43,7 +43,8 @@ INFO: dict[str, Any] = {
 }
 """What `GET /info` would say. Given to the client, so that it does not ask."""
 CHECK_TIMEOUT_S = 3.0
-CLIENT_LOGGER = "langsmith.client"
+LIBRARY_LOGGERS = ("langsmith.client", "urllib3.connectionpool")
+"""Where the libraries warn of each failed request; of those from our thread, `Sender.failed` tells."""
 
 
 def build_tracer(settings: Settings) -> Tracer:
@@ -69,10 +70,12 @@ def build_tracer(settings: Settings) -> Tracer:
 
     sender = Sender(send)
     client = _client(settings, sender.failed)
-    logging.getLogger(CLIENT_LOGGER).addFilter(sender.mutes)
+    for name in LIBRARY_LOGGERS:
+        logging.getLogger(name).addFilter(sender.mutes)
 
     def release() -> None:
-        logging.getLogger(CLIENT_LOGGER).removeFilter(sender.mutes)
+        for name in LIBRARY_LOGGERS:
+            logging.getLogger(name).removeFilter(sender.mutes)
         client.close(timeout=0)
 
     return LangSmithTracer(
@@ -110,7 +113,7 @@ def _ask(settings: Settings) -> Check:
 
     name, where = "LangSmith", settings.langsmith_endpoint
     try:
-        client = _client(settings)
+        client = _client(settings, retries=0)
     except SettingsError as error:
         return Check(name, "failed", error.detail, error.cure)
     try:
@@ -148,7 +151,9 @@ def _key(settings: Settings) -> str:
     return settings.langsmith_api_key.get_secret_value() if settings.langsmith_api_key else ""
 
 
-def _client(settings: Settings, failed: Callable[[Exception], None] | None = None) -> Client:
+def _client(
+    settings: Settings, failed: Callable[[Exception], None] | None = None, *, retries: int = 1
+) -> Client:
     """A client that does nothing by itself: no threads, no `/info`, no environment in metadata."""
     import langsmith
     from langsmith import utils
@@ -167,7 +172,7 @@ def _client(settings: Settings, failed: Callable[[Exception], None] | None = Non
             tracing_error_callback=failed,
             timeout_ms=(3_000, 10_000),
             retry_config=Retry(
-                total=1,
+                total=retries,
                 backoff_factor=0.5,
                 status_forcelist=(429, 502, 503, 504),
                 allowed_methods=None,
