@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from bot.tracing.runs import Operation
@@ -127,9 +127,9 @@ def weigh(value: Any) -> int:
     """About how many bytes `value` takes: its text, and a little for everything else."""
     if isinstance(value, str):
         return len(value) + 8
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return 8 + sum(len(key) + weigh(item) for key, item in value.items())
-    if isinstance(value, Sequence):
+    if isinstance(value, list | tuple):
         return 8 + sum(weigh(item) for item in value)
     return 16
 

@@ -550,6 +550,24 @@ async def test_the_old_names_of_the_settings_work(server: LangSmithServer, tmp_p
     assert {run.session_name for run in server.runs.values()} == {"old"}
 
 
+async def test_langsmiths_own_privacy_switches_are_honoured(
+    server: LangSmithServer, tmp_path: Path
+) -> None:
+    await run_script(
+        SCRIPT,
+        "close",
+        cwd=tmp_path,
+        LANGSMITH_TRACING="true",
+        LANGSMITH_API_KEY=KEY,
+        LANGSMITH_ENDPOINT=server.url,
+        LANGSMITH_HIDE_INPUTS="true",
+        LANGSMITH_HIDE_OUTPUTS="true",
+    )
+    assert len(server.runs) == 3
+    assert {run.metadata["thread_id"] for run in server.runs.values()} == {"talk"}
+    assert b"hello" not in b"".join(server.bodies)
+
+
 CALL = """
 import asyncio, sys
 from bot.settings import Settings
