@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 SWITCHES = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
 """What makes LangChain trace by itself."""
 OLD_SWITCHES = ("LANGCHAIN_TRACING", "LANGCHAIN_HANDLER")
-"""What makes LangChain fail every call, because its first tracer is gone."""
+"""What is left of LangChain's first tracer: makes each call trace, or fail, depending on the value."""
 INFO: dict[str, Any] = {
     "version": "0.8.10",
     "instance_flags": {},

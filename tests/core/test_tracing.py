@@ -579,27 +579,35 @@ async def main():
     model = ChatOpenAI(model="echo-1", base_url=sys.argv[2], api_key="none", max_retries=0)
     async for _ in model.astream("hi"):
         pass
+    from langchain_core.tracers.langchain import wait_for_all_tracers
+    wait_for_all_tracers()
     if tracer is not None:
         await tracer.aclose()
-    else:
-        from langchain_core.tracers.langchain import wait_for_all_tracers
-        wait_for_all_tracers()
 
 asyncio.run(main())
 """
 
 
 @pytest.mark.parametrize(("whose", "traces"), [("ours", False), ("langchain's", True)])
+@pytest.mark.parametrize(
+    "switches", [("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"), ("", "LANGCHAIN_TRACING")]
+)
 async def test_langchain_does_not_trace_on_its_own_when_our_settings_say_no(
-    whose: str, traces: bool, server: LangSmithServer, echo: Echo, tmp_path: Path
+    switches: tuple[str, str],
+    whose: str,
+    traces: bool,
+    server: LangSmithServer,
+    echo: Echo,
+    tmp_path: Path,
 ) -> None:
+    no, yes = switches
     await run_script(
         CALL,
         whose,
         echo.url,
         cwd=tmp_path,
-        LANGSMITH_TRACING="false",
-        LANGCHAIN_TRACING_V2="true",
+        **({no: "false"} if no else {}),
+        **{yes: "true"},
         LANGSMITH_API_KEY=KEY,
         LANGSMITH_ENDPOINT=server.url,
         LANGSMITH_USE_DAEMON="true",
@@ -610,7 +618,7 @@ async def test_langchain_does_not_trace_on_its_own_when_our_settings_say_no(
 async def test_a_leftover_of_langchains_first_tracer_breaks_no_call(
     echo: Echo, tmp_path: Path
 ) -> None:
-    await run_script(CALL, "ours", echo.url, cwd=tmp_path, LANGCHAIN_TRACING="true")
+    await run_script(CALL, "ours", echo.url, cwd=tmp_path, LANGCHAIN_TRACING="1")
 
 
 async def test_nothing_is_sent_when_tracing_is_off(
