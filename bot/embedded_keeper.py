@@ -56,8 +56,8 @@ class Keeper:
         fcntl.flock(self.users_fd, fcntl.LOCK_EX)
         with self.lock:
             self.leaving = True
-            if self.server is not None:
-                self.server.terminate()  # writes out what it has, then ends
+            if self.server is not None and not self.shut_down():
+                self.server.terminate()
 
     def start_server(self) -> "subprocess.Popen[bytes]":
         """Start it holding the folder's lock itself: two servers in one folder lose all data of one."""
@@ -82,21 +82,25 @@ class Keeper:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if not asked:
-                    self.ask_to_shut_down()
+                    self.shut_down()
                     asked = True
                 time.sleep(0.02)
             else:
                 return fd
 
-    def ask_to_shut_down(self) -> None:
+    def shut_down(self) -> bool:
+        """Have the server write out what it has and end: at once, where SIGTERM takes it 0.1 s."""
         with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(2)
+            link.settimeout(5)
             try:
                 link.connect(self.socket_path)
                 link.sendall(b"SHUTDOWN\r\n")
-                link.recv(100)
+                return not link.recv(100)  # it says something only if it cannot
+            except ConnectionResetError:
+                return True
             except OSError as error:
-                print("an older server does not answer:", error, file=sys.stderr)  # noqa: T201
+                print("the server does not take SHUTDOWN:", error, file=sys.stderr)  # noqa: T201
+                return False
 
     def die_with_keeper(self) -> None:
         if self.libc is not None:
