@@ -5,9 +5,10 @@ An adapter implements `Adapter` and `Reply` and is given a `Core`. See `adapters
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bot.conversation import Address, Attachment, Incoming, SessionKey, Speaker, Turn, Usage
@@ -57,54 +58,90 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """A turn as history holds it: its number, and its estimated size in tokens."""
+
+    seq: int
+    turn: Turn
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """What is remembered of a conversation, as one read gives it.
 
     Attributes:
         conversation_id: UUID of the talk since the last reset.
         generation: what an append must still find unchanged.
+        next_seq: the number the next turn will get.
         summary: of the turns that are no longer in the window, or `""`.
         summarised_to: number of the first turn the summary does not cover.
         first_seq: number of the first turn of the window.
-        turns: the window, oldest first.
-        tokens: estimated size of each of `turns`.
+        window: the turns since, oldest first; numbers may have gaps where turns were forgotten.
         calibration: tokens the provider counts over tokens we estimate.
         known: set if the turn asked about is already remembered (a redelivery).
     """
 
     conversation_id: str
     generation: int
+    next_seq: int = 0
     summary: str = ""
     summarised_to: int = 0
     first_seq: int = 0
-    turns: tuple[Turn, ...] = ()
-    tokens: tuple[int, ...] = ()
+    window: tuple[Remembered, ...] = ()
     calibration: float = 1.0
     known: Turn | None = None
 
-    @property
-    def next_seq(self) -> int:
-        return self.first_seq + len(self.turns)
-
 
 class History(Protocol):
-    """Memory. Raises StoreError; `append` raises Overtaken if a reset or a newer worker came first."""
+    """Memory. Every call raises StoreError when Redis fails."""
 
-    async def read(self, session: SessionKey, *, turn_id: str = "", fence: int = 0) -> Past: ...
+    async def read(self, session: SessionKey, *, turn_id: str = "", fence: int = 0) -> Past:
+        """State and window, in one round trip. Raises Overtaken if a newer worker runs the turn."""
+        ...
 
     async def append(
-        self, turn: Turn, *, tokens: int, first_seq: int = 0, calibration: float = 0, fence: int = 0
-    ) -> None: ...
+        self,
+        turn: Turn,
+        *,
+        tokens: int,
+        first_seq: int = 0,
+        calibration: float = 0,
+        fence: int = 0,
+        replaces: str = "",
+    ) -> None:
+        """Write `turn`, in one round trip; writing it again overwrites it.
 
-    async def amend(self, session: SessionKey, message_id: str, text: str) -> bool: ...
+        Raises:
+            Overtaken: a reset or a newer worker came first; nothing was written.
+        """
+        ...
 
-    async def forget(self, session: SessionKey, message_id: str) -> bool: ...
+    async def fold(self, past: Past, session: SessionKey, *, summary: str, to: int) -> bool:
+        """Replace everything before turn `to` by `summary`. False: somebody else was faster."""
+        ...
+
+    async def between(self, session: SessionKey, first: int, end: int) -> tuple[Remembered, ...]:
+        """Turns number `first` up to, not with, `end`."""
+        ...
+
+    async def amend(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
+        """Change the text of a message. The turn it is in, or None if unknown."""
+        ...
+
+    async def forget(self, session: SessionKey, message_id: str) -> Turn | None:
+        """Remove a message, and with the last one its turn. The turn it was in, or None."""
+        ...
+
+    async def reset(self, session: SessionKey, *, keep: bool = False) -> int:
+        """Begin a new generation; `keep` keeps the old turns for export. How many turns it had."""
+        ...
 
 
 class Model(Protocol):
     """A language model. Raises ModelError."""
 
-    def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncIterator[Piece]: ...
+    def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]: ...
 
     async def aclose(self) -> None: ...
 
@@ -115,8 +152,10 @@ class TurnTrace(Protocol):
     run_id: str
 
     def step(
-        self, name: str, *, kind: str = "chain", inputs: Any = None
-    ) -> AbstractAsyncContextManager[StepTrace]: ...
+        self, name: str, *, inputs: Any = None, started_at: datetime | None = None
+    ) -> AbstractAsyncContextManager[StepTrace]:
+        """A child run. `started_at` (UTC) if it began before the trace could."""
+        ...
 
     def model_config(self) -> dict[str, Any]:
         """A RunnableConfig that puts a LangChain call under this turn."""
@@ -132,9 +171,9 @@ class StepTrace(Protocol):
 class Tracer(Protocol):
     """LangSmith or silence. Never raises, never waits."""
 
-    def turn(
-        self, turn: Turn, *, conversation_id: str, generation: int
-    ) -> AbstractAsyncContextManager[TurnTrace]: ...
+    def turn(self, turn: Turn, *, started_at: datetime) -> AbstractAsyncContextManager[TurnTrace]:
+        """The trace of `turn`, which knows its conversation; it began at `started_at` (UTC)."""
+        ...
 
     async def aclose(self) -> None: ...
 

@@ -1,0 +1,223 @@
+"""Memory: what was said and answered, per conversation. Every history key is named here.
+
+Keys of one conversation share a hash tag, so each operation is one script on one node:
+
+    <prefix>:{<session>}:state     hash: generation, conversation id, window bounds, summary
+    <prefix>:{<session>}:turns     hash: number of the turn → "<tokens> <turn as JSON>"
+    <prefix>:{<session>}:index     hash: `t:<turn id>` and `m:<message id>` → number of the turn
+    <prefix>:{<session>}:old:<id>  hash: the turns of an earlier conversation (`new`)
+
+The cost of a read or an append depends on the window, never on the conversation's length.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from bot.conversation import Incoming, SessionKey, Turn
+from bot.errors import Overtaken
+from bot.ports import Past, Remembered
+from bot.redis_client import store_errors
+from bot.scripts import script
+
+
+class HistoryKeys:
+    """Names of Redis keys."""
+
+    __slots__ = ("prefix",)
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def of(self, session: SessionKey, part: str) -> str:
+        return f"{self.prefix}:{{{session}}}:{part}"
+
+    def three(self, session: SessionKey) -> tuple[str, str, str]:
+        base = f"{self.prefix}:{{{session}}}:"
+        return base + "state", base + "turns", base + "index"
+
+
+class RedisHistory:
+    """The `History` port on Redis.
+
+    Args:
+        client: a redis.asyncio client, standalone or cluster.
+        prefix: first part of every key.
+        ttl: a conversation is forgotten this long after its last use.
+    """
+
+    def __init__(self, client: Any, prefix: str, ttl: timedelta) -> None:
+        self._client = client
+        self._ttl_s = max(1, int(ttl.total_seconds()))
+        self.keys = HistoryKeys(prefix)
+
+    async def read(self, session: SessionKey, *, turn_id: str = "", fence: int = 0) -> Past:
+        args = (new_conversation_id(), int(time.time()), self._ttl_s, fence, turn_id)
+        with store_errors():
+            found = await script("history_read").run(self._client, self.keys.three(session), args)
+        if found[0] == b"overtaken":
+            raise Overtaken("a newer worker runs this conversation")
+        _, gen, conv, following, first, summary, folded, calibration, known, window = found
+        first_seq = int(first)
+        return Past(
+            conversation_id=conv.decode(),
+            generation=int(gen),
+            next_seq=int(following),
+            summary=summary.decode(),
+            summarised_to=int(folded),
+            first_seq=first_seq,
+            window=tuple(
+                _unpack(seq, value) for seq, value in enumerate(window, first_seq) if value
+            ),
+            calibration=float(calibration),
+            known=_unpack(0, known).turn if known else None,
+        )
+
+    async def append(
+        self,
+        turn: Turn,
+        *,
+        tokens: int,
+        first_seq: int = 0,
+        calibration: float = 0,
+        fence: int = 0,
+        replaces: str = "",
+    ) -> None:
+        ids = [item.message_id for item in turn.incoming if item.message_id]
+        generation = -1 if turn.state == "overheard" else turn.generation
+        args = (
+            generation, fence, turn.id, replaces, _pack(turn, tokens), first_seq,
+            round(calibration, 3) if calibration else 0, int(time.time()), self._ttl_s,
+            turn.conversation_id or new_conversation_id(), *ids, *turn.answer_ids,
+        )  # fmt: skip
+        keys = self.keys.three(turn.session)
+        with store_errors():
+            verdict = await script("history_append").run(self._client, keys, args)
+        if verdict in (b"generation", b"overtaken"):
+            raise Overtaken(f"not written: {verdict.decode()}")
+
+    async def fold(self, past: Past, session: SessionKey, *, summary: str, to: int) -> bool:
+        args = (past.generation, past.summarised_to, to, summary)
+        with store_errors():
+            done = await script("history_fold").run(
+                self._client, (self.keys.of(session, "state"),), args
+            )
+        return bool(done)
+
+    async def between(self, session: SessionKey, first: int, end: int) -> tuple[Remembered, ...]:
+        if end <= first:
+            return ()
+        with store_errors():
+            values = await self._client.hmget(
+                self.keys.of(session, "turns"), [str(seq) for seq in range(first, end)]
+            )
+        return tuple(_unpack(seq, value) for seq, value in enumerate(values, first) if value)
+
+    async def amend(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
+        def changed(turn: Turn) -> Turn:
+            return replace(
+                turn,
+                incoming=tuple(
+                    replace(item, text=text) if item.message_id == message_id else item
+                    for item in turn.incoming
+                ),
+            )
+
+        return await self._change(session, message_id, changed)
+
+    async def forget(self, session: SessionKey, message_id: str) -> Turn | None:
+        def without(turn: Turn) -> Turn | None:
+            if message_id in turn.answer_ids:
+                return None
+            left: tuple[Incoming, ...] = tuple(
+                item for item in turn.incoming if item.message_id != message_id
+            )
+            return replace(turn, incoming=left) if left else None
+
+        return await self._change(session, message_id, without)
+
+    async def forget_turn(self, session: SessionKey, found: Remembered) -> bool:
+        """Remove a whole turn (`undo`). False: it changed meanwhile."""
+        with store_errors():
+            old = await self._client.hget(self.keys.of(session, "turns"), str(found.seq))
+            if not old:
+                return False
+            return await self._swap(session, found.seq, old, found.turn, None)
+
+    async def reset(self, session: SessionKey, *, keep: bool = False) -> int:
+        state, turns, index = self.keys.three(session)
+        with store_errors():
+            old = (await self._client.hget(state, "conv") or b"none").decode()
+            archive = self.keys.of(session, f"old:{old}")
+            args = (new_conversation_id(), int(time.time()), self._ttl_s, int(keep))
+            return int(
+                await script("history_reset").run(
+                    self._client, (state, turns, index, archive), args
+                )
+            )
+
+    async def find(self, session: SessionKey, message_id: str) -> Turn | None:
+        """The turn a message (or the bot's own answer) belongs to."""
+        _, turns, index = self.keys.three(session)
+        with store_errors():
+            found = await script("history_find").run(self._client, (turns, index), (message_id,))
+        return _unpack(int(found[0]), found[1]).turn if found and found[1] else None
+
+    async def _change(self, session: SessionKey, message_id: str, change: Any) -> Turn | None:
+        _, turns, index = self.keys.three(session)
+        with store_errors():
+            while True:
+                found = await script("history_find").run(
+                    self._client, (turns, index), (message_id,)
+                )
+                if not found or not found[1]:
+                    return None
+                remembered = _unpack(int(found[0]), found[1])
+                new = change(remembered.turn)
+                if new == remembered.turn:
+                    return remembered.turn
+                if await self._swap(session, remembered.seq, found[1], remembered.turn, new):
+                    return remembered.turn
+
+    async def _swap(
+        self, session: SessionKey, seq: int, old: bytes, was: Turn, new: Turn | None
+    ) -> bool:
+        """Write `new` over `was` if nobody else did; its size grows or shrinks with its text."""
+        state, turns, index = self.keys.three(session)
+        kept = {item.message_id for item in new.incoming} if new else set()
+        gone = [item.message_id for item in was.incoming if item.message_id not in kept]
+        gone += [] if new else list(was.answer_ids)
+        value = b""
+        if new:
+            grown = _length(new) / max(1, _length(was))
+            value = _pack(new, max(1, round(_unpack(seq, old).tokens * grown)))
+        args = (seq, old, value, was.id, *gone)
+        return bool(await script("history_swap").run(self._client, (turns, index, state), args))
+
+
+def new_conversation_id() -> str:
+    """A UUIDv7, as LangSmith advises for thread ids (RFC 9562, section 5.7)."""
+    value = (
+        (time.time_ns() // 1_000_000) << 80
+        | (0x7 << 76)
+        | (uuid.uuid4().int & ~(0xF << 76)) & ((1 << 80) - 1)
+    )
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    return str(uuid.UUID(int=value))
+
+
+def _length(turn: Turn) -> int:
+    return len(turn.answer) + sum(len(item.text) + 16 for item in turn.incoming)
+
+
+def _pack(turn: Turn, tokens: int) -> bytes:
+    return b"%d %s" % (tokens, turn.to_json())
+
+
+def _unpack(seq: int, value: bytes) -> Remembered:
+    tokens, _, data = value.partition(b" ")
+    return Remembered(seq, Turn.from_json(data), int(tokens))

@@ -1,0 +1,94 @@
+"""One answer while it grows: the model's stream, shown as it comes, ended from outside if asked."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from bot.context import Context
+from bot.conversation import Turn, Usage
+from bot.errors import PromptTooLong
+from bot.ports import Model, Past, Prompt, Reply, TurnTrace
+
+
+class Stop:
+    """Asks a running answer to end; safe to use before, during and after it."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._thinking: asyncio.Task[None] | None = None
+
+    def request(self) -> None:
+        self.requested = True
+        if self._thinking is not None:
+            self._thinking.cancel()
+
+    def watch(self, thinking: asyncio.Task[None]) -> None:
+        self._thinking = thinking
+        if self.requested:
+            thinking.cancel()
+
+
+@dataclass(slots=True)
+class Thought:
+    """What the model said so far, and to which prompt.
+
+    Attributes:
+        past: what the prompt is made from; shrinks if the model takes less than we thought.
+    """
+
+    turn: Turn
+    past: Past
+    prompt: Prompt
+    pieces: list[str] = field(default_factory=list)
+    usage: Usage | None = None
+    model: str = ""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    async def run(
+        self, model: Model, context: Context, reply: Reply, trace: TurnTrace, stop: Stop
+    ) -> None:
+        """Think to the end, or until `stop`. Whatever was shown is in `pieces`, also after an error.
+
+        Raises:
+            ModelError: the model failed.
+            MessageTooLong: a shorter prompt is not possible.
+        """
+        # A task of its own, so that `stop` ends the thought and not the turn around it.
+        task = asyncio.create_task(self._stream(model, context, reply, trace), name="think")
+        stop.watch(task)
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task})
+            raise
+        if task.cancelled():
+            if not stop.requested:
+                raise asyncio.CancelledError
+            return
+        task.result()
+
+    async def _stream(self, model: Model, context: Context, reply: Reply, trace: TurnTrace) -> None:
+        while True:
+            try:
+                async with aclosing(model.stream(self.prompt, trace)) as pieces:
+                    async for piece in pieces:
+                        if piece.text:
+                            self.pieces.append(piece.text)
+                            await reply.show(piece.text)
+                        if piece.usage:
+                            self.usage = piece.usage
+                        if piece.model:
+                            self.model = piece.model
+                return
+            except PromptTooLong:
+                if self.pieces or not self.past.window:
+                    raise
+                images = self.prompt.messages[-1].images
+                self.past = context.shorter(self.past, self.prompt)
+                self.prompt = context.prompt(self.past, self.turn, images)
