@@ -63,7 +63,7 @@ class EmbeddedServer:
             StoreError: it cannot run there; the cure says what to do.
         """
         server_binary()
-        folder = data_dir / "redis"
+        folder = (data_dir / "redis").resolve()
         with folder_errors(folder):
             make_private(folder)
             server = cls(folder)

@@ -1,0 +1,243 @@
+"""Real servers of every kind on loopback: standalone, password, TLS, Sentinel, Cluster. One binary runs all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import ipaddress
+import itertools
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import ResponseError
+
+from bot.embedded_folder import server_binary
+from tests.waiting import wait_until
+
+_ports = itertools.count(20_000 + os.getpid() % 10_000)
+
+
+def free_port() -> int:
+    """A port nobody listens on, below the range that the kernel hands out by itself."""
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
+
+
+class RedisServer:
+    """One server process. `admin` is a client that needs no retries."""
+
+    def __init__(self, *args: str, sentinel: str = "") -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="kt-r-"))
+        self.port = free_port()
+        self._args = args
+        self._sentinel = sentinel
+        self.process: subprocess.Popen[bytes] | None = None
+
+    async def start(self, password: str | None = None) -> None:
+        command = [str(server_binary())]
+        if self._sentinel:
+            config = self.folder / "sentinel.conf"
+            if not config.exists():
+                config.write_text(f"port {self.port}\nbind 127.0.0.1\n{self._sentinel}\n")
+            command += [str(config), "--sentinel"]
+        else:
+            command += ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        command += ["--dir", str(self.folder), *self._args]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(  # noqa: ASYNC220  returns at once
+                command, stdout=log, stderr=log, cwd=self.folder
+            )
+        async with self.admin(password) as client:
+            await wait_until(lambda: _answers(client))
+
+    def admin(self, password: str | None = None) -> Redis:
+        return Redis(port=self.port, password=password)
+
+    def freeze(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def _answers(client: Redis) -> bool:
+    try:
+        return bool(await client.ping())
+    except (NoConnection, ResponseError):
+        return False
+
+
+@asynccontextmanager
+async def running(*args: str, password: str | None = None) -> AsyncIterator[RedisServer]:
+    """A standalone server with these arguments."""
+    server = RedisServer(*args)
+    try:
+        await server.start(password)
+        yield server
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def cluster(size: int = 3) -> AsyncIterator[list[RedisServer]]:
+    """A cluster of primaries that share the 16,384 slots."""
+    nodes = []
+    try:
+        for _ in range(size):
+            node = RedisServer("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+            nodes.append(node)
+            await node.start()
+        edges = [16_384 * i // size for i in range(size + 1)]
+        for node, first, end in zip(nodes, edges, edges[1:], strict=False):
+            async with node.admin() as client:
+                await client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
+                bus = nodes[0]._args[-1]
+                await client.execute_command("CLUSTER MEET", "127.0.0.1", nodes[0].port, bus)
+        for node in nodes:
+            async with node.admin() as client:
+                await wait_until(lambda c=client: _is_whole(c, size))
+        yield nodes
+    finally:
+        for node in nodes:
+            node.close()
+
+
+async def _is_whole(client: Redis, size: int) -> bool:
+    info = await client.execute_command("CLUSTER INFO")
+    return info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == size
+
+
+@asynccontextmanager
+async def replicated() -> AsyncIterator[tuple[RedisServer, RedisServer, list[RedisServer]]]:
+    """A primary, its replica, and three sentinels that fail over after half a second."""
+    primary = RedisServer()
+    everything = [primary]
+    try:
+        await primary.start()
+        replica = RedisServer(
+            "--replicaof", "127.0.0.1", str(primary.port), "--repl-diskless-sync-delay", "0"
+        )
+        everything.append(replica)
+        await replica.start()
+        watch = "\n".join(
+            (
+                f"sentinel monitor mymaster 127.0.0.1 {primary.port} 2",
+                "sentinel down-after-milliseconds mymaster 500",
+                "sentinel failover-timeout mymaster 3000",
+            )
+        )
+        sentinels = [RedisServer(sentinel=watch) for _ in range(3)]
+        everything += sentinels
+        for sentinel in sentinels:
+            await sentinel.start()
+        for sentinel in sentinels:
+            async with sentinel.admin() as client:
+                await wait_until(lambda c=client: _sees_all(c), timeout_s=30)
+        yield primary, replica, sentinels
+    finally:
+        for server in everything:
+            server.close()
+
+
+async def _sees_all(client: Redis) -> bool:
+    state = await client.sentinel_master("mymaster")
+    return state["num-other-sentinels"] == 2 and state["num-slaves"] == 1
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate of localhost and its key, as PEM files."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    today = datetime.datetime.now(datetime.UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
+    cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return cert_path, key_path
+
+
+@asynccontextmanager
+async def tls_in_front_of(port: int, cert: Path, key: Path) -> AsyncIterator[int]:
+    """A port that speaks TLS and passes on to `port`: the bundled server has no TLS of its own."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+        for each in (writer, back):
+            with contextlib.suppress(OSError):
+                await each.wait_closed()
+        tasks.discard(task)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
