@@ -21,8 +21,8 @@ from typing import Any
 from bot.conversation import Incoming, SessionKey, Turn
 from bot.errors import Overtaken
 from bot.ports import Past, Remembered
-from bot.redis_client import store_errors
 from bot.scripts import script
+from bot.store_errors import store_errors
 
 
 class HistoryKeys:

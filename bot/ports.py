@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from bot.errors import KeepthreadError
-    from bot.settings import Settings
+    from bot.settings import Settings, SettingsBase
 
 Role = Literal["system", "user", "assistant"]
 
@@ -277,6 +277,7 @@ class Adapter(Protocol):
     """A platform. Found through the entry-point group `keepthread.adapters`."""
 
     name: str
+    settings_class: type[SettingsBase]
 
     def configured(self, settings: Settings) -> bool: ...
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -46,9 +47,9 @@ class LangSmithTracer:
 
     @asynccontextmanager
     async def turn(
-        self, turn: Turn, *, conversation_id: str, generation: int
+        self, turn: Turn, *, started_at: datetime | None = None
     ) -> AsyncIterator[TurnTrace]:
-        """Trace what happens inside. An exception that passes is noted on the run, and passes."""
+        """Trace what happens inside; it may have begun earlier, at `started_at` (UTC). An exception that passes is noted on the run, and passes."""
         place_kind = turn.address.place_kind
         root = Run(
             id=self._new_id(),
@@ -57,15 +58,16 @@ class LangSmithTracer:
             project=self._project,
             inputs={"messages": [_said(turn, number) for number in range(len(turn.incoming))]},
             metadata={
-                "thread_id": conversation_id,
+                "thread_id": turn.conversation_id,
                 "session": str(turn.session),
                 "platform": turn.session.platform,
-                "generation": generation,
+                "generation": turn.generation,
                 "turn_id": turn.id,
                 "version": __version__,
                 "ls_agent_type": "root",
             },
             tags=[f"platform:{turn.session.platform}", f"place:{place_kind}"],
+            started_at=started_at or datetime.now(UTC),
         )
         root.begin(self._sender.put)
         trace = _Turn(root, self._sender.put, self._new_id)
@@ -102,17 +104,18 @@ class _Turn:
 
     @asynccontextmanager
     async def step(
-        self, name: str, *, kind: str = "chain", inputs: Any = None
+        self, name: str, *, inputs: Any = None, started_at: datetime | None = None
     ) -> AsyncIterator[StepTrace]:
         run = Run(
             id=self._new_id(),
             name=name,
-            kind=kind,
+            kind="chain",
             project=self._root.project,
             inputs=as_fields(inputs),
             metadata=self._children,
             tags=self._root.tags,
             parent=self._root,
+            started_at=started_at or datetime.now(UTC),
         )
         step = _Step()
         try:
@@ -191,7 +194,7 @@ class SilentTracer:
     """Traces nothing, at no cost."""
 
     def turn(
-        self, turn: Turn, *, conversation_id: str, generation: int
+        self, turn: Turn, *, started_at: datetime | None = None
     ) -> AbstractAsyncContextManager[TurnTrace]:
         return _SilentTurn()
 
@@ -227,7 +230,7 @@ class _SilentTurn:
         """Exceptions pass."""
 
     def step(
-        self, name: str, *, kind: str = "chain", inputs: Any = None
+        self, name: str, *, inputs: Any = None, started_at: datetime | None = None
     ) -> AbstractAsyncContextManager[StepTrace]:
         return _SilentStep()
 

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -167,13 +168,15 @@ async def answer(model: ChatOpenAI, trace: TurnTrace, turn: Turn) -> Turn:
 
 async def run_turn(tracer: Tracer, model: ChatOpenAI, number: int = 0) -> Turn:
     turn = asked(number)
-    async with tracer.turn(turn, conversation_id=f"talk-{number}", generation=number) as trace:
+    async with tracer.turn(
+        replace(turn, conversation_id=f"talk-{number}", generation=number)
+    ) as trace:
         return await answer(model, trace, turn)
 
 
 async def break_step(tracer: Tracer, turn: Turn, error: Exception) -> None:
     async with (
-        tracer.turn(turn, conversation_id="talk", generation=0) as trace,
+        tracer.turn(replace(turn, conversation_id="talk", generation=0)) as trace,
         trace.step("write history"),
     ):
         raise error
@@ -289,7 +292,7 @@ async def test_a_turn_leaves_nothing_in_the_context_of_its_caller(
 ) -> None:
     async def pieces() -> AsyncIterator[str]:
         turn = asked()
-        async with tracer.turn(turn, conversation_id="talk", generation=0) as trace:
+        async with tracer.turn(replace(turn, conversation_id="talk", generation=0)) as trace:
             async with trace.step("read history"):
                 yield "read"
             async for chunk in model.astream("hi", config=trace.model_config()):  # type: ignore[arg-type]
@@ -302,7 +305,7 @@ async def test_a_turn_leaves_nothing_in_the_context_of_its_caller(
 
 async def test_a_failed_turn_carries_its_error(tracer: Tracer, server: LangSmithServer) -> None:
     turn = asked()
-    async with tracer.turn(turn, conversation_id="talk", generation=0) as trace:
+    async with tracer.turn(replace(turn, conversation_id="talk", generation=0)) as trace:
         trace.end(turn.ended("failed", "half", note="busy"), ModelBusy("429 from the endpoint"))
     await tracer.aclose()
 
@@ -337,7 +340,7 @@ async def test_a_stopped_turn_is_marked_and_leaves_no_run_open(
     turn, shown = asked(), asyncio.Event()
 
     async def stoppable() -> None:
-        async with tracer.turn(turn, conversation_id="talk", generation=0) as trace:
+        async with tracer.turn(replace(turn, conversation_id="talk", generation=0)) as trace:
             try:
                 async for _ in model.astream("hi", config=trace.model_config()):  # type: ignore[arg-type]
                     shown.set()
@@ -362,7 +365,7 @@ async def test_a_stopped_turn_is_marked_and_leaves_no_run_open(
 async def test_a_model_stream_left_in_the_middle_is_closed_with_its_turn(
     tracer: Tracer, server: LangSmithServer
 ) -> None:
-    async with tracer.turn(asked(), conversation_id="talk", generation=0) as trace:
+    async with tracer.turn(replace(asked(), conversation_id="talk", generation=0)) as trace:
         runs = trace.model_config()["callbacks"][0]
         runs.on_chat_model_start({}, [[HumanMessage("hi")]], run_id=uuid4())
     await tracer.aclose()
@@ -374,7 +377,7 @@ async def test_a_model_stream_left_in_the_middle_is_closed_with_its_turn(
 async def test_in_shared_places_the_trace_says_who_spoke(
     tracer: Tracer, server: LangSmithServer
 ) -> None:
-    async with tracer.turn(asked(shared=True), conversation_id="talk", generation=0):
+    async with tracer.turn(replace(asked(shared=True), conversation_id="talk", generation=0)):
         pass
     await tracer.aclose()
     root = server.roots()[0]
@@ -391,7 +394,7 @@ async def test_pictures_are_not_sent(
         {"type": "image_url", "image_url": {"url": picture}},
         {"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}},
     ]
-    async with tracer.turn(asked(), conversation_id="talk", generation=0) as trace:
+    async with tracer.turn(replace(asked(), conversation_id="talk", generation=0)) as trace:
         config: Any = trace.model_config()
         async for _ in model.astream([HumanMessage(content)], config=config):
             pass
@@ -472,6 +475,7 @@ async def test_nothing_listens_and_the_turn_goes_on(model: ChatOpenAI) -> None:
 
 SCRIPT = """
 import asyncio, sys
+from dataclasses import replace
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.settings import Settings
 from bot.tracing import build_tracer
@@ -481,7 +485,7 @@ async def main():
     key = SessionKey("console", "local", "main")
     turn = Turn("t1", (Incoming(Address(key), Speaker("u1"), "hello"),))
     for _ in range(3):
-        async with tracer.turn(turn, conversation_id="talk", generation=0) as trace:
+        async with tracer.turn(replace(turn, conversation_id="talk", generation=0)) as trace:
             trace.end(turn.ended("complete", "hi"))
     if sys.argv[1] == "wait":
         await asyncio.sleep(0.6)
@@ -570,6 +574,7 @@ async def test_langsmiths_own_privacy_switches_are_honoured(
 
 CALL = """
 import asyncio, sys
+from dataclasses import replace
 from bot.settings import Settings
 from bot.tracing import build_tracer
 
@@ -643,7 +648,7 @@ async def test_without_a_key_only_a_server_of_ones_own_is_traced_to(
     async with LangSmithServer() as own:
         tracer = build_tracer(settings(own.url, langsmith_api_key=None))
         assert isinstance(tracer, LangSmithTracer)
-        async with tracer.turn(asked(), conversation_id="talk", generation=0):
+        async with tracer.turn(replace(asked(), conversation_id="talk", generation=0)):
             pass
         await tracer.aclose()
         assert len(own.runs) == 1

@@ -1,0 +1,16 @@
+"""List the commands."""
+
+from bot.commands.registry import Call
+
+READS_ONLY = True
+
+
+async def run(call: Call) -> None:
+    from bot.commands import COMMANDS
+
+    lines = []
+    for spec in COMMANDS.specs:
+        names = " or ".join(f"`{name}`" for name in (spec.name, *spec.aliases))
+        admins = " (admins, where several people talk)" if spec.admin_in_shared else ""
+        lines.append(f"- {names} – {spec.summary}{admins}")
+    await call.say("\n".join(lines))

@@ -1,0 +1,8 @@
+"""Take part in this conversation no longer, until I am mentioned."""
+
+from bot.commands.registry import Call
+
+
+async def run(call: Call) -> None:
+    await call.services.sessions.leave(call.session)
+    await call.say("I will be quiet here until somebody mentions me.")

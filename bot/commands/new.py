@@ -1,0 +1,12 @@
+"""Begin a new conversation; the earlier one stays for export."""
+
+from bot.commands.registry import Call
+
+ADMIN_IN_SHARED = True
+
+
+async def run(call: Call) -> None:
+    count = await call.services.history.reset(call.session, keep=True)
+    await call.say(
+        "A new conversation." + (" I no longer think of the earlier one." if count else "")
+    )

@@ -1,0 +1,12 @@
+"""Forget this conversation for good and begin again."""
+
+from bot.commands.registry import Call
+
+ALIASES = ("clear",)
+ADMIN_IN_SHARED = True
+
+
+async def run(call: Call) -> None:
+    count = await call.services.history.reset(call.session)
+    turns = "1 turn" if count == 1 else f"{count:,} turns"
+    await call.say(f"Forgotten: {turns}." if count else "There was nothing to forget.")

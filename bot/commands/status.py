@@ -1,0 +1,29 @@
+"""Show what I remember of this conversation."""
+
+from datetime import timedelta
+
+from bot.commands.registry import Call
+
+READS_ONLY = True
+
+
+async def run(call: Call) -> None:
+    services, settings = call.services, call.services.settings
+    info = await services.sessions.look(call.session)
+    past = await services.history.read(call.session)
+    model = "the local model" if settings.uses_local_model else settings.bot_model
+    tokens = sum(item.tokens for item in past.window)
+    turns = info.turns if info else 0
+    lines = [
+        f"- Remembered: **{turns:,}** turn{'s' if turns != 1 else ''}, the newest {len(past.window):,} "
+        f"of them word for word (about {tokens:,} of {services.handler.context.budget_tokens:,} tokens)"
+        + (", older ones as a summary" if past.summary else ""),
+        f"- Model: {model}",
+    ]
+    if info is not None:
+        until = info.used_at + timedelta(days=settings.bot_history_ttl_days)
+        lines.append(
+            f"- Begun {info.born_at:%Y-%m-%d %H:%M} UTC, kept until {until:%Y-%m-%d} at least"
+        )
+        lines.append(f"- Conversation: `{info.conversation_id}`")
+    await call.say("\n".join(lines))

@@ -1,0 +1,17 @@
+"""Forget the latest question and its answer."""
+
+from bot.commands.registry import Call
+from bot.errors import CommandError
+
+ADMIN_IN_SHARED = True
+
+
+async def run(call: Call) -> None:
+    history = call.services.history
+    past = await history.read(call.session)
+    if not past.window or not await history.forget_turn(call.session, past.window[-1]):
+        raise CommandError("There is nothing to undo.")
+    said = past.window[-1].turn.incoming[0].text.strip().splitlines()
+    start = said[0] if said else ""
+    short = start if len(start) <= 60 else start[:59] + "…"
+    await call.say(f"Forgotten: “{short}” and its answer.")

@@ -1,0 +1,92 @@
+"""The core for one process and one person: turns run at once, without the inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+
+import structlog
+
+from bot.commands import COMMANDS, Call
+from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
+from bot.errors import KeepthreadError, StoreError
+from bot.handler import Request
+from bot.ports import Admission, CommandSpec, Connection
+from bot.thinking import Stop
+from bot.wiring import Bot
+
+log = structlog.get_logger("keepthread.direct")
+
+
+class DirectCore:
+    """The `Core` port over a `Bot`. Messages of a session are answered one after the other."""
+
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+        self.settings = bot.settings
+        self.history = bot.history
+        self.sessions = bot.sessions
+        self.handler = bot.handler
+        self.access = bot.access
+        self._connection: Connection | None = None
+        self._running: dict[SessionKey, Stop] = {}
+        self._order: dict[SessionKey, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connect(self, connection: Connection) -> None:
+        """Where replies come from; once, before the first `put`."""
+        self._connection = connection
+
+    async def put(self, incoming: Incoming, *, dedupe: Sequence[str] = ()) -> Admission:
+        task = asyncio.create_task(self._take(incoming), name=f"turn {incoming.session}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return "queued"
+
+    async def stop(self, session: SessionKey, speaker: Speaker) -> bool:
+        stop = self._running.get(session)
+        if stop is None:
+            return False
+        stop.request()
+        return True
+
+    async def takes_part(self, session: SessionKey) -> bool:
+        return await self.sessions.takes_part(session)
+
+    async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
+        return await self.access.allowed(address, speaker, action)
+
+    def commands(self) -> tuple[CommandSpec, ...]:
+        return COMMANDS.specs
+
+    async def aclose(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _take(self, incoming: Incoming) -> None:
+        assert self._connection is not None, "connect() comes first"  # noqa: S101  wiring, not input
+        reply = self._connection.reply(incoming.address)
+        session = incoming.session
+        try:
+            if incoming.kind == "command" and COMMANDS.is_reading(incoming.text):
+                await COMMANDS.run(Call(self, incoming, reply))
+                return
+            async with self._order.setdefault(session, asyncio.Lock()):
+                stop = self._running[session] = Stop()
+                try:
+                    if incoming.kind == "command":
+                        await COMMANDS.run(Call(self, incoming, reply, stopper=stop))
+                    else:
+                        turn = Turn(id=uuid.uuid4().hex, incoming=(incoming,))
+                        await self.handler.answer(Request(turn), reply, stop)
+                finally:
+                    self._running.pop(session, None)
+        except KeepthreadError as error:
+            log.warning("not answered", session=str(session), error=repr(error))
+            if isinstance(error, StoreError):
+                await reply.say(error.user_text)
+        finally:
+            await reply.aclose()

@@ -1,0 +1,156 @@
+"""Conversations seen from outside: list, look, export, forget."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.conversation import SessionKey, Turn
+from bot.history import HistoryKeys, RedisHistory
+from bot.store_errors import store_errors
+
+PAGE_TURNS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """A conversation at a glance. Times are UTC; `earlier` are ids of talks kept by `new`."""
+
+    session: SessionKey
+    conversation_id: str
+    generation: int
+    turns: int
+    born_at: datetime
+    used_at: datetime
+    summary: str = ""
+    earlier: tuple[str, ...] = ()
+
+
+class Sessions:
+    """Reads beside `RedisHistory`, never on a turn's way."""
+
+    def __init__(self, client: Any, history: RedisHistory) -> None:
+        self._client = client
+        self._history = history
+        self._keys: HistoryKeys = history.keys
+
+    async def list(self) -> list[SessionInfo]:
+        """All conversations, the latest used first. Walks the keys: cost grows with their number."""
+        found: list[SessionInfo] = []
+        pattern = f"{self._keys.prefix}:{{*}}:state"
+        with store_errors():
+            async for key in self._client.scan_iter(match=pattern, count=500):
+                name = key.decode()
+                session = _session(name[len(self._keys.prefix) + 2 : -len("}:state")])
+                info = await self.look(session) if session else None
+                if info is not None:
+                    found.append(info)
+        return sorted(found, key=lambda info: info.used_at, reverse=True)
+
+    async def look(self, session: SessionKey) -> SessionInfo | None:
+        state, turns, _ = self._keys.three(session)
+        with store_errors():
+            data = await self._client.hgetall(state)
+            count = await self._client.hlen(turns) if data else 0
+        if not data:
+            return None
+        text = {key.decode(): value.decode() for key, value in data.items()}
+        return SessionInfo(
+            session,
+            text.get("conv", ""),
+            int(text.get("gen", 0)),
+            int(count),
+            _time(text.get("born", "0")),
+            _time(text.get("used", "0")),
+            text.get("summary", ""),
+            tuple(text.get("olds", "").split()),
+        )
+
+    async def turns(self, session: SessionKey) -> AsyncIterator[Turn]:
+        """Every turn of the present conversation, oldest first."""
+        state, _, _ = self._keys.three(session)
+        with store_errors():
+            end = int(await self._client.hget(state, "next") or 0)
+        for first in range(0, end, PAGE_TURNS):
+            for item in await self._history.between(session, first, min(end, first + PAGE_TURNS)):
+                yield item.turn
+
+    async def export(self, session: SessionKey) -> dict[str, Any]:
+        """All that is kept of a conversation, as plain data, earlier talks included."""
+        info = await self.look(session)
+        turns = [turn.to_dict() async for turn in self.turns(session)]
+        earlier: dict[str, list[dict[str, Any]]] = {}
+        for conversation in info.earlier if info else ():
+            with store_errors():
+                old = await self._client.hgetall(self._keys.of(session, f"old:{conversation}"))
+            values = sorted((int(seq), value) for seq, value in old.items())
+            earlier[conversation] = [
+                Turn.from_json(value.partition(b" ")[2]).to_dict() for _, value in values
+            ]
+        return {
+            "session": str(session),
+            "conversation_id": info.conversation_id if info else "",
+            "summary": info.summary if info else "",
+            "turns": turns,
+            "earlier": earlier,
+        }
+
+    async def forget(self, session: SessionKey) -> int:
+        """Erase a conversation and its earlier talks. How many turns it had."""
+        info = await self.look(session)
+        if info is None:
+            return 0
+        count = await self._history.reset(session)
+        state = self._keys.of(session, "state")
+        with store_errors():
+            for conversation in info.earlier:
+                await self._client.unlink(self._keys.of(session, f"old:{conversation}"))
+            await self._client.hdel(state, "olds", "part")
+        return count
+
+    async def takes_part(self, session: SessionKey) -> bool:
+        """Whether the bot spoke in it and was not sent away since."""
+        with store_errors():
+            following, part, left = await self._client.hmget(
+                self._keys.of(session, "state"), "next", "part", "left"
+            )
+        return not left and (bool(part) or int(following or 0) > 0)
+
+    async def leave(self, session: SessionKey) -> None:
+        """Take part no longer, until spoken to again."""
+        state = self._keys.of(session, "state")
+        with store_errors():
+            if await self._client.exists(state):
+                await self._client.hset(state, "left", "1")
+
+    async def move(self, old: SessionKey, new: SessionKey) -> bool:
+        """Carry a conversation over to another place's key. False: there was none, or the new has one."""
+        olds, news = self._keys.three(old), self._keys.three(new)
+        with store_errors():
+            if await self._client.exists(news[0]) or not await self._client.exists(olds[0]):
+                return False
+            for source, target in zip(reversed(olds), reversed(news), strict=True):
+                await self._copy_hash(source, target)
+            await self._client.unlink(*olds)
+        return True
+
+    async def _copy_hash(self, source: str, target: str) -> None:
+        """By value, because the keys may live on different nodes."""
+        data = await self._client.hgetall(source)
+        if data:
+            ttl_s = await self._client.ttl(source)
+            await self._client.hset(target, mapping=data)
+            await self._client.expire(target, max(1, ttl_s))
+
+
+def _session(text: str) -> SessionKey | None:
+    try:
+        return SessionKey.parse(text)
+    except ValueError:  # a key of somebody else's under our prefix
+        return None
+
+
+def _time(seconds: str) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
