@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from redis.asyncio import (
@@ -15,7 +15,12 @@ from redis.asyncio import (
 )
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import NoBackoff
 
 from bot import redis_url
@@ -156,7 +161,6 @@ def _cluster(
 
 
 def _behind_sentinels(where: RedisUrl, options: dict[str, Any]) -> tuple[Redis, Sentinel]:
-    # SSLConnection is chosen by `ssl`, which the plain connection does not know.
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         where.hosts,
         sentinel_kwargs={
@@ -169,16 +173,32 @@ def _behind_sentinels(where: RedisUrl, options: dict[str, Any]) -> tuple[Redis, 
             "retry": Retry(NoBackoff(), 0),  # the next sentinel is asked instead
         },
     )
-    if where.tls:
-        options |= {"ssl": True}
     client: Redis = sentinel.master_for(
-        where.service, connection_pool_class=_BlockingSentinelPool, **options
+        where.service,
+        connection_pool_class=_BlockingSentinelPool,
+        connection_class=_FollowingTlsConnection if where.tls else _FollowingConnection,
+        **options,
     )
     return client, sentinel
 
 
 class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """Follows the primary, and waits for a free connection."""
+
+
+class _FollowingConnection(SentinelManagedConnection):
+    """Asks the sentinels again before each try: redis-py would try the dead primary only."""
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        if not self.is_connected:
+            await self.connect()  # type: ignore[no-untyped-call]
+        await super().send_packed_command(command, check_health)
+
+
+class _FollowingTlsConnection(_FollowingConnection, SentinelManagedSSLConnection):
+    pass
 
 
 OLDEST_VERSION = (6, 2)

@@ -87,7 +87,7 @@ def translate(error: BaseException) -> StoreError:
         kind, cure = CODES.get(text.partition(" ")[0], (kind, cure))
         if text.startswith("unknown command"):
             kind, cure = StoreRefused, SERVER_KIND
-    if isinstance(error, theirs.RedisClusterException) and "cluster mode is not enabled" in text:
+    if isinstance(error, theirs.RedisClusterException) and "mode is not enabled" in text:
         kind, cure = StoreRefused, "Write redis:// in REDIS_URL: the server is no cluster."
     if _comes_from_certificate(error):
         kind, cure = StoreRefused, CERTIFICATE
