@@ -112,10 +112,8 @@ class Compactor:
             (Message("system", INSTRUCTION.format(words=words)), Message("user", text)),
             tokens=count_tokens(text),
         )
-        pieces: list[str] = []
         async with aclosing(self.model.stream(prompt)) as stream:
-            async for piece in stream:
-                pieces.append(piece.text)
+            pieces = [piece.text async for piece in stream]
         return _shortened("".join(pieces).strip(), limit_tokens)
 
 

@@ -143,14 +143,14 @@ class EmbeddedServer:
             self._socket_path = choose_socket_path(self._folder)
             (self._folder / "socket").write_bytes(os.fsencode(self._socket_path))
             turn_log(self._folder / "valkey.log")
-            await asyncio.to_thread(
-                self._spawn_keeper, keeper.fd
-            )  # which holds the lock from now on
+            # A descriptor of the thread's own: it goes on even if we are cancelled meanwhile.
+            await asyncio.to_thread(self._spawn_keeper, os.dup(keeper.fd))
             return True
         finally:
             keeper.close()
 
     def _spawn_keeper(self, lock_fd: int) -> None:
+        """Hand the keeper its lock, so that there is no moment in which nobody holds it."""
         command = [
             *(sys.executable, "-I", "-S", "-W", "ignore::DeprecationWarning"),
             str(Path(__file__).with_name("embedded_keeper.py")),
@@ -160,18 +160,21 @@ class EmbeddedServer:
             *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
             *("--dir", str(self._folder), "--logfile", str(self._folder / "valkey.log")),
         ]
-        with (self._folder / "valkey.log").open("ab") as log_file:
-            subprocess.run(  # noqa: S603  our own interpreter and file
-                command,
-                check=True,
-                stdin=subprocess.DEVNULL,
-                stdout=log_file,
-                stderr=log_file,
-                cwd=self._folder,
-                pass_fds=(lock_fd,),
-                start_new_session=True,  # Ctrl-C in our terminal is not for it
-                env={k: v for k, v in os.environ.items() if k in _KEPT_ENVIRONMENT},
-            )
+        try:
+            with (self._folder / "valkey.log").open("ab") as log_file:
+                subprocess.run(  # noqa: S603  our own interpreter and file
+                    command,
+                    check=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log_file,
+                    stderr=log_file,
+                    cwd=self._folder,
+                    pass_fds=(lock_fd,),
+                    start_new_session=True,  # Ctrl-C in our terminal is not for it
+                    env={k: v for k, v in os.environ.items() if k in _KEPT_ENVIRONMENT},
+                )
+        finally:
+            os.close(lock_fd)
 
     async def _comes_to_answer(self) -> bool:
         """Wait for the server. False if its keeper has gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from redis.asyncio import (
@@ -69,9 +70,10 @@ class RedisLink:
         return self._name
 
     async def aclose(self) -> None:
-        await self.client.aclose()
-        for close in self._also_close:
-            await close()
+        async with AsyncExitStack() as stack:  # each is closed, whatever the others raise
+            for close in reversed(self._also_close):
+                stack.push_async_callback(close)
+            stack.push_async_callback(self.client.aclose)
 
 
 async def connect(

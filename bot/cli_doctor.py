@@ -1,0 +1,64 @@
+"""`keepthread doctor`: what works, what does not, and the cure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bot.ports import Check
+
+MARKS = {
+    "ok": "[green]ok[/]",
+    "warning": "[yellow]warning[/]",
+    "failed": "[red]failed[/]",
+    "off": "off",
+}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(as_json: bool) -> None:
+    """Check settings, Redis, the model, LangSmith and the platforms. Exit status 1 if one failed."""
+    from bot.cli import run
+
+    sys.exit(run(_doctor(as_json)))
+
+
+async def examine() -> list[Check]:
+    """All checks. A broken setting is a check that failed, not an error."""
+    from bot import redis_client, tracing
+    from bot.errors import SettingsError
+    from bot.model.check import check as check_model
+    from bot.model.local_check import check as check_local
+    from bot.wiring import adapters, load_settings
+
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return [Check("settings", "failed", str(error), error.cure)]
+    checks = [Check("settings", "ok")]
+    checks += await redis_client.check(settings)
+    checks += await (check_local if settings.uses_local_model else check_model)(settings)
+    checks += await tracing.check(settings)
+    for adapter in adapters().values():
+        checks += await adapter.check(settings)
+    return checks
+
+
+async def _doctor(as_json: bool) -> int:
+    checks = await examine()
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        table = Table(box=None, pad_edge=False)
+        for title in ("what", "state", "detail", "cure"):
+            table.add_column(title, overflow="fold")
+        for check in checks:
+            table.add_row(check.name, MARKS[check.state], check.detail, check.cure)
+        Console().print(table)
+    return int(any(check.state == "failed" for check in checks))

@@ -1,0 +1,108 @@
+"""From settings to a model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+from pydantic import SecretStr
+
+from bot.errors import ModelUnreachable
+from bot.model.chat import ChatModel, Endpoint
+from bot.model.fallback import FallbackModel
+from bot.ports import Model, Piece, Prompt, TurnTrace
+from bot.settings import Settings
+
+StartLocal = Callable[[], Awaitable[tuple[str, str]]]
+"""Starts or joins the local runtime; gives its base address and key."""
+
+NO_KEY = "none"
+"""Sent to endpoints of one's own that want no key: the header must hold something."""
+
+
+def build_model(settings: Settings, start_local: StartLocal) -> Model:
+    """The model the settings ask for, with its fallback if there is one."""
+    if settings.uses_local_model:
+        return LazyModel(settings, start_local)
+    first = ChatModel(_endpoint(settings, settings.bot_model))
+    if settings.bot_fallback_model is None:
+        return first
+    second = _endpoint(
+        settings,
+        settings.bot_fallback_model,
+        settings.bot_fallback_base_url,
+        settings.bot_fallback_api_key,
+    )
+    return FallbackModel(first, ChatModel(second))
+
+
+class LazyModel:
+    """The local model: its runtime starts with the first message, and again should it have died."""
+
+    def __init__(self, settings: Settings, start_local: StartLocal) -> None:
+        self._settings = settings
+        self._start_local = start_local
+        self._model: ChatModel | None = None
+        self._starting = asyncio.Lock()
+
+    async def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]:
+        model = await self._ready(None)
+        for last_try in (False, True):
+            shown = False
+            try:
+                async with aclosing(model.stream(prompt, trace)) as pieces:
+                    async for piece in pieces:
+                        shown = True
+                        yield piece
+                return
+            except ModelUnreachable:
+                if shown or last_try:
+                    raise
+                model = await self._ready(model)
+
+    async def aclose(self) -> None:
+        if self._model is not None:
+            await self._model.aclose()
+
+    async def _ready(self, broken: ChatModel | None) -> ChatModel:
+        """The model, started if it was not yet, or if what runs is `broken`."""
+        async with self._starting:
+            if self._model is None or self._model is broken:
+                base_url, key = await self._start_local()
+                if self._model is not None:
+                    await self._model.aclose()
+                self._model = ChatModel(
+                    Endpoint(
+                        "local",
+                        key or NO_KEY,
+                        base_url,
+                        # A long prompt takes its time on a small machine.
+                        first_token_timeout_s=max(300, self._settings.bot_first_token_timeout_s),
+                        timeout_s=max(900, self._settings.bot_model_timeout_s),
+                        temperature=_or(self._settings.bot_temperature, 0.3),
+                        max_answer_tokens=self._settings.bot_max_answer_tokens,
+                        # Its server closes kept-alive connections after a stream.
+                        headers={"Connection": "close"},
+                    )
+                )
+            return self._model
+
+
+def _endpoint(
+    settings: Settings, model: str, base_url: str | None = None, key: SecretStr | None = None
+) -> Endpoint:
+    secret = key or settings.openai_api_key
+    return Endpoint(
+        model,
+        secret.get_secret_value() if secret else NO_KEY,
+        base_url or settings.openai_base_url,
+        settings.bot_first_token_timeout_s,
+        settings.bot_model_timeout_s,
+        settings.bot_temperature,
+        settings.bot_max_answer_tokens,
+    )
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
