@@ -403,3 +403,17 @@ async def test_where_no_server_is_bundled_the_way_out_is_told(
     with pytest.raises(SettingsError) as caught:
         await EmbeddedServer.start(tmp_path)
     assert "REDIS_URL" in caught.value.cure
+
+
+async def test_a_start_that_is_called_off_leaves_nothing(data_dir: Path) -> None:
+    for delay_s in (0, 0.005, 0.02, 0.05):
+        start = asyncio.create_task(EmbeddedServer.start(data_dir))
+        await asyncio.sleep(delay_s)
+        start.cancel()
+        (result,) = await asyncio.gather(start, return_exceptions=True)
+        if isinstance(result, EmbeddedServer):  # it was quicker
+            await result.aclose()
+        await wait_until(lambda: processes(data_dir) == [])
+    server = await EmbeddedServer.start(data_dir)
+    assert await answers(server.url)
+    await server.aclose()
