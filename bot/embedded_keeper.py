@@ -56,8 +56,11 @@ class Keeper:
         fcntl.flock(self.users_fd, fcntl.LOCK_EX)
         with self.lock:
             self.leaving = True
-            if self.server is not None and not self.shut_down():
-                self.server.terminate()
+            server = self.server
+        while server is not None:  # until `run` sees its end, and with it ours
+            if not self.shut_down():
+                server.terminate()
+            time.sleep(0.5)  # one that is just being started may have missed it
 
     def start_server(self) -> "subprocess.Popen[bytes]":
         """Start it holding the folder's lock itself: two servers in one folder lose all data of one."""
@@ -113,7 +116,8 @@ def main() -> int:
     if os.fork():
         os._exit(0)  # whoever started us need not wait for us
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+        # Not SIG_IGN, which the server would inherit until it installs handlers of its own.
+        signal.signal(number, lambda *_: None)
     return Keeper(folder, command).run()
 
 
