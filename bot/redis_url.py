@@ -170,6 +170,8 @@ def _hosts(text: str, kind: Kind) -> tuple[tuple[str, int], ...]:
 def _service(steps: list[str]) -> str:
     if not steps:
         raise _Mistake("has no service after the sentinels: /mymaster")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", steps[0]):  # sentinel.conf allows no others
+        raise _Mistake("has a service with other characters than letters, digits, . _ -")
     return steps.pop(0)
 
 
