@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from bot.conversation import Address, Attachment, Incoming, SessionKey, Speaker, Turn, Usage
 
@@ -224,6 +224,23 @@ class Reply(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A button under the bot's own words: what it says, and the command it stands for ("" just declines)."""
+
+    label: str
+    command: str = ""
+
+
+@runtime_checkable
+class OffersButtons(Protocol):
+    """A `Reply` that can show buttons. Where a reply is none, say the words alone."""
+
+    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
+        """Say `text`, with buttons that put their command in when pressed. Raises PlatformError."""
+        ...
+
+
 Admission = Literal["queued", "merged", "duplicate", "full", "refused"]
 
 
@@ -232,10 +249,15 @@ class Core(Protocol):
 
     settings: Settings
 
-    async def put(self, incoming: Incoming, *, dedupe: Sequence[str] = ()) -> Admission:
+    async def put(
+        self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
+    ) -> Admission:
         """Take `incoming` in, durably. Acknowledge the platform only after this returned.
 
-        `dedupe` holds further ids of the same logical message (`channel:ts`).
+        `dedupe` holds further ids of the same logical message (`channel:ts`). With `hold_s`, more
+        of the same is expected (the next picture of an album, the rest of a long paste): the
+        conversation's next turn begins no sooner than so many seconds from now. A later `put`
+        replaces the wait by its own; what came together becomes one turn.
 
         Raises:
             StoreError: not taken in; do not acknowledge, so that the platform sends it again.
@@ -252,6 +274,17 @@ class Core(Protocol):
 
     async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
         """Ask the one authorizer. `action`: `talk` or a command's name."""
+        ...
+
+    async def migrate(self, old: SessionKey, new: SessionKey) -> None:
+        """The platform gave a place a new id: what is remembered and waiting under `old` is `new`'s now.
+
+        What `new` already has comes after it. Raises StoreError.
+        """
+        ...
+
+    def commands(self) -> tuple[CommandSpec, ...]:
+        """What adapters put into menus."""
         ...
 
 
