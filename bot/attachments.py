@@ -1,0 +1,147 @@
+"""Reading what people attach: text, code and PDF become words within a budget; the rest says why not."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from dataclasses import replace
+from pathlib import PurePath
+
+import structlog
+
+from bot.conversation import Attachment, clean_text
+
+log = structlog.get_logger("keepthread.attachments")
+
+MAX_DOCUMENT_BYTES = 20 * 1024 * 1024
+"""What is read at all; also what Telegram's cloud lets a bot download (core.telegram.org/bots/api#getfile)."""
+
+READING_TIME_S = 20.0
+"""A document that takes longer to read is given as far as it was read."""
+
+_MAX_PDF_PAGES = 2_000
+_BINARY_SHARE = 0.02  # more control characters than this: not text, whatever its name says
+_PDF_TYPES = ("application/pdf", "application/x-pdf")
+_WORDLESS = {
+    ".doc": "an old Word file",
+    ".docx": "a Word file",
+    ".odt": "an OpenDocument file",
+    ".ppt": "a slide deck",
+    ".pptx": "a slide deck",
+    ".rar": "an archive",
+    ".tar": "an archive",
+    ".gz": "an archive",
+    ".7z": "an archive",
+    ".xls": "a spreadsheet",
+    ".xlsx": "a spreadsheet",
+    ".zip": "an archive",
+}
+
+
+async def read_document(data: bytes, attachment: Attachment, max_chars: int) -> Attachment:
+    """`attachment` with its words in `.text`, at most `max_chars` characters, or a note why there are none.
+
+    What is cut off is said in the text. Runs in a thread. Raises nothing of its own.
+    """
+    text = await asyncio.to_thread(_read, data, attachment, max_chars)
+    return replace(attachment, text=clean_text(text))
+
+
+def describe(attachment: Attachment) -> str:
+    """What it is, for people: `notes.pdf (1.2 MB)`."""
+    name = attachment.name or attachment.media_type or f"an unnamed {attachment.kind}"
+    return f"{name} ({size(attachment.size_bytes)})" if attachment.size_bytes else name
+
+
+def size(size_bytes: int) -> str:
+    """A size for people: `312 bytes`, `4 kB`, `1.2 MB`."""
+    if size_bytes < 1_000:
+        return f"{size_bytes} bytes"
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1_000:.0f} kB"
+    return f"{size_bytes / 1_000_000:.1f} MB"
+
+
+def too_large(attachment: Attachment, limit_bytes: int = MAX_DOCUMENT_BYTES) -> str:
+    """A note if the platform says that it is larger than `limit_bytes`, else `""`. Ask before fetching."""
+    if attachment.size_bytes is None or attachment.size_bytes <= limit_bytes:
+        return ""
+    return f"[not read: {describe(attachment)} is larger than {size(limit_bytes)}]"
+
+
+def _read(data: bytes, attachment: Attachment, max_chars: int) -> str:
+    if len(data) > MAX_DOCUMENT_BYTES:
+        return too_large(replace(attachment, size_bytes=len(data)))
+    if not data:
+        return "[not read: the file is empty]"
+    if data.startswith(b"%PDF-") or attachment.media_type in _PDF_TYPES:
+        return _read_pdf(data, max_chars)
+    text = _decode(data)
+    if text is None:
+        suffix = PurePath(attachment.name).suffix.lower()
+        what = _WORDLESS.get(suffix, "no text that I know how to read")
+        return f"[not read: it is {what}; I read plain text, code and PDF]"
+    return _shortened(text, max_chars, whole=len(text))
+
+
+def _read_pdf(data: bytes, max_chars: int) -> str:
+    from pypdf import PdfReader
+    from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
+
+    give_up_at = time.monotonic() + READING_TIME_S
+    pages: list[str] = []
+    length = 0
+    try:
+        reader = PdfReader(io.BytesIO(data))
+        count = len(reader.pages)
+        for page in reader.pages[:_MAX_PDF_PAGES]:
+            pages.append(page.extract_text().strip())
+            length += len(pages[-1])
+            if length > max_chars or time.monotonic() > give_up_at:
+                break
+    except (FileNotDecryptedError, DependencyError):
+        return "[not read: the PDF is protected by a password]"
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        # pypdf lets plain Python errors through on damaged files.
+        log.info("a PDF could not be read", error=repr(error))
+        if not length:
+            return "[not read: the PDF is damaged]"
+        count = len(pages)
+    except (RecursionError, MemoryError) as error:
+        log.warning("a PDF was too much", error=repr(error))
+        return "[not read: the PDF is too complicated]"
+    text = "\n\n".join(page for page in pages if page)
+    if not text:
+        return "[not read: the PDF holds pictures of pages, and no text]"
+    text = _shortened(text, max_chars)
+    if len(pages) < count:
+        text += f"\n[pages {len(pages) + 1} to {count} are left out]"
+    return text
+
+
+def _decode(data: bytes) -> str | None:
+    """`data` as text by its byte order mark, as UTF-8 or as Windows-1252; None if it is none."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings = ["utf-16"]
+    elif b"\0" in data:
+        return None
+    else:
+        encodings = ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        controls = sum(
+            text.count(chr(code)) for code in range(32) if code not in (9, 10, 12, 13, 27)
+        )
+        return None if controls > len(text) * _BINARY_SHARE else text.replace("\r\n", "\n")
+    return None
+
+
+def _shortened(text: str, max_chars: int, whole: int = 0) -> str:
+    if len(text) <= max_chars:
+        return text
+    of = f" of {whole:,}" if whole else ""
+    return f"{text[:max_chars]}\n[cut off here: the first {max_chars:,}{of} characters]"
