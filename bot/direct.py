@@ -12,7 +12,7 @@ from bot.commands import COMMANDS, Call
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.errors import KeepthreadError, StoreError
 from bot.handler import Request
-from bot.ports import Admission, CommandSpec, Connection
+from bot.ports import Admission, CommandSpec, Connection, Listed
 from bot.thinking import Stop
 from bot.wiring import Bot
 
@@ -29,6 +29,7 @@ class DirectCore:
         self.sessions = bot.sessions
         self.handler = bot.handler
         self.access = bot.access
+        self.vault = bot.vault
         self._connection: Connection | None = None
         self._running: dict[SessionKey, Stop] = {}
         self._order: dict[SessionKey, asyncio.Lock] = {}
@@ -38,7 +39,9 @@ class DirectCore:
         """Where replies come from; once, before the first `put`."""
         self._connection = connection
 
-    async def put(self, incoming: Incoming, *, dedupe: Sequence[str] = ()) -> Admission:
+    async def put(
+        self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
+    ) -> Admission:
         task = asyncio.create_task(self._take(incoming), name=f"turn {incoming.session}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -56,6 +59,20 @@ class DirectCore:
 
     async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
         return await self.access.allowed(address, speaker, action)
+
+    async def migrate(self, old: SessionKey, new: SessionKey) -> None:
+        await self.sessions.move(old, new)
+
+    async def conversations_of(self, platform: str, speaker: Speaker) -> tuple[Listed, ...]:
+        """All of the platform's: this core serves one person."""
+        return tuple(
+            Listed(info.session, info.turns, info.used_at)
+            for info in await self.sessions.list()
+            if info.session.platform == platform
+        )[:20]
+
+    async def totals(self, platform: str, account: str) -> tuple[int, int]:
+        return await self.sessions.totals(platform, account)
 
     def commands(self) -> tuple[CommandSpec, ...]:
         return COMMANDS.specs

@@ -49,6 +49,15 @@ class Sessions:
                     found.append(info)
         return sorted(found, key=lambda info: info.used_at, reverse=True)
 
+    async def totals(self, platform: str, account: str) -> tuple[int, int]:
+        """How many conversations are remembered there, and turns in them. Walks the keys, as `list`."""
+        infos = [
+            info
+            for info in await self.list()
+            if (info.session.platform, info.session.account) == (platform, account)
+        ]
+        return len(infos), sum(info.turns for info in infos)
+
     async def look(self, session: SessionKey) -> SessionInfo | None:
         state, turns, _ = self._keys.three(session)
         with store_errors():

@@ -22,6 +22,7 @@ from bot.redis_client import connect
 from bot.sessions import Sessions
 from bot.settings import Settings, SettingsBase, refuse_misspelt
 from bot.tracing import build_tracer
+from bot.vault import RedisVault
 
 LOCAL_HISTORY_TOKENS = 4_000
 """The local model has room for 8,192 tokens, shared by up to four answers (bot/model/runtime.py)."""
@@ -53,6 +54,7 @@ class Bot:
     tracer: Tracer
     handler: Handler
     access: Authorizer
+    vault: RedisVault
 
 
 @asynccontextmanager
@@ -95,7 +97,18 @@ async def open_bot(settings: Settings, *, progress: Progress | None = None) -> A
             settings.bot_platform_admins,
             admin_actions=COMMANDS.admin_actions,
         )
-        yield Bot(settings, store, store.history, store.sessions, model, tracer, handler, access)
+        vault = RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key)
+        yield Bot(
+            settings,
+            store,
+            store.history,
+            store.sessions,
+            model,
+            tracer,
+            handler,
+            access,
+            vault,
+        )
 
 
 def adapters() -> dict[str, Adapter]:

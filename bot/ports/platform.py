@@ -1,0 +1,151 @@
+"""What an adapter implements: a platform, its connection, and the way an answer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from bot.conversation import Address, Attachment, Overheard, Speaker, Turn
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from bot.errors import KeepthreadError
+    from bot.ports.core import Core
+    from bot.settings import Settings, SettingsBase
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where the finished answer stands: the platform's ids of its messages, in order."""
+
+    message_ids: tuple[str, ...] = ()
+
+
+class Reply(Protocol):
+    """One answer on its way, made by an adapter from an address alone, in any process.
+
+    Calls come in this order: `status`* `show`* then exactly one of `finish` or `fail`, then `aclose`.
+    """
+
+    async def status(self, words: str) -> None:
+        """Say what is being done ("thinking"), until text comes. Never raises."""
+        ...
+
+    async def show(self, piece: str) -> None:
+        """Show more of the answer. May pace itself. Never raises: showing is a courtesy."""
+        ...
+
+    async def finish(self, turn: Turn) -> Delivery:
+        """Hand over `turn.answer`, whole, whatever was shown before. Also for stopped turns.
+
+        Raises:
+            PlatformError: it could not be delivered.
+        """
+        ...
+
+    async def fail(self, turn: Turn, error: KeepthreadError) -> None:
+        """Say what went wrong (`error.user_text`), keeping what was shown. Raises PlatformError."""
+        ...
+
+    async def already_there(self, turn: Turn) -> Delivery | None:
+        """The delivery, if the platform can tell that it already happened; else None."""
+        ...
+
+    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+        """A word of the bot's own (a command's answer, a notice), perhaps with a file (name, content)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Clear status and typing; stop timers. Always called. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A button under the bot's own words: what it says, and the command it stands for ("" just declines)."""
+
+    label: str
+    command: str = ""
+
+
+@runtime_checkable
+class OffersButtons(Protocol):
+    """A `Reply` that can show buttons. Where a reply is none, say the words alone."""
+
+    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
+        """Say `text`, with buttons that put their command in when pressed. Raises PlatformError."""
+        ...
+
+
+@runtime_checkable
+class Seeds(Protocol):
+    """A `Connection` that can fetch what was said in a place before the bot was asked in."""
+
+    async def seed(self, address: Address) -> tuple[Overheard, ...]:
+        """Earlier messages, oldest first; called once, when the conversation is still empty.
+
+        Only for addresses with `details["seed"]`. The caller waits a few seconds at most. Raises PlatformError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One adapter's heartbeat: a completed poll, a pong; never the age of the last event."""
+
+    ready: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A line of `keepthread doctor`."""
+
+    name: str
+    state: Literal["ok", "warning", "failed", "off"]
+    detail: str = ""
+    cure: str = ""
+
+
+class Adapter(Protocol):
+    """A platform. Found through the entry-point group `keepthread.adapters`."""
+
+    name: str
+    settings_class: type[SettingsBase]
+
+    def configured(self, settings: Settings) -> bool: ...
+
+    async def open(self, core: Core) -> Connection: ...
+
+    async def check(self, settings: Settings) -> list[Check]: ...
+
+
+class Connection(Protocol):
+    """An adapter at work in one process."""
+
+    def reply(self, address: Address) -> Reply: ...
+
+    async def receive(self) -> None:
+        """Take messages in until cancelled. Only processes with an ingress role call it."""
+        ...
+
+    def routes(self) -> list[BaseRoute]:
+        """What to mount on the shared HTTP server; may be empty."""
+        ...
+
+    def health(self) -> Health: ...
+
+    async def is_admin(self, address: Address, speaker: Speaker) -> bool:
+        """Whether the platform itself calls this person an admin there. May raise PlatformError."""
+        ...
+
+    async def load(self, address: Address, attachment: Attachment) -> bytes:
+        """The content of an attachment. Raises PlatformError."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+AdminCheck = Callable[[Address, Speaker], Awaitable[bool]]

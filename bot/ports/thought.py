@@ -1,0 +1,169 @@
+"""The seams inside the core: what the handler remembers with, thinks with and is traced by."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from bot.conversation import SessionKey, Turn, Usage
+
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a prompt. `images` are `data:` or `https:` addresses, for vision models."""
+
+    role: Role
+    text: str
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is given, oldest first.
+
+    Attributes:
+        messages: system, summary, turns, the new message.
+        tokens: the estimate of their size.
+        first_seq: number of the oldest turn in it (what is older was dropped).
+        cache_key: the same for all turns of a conversation; steers provider prompt caches.
+    """
+
+    messages: tuple[Message, ...]
+    tokens: int = 0
+    first_seq: int = 0
+    cache_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer as it arrives; the last one carries the counts."""
+
+    text: str = ""
+    usage: Usage | None = None
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A turn as history holds it: its number, and its estimated size in tokens."""
+
+    seq: int
+    turn: Turn
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is remembered of a conversation, as one read gives it.
+
+    Attributes:
+        conversation_id: UUID of the talk since the last reset.
+        generation: what an append must still find unchanged.
+        next_seq: the number the next turn will get.
+        summary: of the turns that are no longer in the window, or `""`.
+        summarised_to: number of the first turn the summary does not cover.
+        first_seq: number of the first turn of the window.
+        window: the turns since, oldest first; numbers may have gaps where turns were forgotten.
+        calibration: tokens the provider counts over tokens we estimate.
+        known: set if the turn asked about is already remembered (a redelivery).
+    """
+
+    conversation_id: str
+    generation: int
+    next_seq: int = 0
+    summary: str = ""
+    summarised_to: int = 0
+    first_seq: int = 0
+    window: tuple[Remembered, ...] = ()
+    calibration: float = 1.0
+    known: Turn | None = None
+
+
+class History(Protocol):
+    """Memory. Every call raises StoreError when Redis fails."""
+
+    async def read(self, session: SessionKey, *, turn_id: str = "", fence: int = 0) -> Past:
+        """State and window, in one round trip. Raises Overtaken if a newer worker runs the turn."""
+        ...
+
+    async def append(
+        self,
+        turn: Turn,
+        *,
+        tokens: int,
+        first_seq: int = 0,
+        calibration: float = 0,
+        fence: int = 0,
+        replaces: str = "",
+    ) -> None:
+        """Write `turn`, in one round trip; writing it again overwrites it.
+
+        Raises:
+            Overtaken: a reset or a newer worker came first; nothing was written.
+        """
+        ...
+
+    async def fold(self, past: Past, session: SessionKey, *, summary: str, to: int) -> bool:
+        """Replace everything before turn `to` by `summary`. False: somebody else was faster."""
+        ...
+
+    async def between(self, session: SessionKey, first: int, end: int) -> tuple[Remembered, ...]:
+        """Turns number `first` up to, not with, `end`."""
+        ...
+
+    async def amend(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
+        """Change the text of a message. The turn it is in, or None if unknown."""
+        ...
+
+    async def forget(self, session: SessionKey, message_id: str) -> Turn | None:
+        """Remove a message, and with the last one its turn. The turn it was in, or None."""
+        ...
+
+    async def reset(self, session: SessionKey, *, keep: bool = False) -> int:
+        """Begin a new generation; `keep` keeps the old turns for export. How many turns it had."""
+        ...
+
+
+class Model(Protocol):
+    """A language model. Raises ModelError."""
+
+    def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class TurnTrace(Protocol):
+    """The trace of one running turn."""
+
+    run_id: str
+
+    def step(
+        self, name: str, *, inputs: Any = None, started_at: datetime | None = None
+    ) -> AbstractAsyncContextManager[StepTrace]:
+        """A child run. `started_at` (UTC) if it began before the trace could."""
+        ...
+
+    def model_config(self) -> dict[str, Any]:
+        """A RunnableConfig that puts a LangChain call under this turn."""
+        ...
+
+    def end(self, turn: Turn, error: BaseException | None = None) -> None: ...
+
+
+class StepTrace(Protocol):
+    def end(self, outputs: Any) -> None: ...
+
+
+class Tracer(Protocol):
+    """LangSmith or silence. Never raises, never waits."""
+
+    def turn(self, turn: Turn, *, started_at: datetime) -> AbstractAsyncContextManager[TurnTrace]:
+        """The trace of `turn`, which knows its conversation; it began at `started_at` (UTC)."""
+        ...
+
+    async def aclose(self) -> None: ...
