@@ -61,12 +61,11 @@ class RedisVault:
 
     async def names(self, prefix: str) -> tuple[str, ...]:
         """Names that begin with `prefix`. Walks the keys: for the command line and sign-offs."""
-        found: list[str] = []
         quoted = "".join(f"\\{char}" if char in "*?[]\\^" else char for char in prefix)
+        start = len(self._prefix)
         with store_errors():
-            async for key in self._client.scan_iter(match=f"{self._prefix}{quoted}*", count=500):
-                found.append(key.decode()[len(self._prefix) :])
-        return tuple(sorted(found))
+            found = self._client.scan_iter(match=f"{self._prefix}{quoted}*", count=500)
+            return tuple(sorted([key.decode()[start:] async for key in found]))
 
     def _cipher(self) -> Fernet:
         if self._fernet is None:
