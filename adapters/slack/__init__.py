@@ -1,0 +1,1 @@
+"""Slack: both transports, threads as conversations, streaming, buttons, App Home."""
