@@ -1,6 +1,7 @@
 """The values everything else speaks in: who said what, where, and what was answered.
 
-All are frozen and serialisable; `to_json` and `from_json` are inverse for every value.
+All are frozen and serialisable; `to_json` and `from_json` are inverse for every value. None holds a
+lone surrogate: a platform's JSON may bring one in a name or a text, and no JSON of ours could carry it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,21 @@ TurnState = Literal["asked", "complete", "stopped", "failed", "overheard"]
 
 def clean_text(text: str) -> str:
     """`text` without lone surrogates, which JSON can carry and UTF-8 cannot."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def _clean(value: object, *names: str) -> None:
+    """Clean the texts `names` of a value that is being made."""
+    for name in names:
+        text = getattr(value, name)
+        if not text.isascii():
+            object.__setattr__(value, name, clean_text(text))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,10 +57,13 @@ class SessionKey:
     place: str
     thread: str = ""
 
+    def __post_init__(self) -> None:
+        _clean(self, "platform", "account", "place", "thread")
+
     def __str__(self) -> str:
         """`platform/account/place/thread`, each part percent-encoded; `parse` is its inverse."""
         return "/".join(
-            quote(part, safe="", errors="surrogatepass")
+            quote(part, safe="")
             for part in (self.platform, self.account, self.place, self.thread)
         )
 
@@ -63,7 +77,7 @@ class SessionKey:
         parts = text.split("/")
         if len(parts) != 4:
             raise ValueError(f"a session key has four parts, as in slack/T1/C1/: got {text!r}")
-        key = cls(*(unquote(part, errors="surrogatepass") for part in parts))
+        key = cls(*(unquote(part, errors="strict") for part in parts))
         if str(key) != text:
             raise ValueError(f"not a session key as Keepthread writes it: {text!r}")
         return key
@@ -76,6 +90,9 @@ class Speaker:
     id: str
     name: str = ""
     account: str = ""
+
+    def __post_init__(self) -> None:
+        _clean(self, "id", "name", "account")
 
     @property
     def label(self) -> str:
@@ -102,6 +119,9 @@ class Attachment:
     size_bytes: int | None = None
     text: str = ""
 
+    def __post_init__(self) -> None:
+        _clean(self, "name", "media_type", "reference", "text")
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -122,6 +142,12 @@ class Address:
     recipient_account: str = ""
     reply_to_id: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _clean(self, "recipient_id", "recipient_account", "reply_to_id")
+        if not all(text.isascii() for pair in self.details.items() for text in pair):
+            cleaned = {clean_text(name): clean_text(text) for name, text in self.details.items()}
+            object.__setattr__(self, "details", cleaned)
 
     @property
     def shared(self) -> bool:
@@ -160,8 +186,7 @@ class Incoming:
     silent: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("text", "quoted"):
-            object.__setattr__(self, name, clean_text(getattr(self, name)))
+        _clean(self, "text", "quoted", "message_id", "event_id")
 
     @property
     def session(self) -> SessionKey:
@@ -184,7 +209,7 @@ class Overheard:
     message_id: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "text", clean_text(self.text))
+        _clean(self, "text", "message_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +253,12 @@ class Turn:
     answer_ids: tuple[str, ...] = ()
     finished_at: datetime | None = None
 
-    @property
-    def session(self) -> SessionKey:
+    def __post_init__(self) -> None:
+        _clean(self, "id", "answer", "conversation_id", "run_id", "model", "note")
+        if not all(one.isascii() for one in self.answer_ids):
+            object.__setattr__(self, "answer_ids", tuple(map(clean_text, self.answer_ids)))
+
+    @property(self) -> SessionKey:
         return self.incoming[0].session
 
     @property
@@ -242,7 +271,7 @@ class Turn:
         return replace(
             self,
             state=state,
-            answer=clean_text(answer),
+            answer=answer,
             finished_at=datetime.now(UTC),
             **changes,
         )

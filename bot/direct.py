@@ -47,7 +47,7 @@ class DirectCore:
         task.add_done_callback(self._tasks.discard)
         return "queued"
 
-    async def stop(self, session: SessionKey, speaker: Speaker) -> bool:
+    async def stop(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool:
         stop = self._running.get(session)
         if stop is None:
             return False

@@ -88,9 +88,17 @@ class StoreFull(StoreError):
 
 
 class Overtaken(StoreError):
-    """The conversation was reset, or another worker took it over; write and show nothing."""
+    """The conversation was reset, or another worker took it over; write and show nothing.
+
+    Attributes:
+        by_reset: it was a reset: the turn is over for good.
+    """
 
     sentence = "This conversation was reset while I was answering."
+
+    def __init__(self, detail: str = "", *, by_reset: bool = False) -> None:
+        super().__init__(detail)
+        self.by_reset = by_reset
 
 
 class ModelError(KeepthreadError):

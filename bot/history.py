@@ -98,7 +98,7 @@ class RedisHistory:
         with store_errors():
             verdict = await script("history_append").run(self._client, keys, args)
         if verdict in (b"generation", b"overtaken"):
-            raise Overtaken(f"not written: {verdict.decode()}")
+            raise Overtaken(f"not written: {verdict.decode()}", by_reset=verdict == b"generation")
 
     async def fold(self, past: Past, session: SessionKey, *, summary: str, to: int) -> bool:
         args = (past.generation, past.summarised_to, to, summary)
@@ -140,25 +140,30 @@ class RedisHistory:
 
         return await self._change(session, message_id, without)
 
-    async def forget_turn(self, session: SessionKey, found: Remembered) -> bool:
-        """Remove a whole turn (`undo`). False: it changed meanwhile."""
+    async def forget_turn(
+        self, session: SessionKey, found: Remembered, *, fence: int = 0, once: str = ""
+    ) -> bool:
+        """Remove a whole turn (`undo`), at most once for the same `once`. False: it changed meanwhile."""
         with store_errors():
             old = await self._client.hget(self.keys.of(session, "turns"), str(found.seq))
             if not old:
                 return False
-            return await self._swap(session, found.seq, old, found.turn, None)
+            return await self._swap(session, found.seq, old, found.turn, None, fence, once)
 
-    async def reset(self, session: SessionKey, *, keep: bool = False) -> int:
+    async def reset(
+        self, session: SessionKey, *, keep: bool = False, fence: int = 0, once: str = ""
+    ) -> int:
         state, turns, index = self.keys.three(session)
         with store_errors():
             old = (await self._client.hget(state, "conv") or b"none").decode()
             archive = self.keys.of(session, f"old:{old}")
-            args = (new_conversation_id(), int(time.time()), self._ttl_s, int(keep))
-            return int(
-                await script("history_reset").run(
-                    self._client, (state, turns, index, archive), args
-                )
+            args = (new_conversation_id(), int(time.time()), self._ttl_s, int(keep), fence, once)
+            count = await script("history_reset").run(
+                self._client, (state, turns, index, archive), args
             )
+        if count < 0:
+            raise Overtaken("not reset: overtaken")
+        return int(count)
 
     async def find(self, session: SessionKey, message_id: str) -> Turn | None:
         """The turn a message (or the bot's own answer) belongs to."""
@@ -184,7 +189,14 @@ class RedisHistory:
                     return remembered.turn
 
     async def _swap(
-        self, session: SessionKey, seq: int, old: bytes, was: Turn, new: Turn | None
+        self,
+        session: SessionKey,
+        seq: int,
+        old: bytes,
+        was: Turn,
+        new: Turn | None,
+        fence: int = 0,
+        once: str = "",
     ) -> bool:
         """Write `new` over `was` if nobody else did; its size grows or shrinks with its text."""
         state, turns, index = self.keys.three(session)
@@ -195,8 +207,11 @@ class RedisHistory:
         if new:
             grown = _length(new) / max(1, _length(was))
             value = _pack(new, max(1, round(_unpack(seq, old).tokens * grown)))
-        args = (seq, old, value, was.id, *gone)
-        return bool(await script("history_swap").run(self._client, (turns, index, state), args))
+        args = (seq, old, value, was.id, fence, once, *gone)
+        verdict = await script("history_swap").run(self._client, (turns, index, state), args)
+        if verdict < 0:
+            raise Overtaken("not changed: overtaken")
+        return bool(verdict)
 
 
 def new_conversation_id() -> str:

@@ -6,7 +6,9 @@ ADMIN_IN_SHARED = True
 
 
 async def run(call: Call) -> None:
-    count = await call.services.history.reset(call.session, keep=True)
+    count = await call.services.history.reset(
+        call.session, keep=True, fence=call.fence, once=call.id
+    )
     await call.say(
         "A new conversation." + (" I no longer think of the earlier one." if count else "")
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +29,7 @@ class Services(Protocol):
     handler: Handler
     access: Authorizer
 
-    async def stop(self, session: SessionKey, speaker: Speaker) -> bool: ...
+    async def stop(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Call:
     Attributes:
         arguments: what followed its name.
         id: stable over repetitions of the same call.
+        item: the inbox's id of it, or `""`; what came later is later.
         fence: the worker's token, or 0.
         stopper: ends what the command starts (`retry`).
     """
@@ -48,6 +49,7 @@ class Call:
     reply: Reply
     arguments: str = ""
     id: str = ""
+    item: str = ""
     fence: int = 0
     stopper: Stop | None = None
 
@@ -116,15 +118,9 @@ class Registry:
                     else "You are not on the list of people I talk with."
                 )
             module: Any = self._modules[spec.name]
-            await module.run(_with_arguments(call, arguments.strip()))
+            await module.run(replace(call, arguments=arguments.strip()))
         except (CommandError, AccessRefused) as error:
             await call.say(error.user_text)
-
-
-def _with_arguments(call: Call, arguments: str) -> Call:
-    return Call(
-        call.services, call.incoming, call.reply, arguments, call.id, call.fence, call.stopper
-    )
 
 
 def _spec(module: ModuleType) -> CommandSpec:

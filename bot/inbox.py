@@ -1,0 +1,292 @@
+"""The durable inbox: a mailbox for each conversation, and one token that makes it ready for a worker.
+
+Conversations are spread over shards; keys of a shard share a hash tag, so each step is one script on one node:
+
+    <prefix>:{q<n>}:ready        stream, group `w`: conversations to be worked on; a pending entry is a lease
+    <prefix>:{q<n>}:retry        sorted set: conversations that wait, by the time they are due (ms)
+    <prefix>:{q<n>}:dead         stream: messages that were given up (bot/dead_letters.py)
+    <prefix>:{q<n>}:clock        the newest token
+    <prefix>:{q<n>}:box:<lane>   stream: what waits in a conversation, and what is being answered
+    <prefix>:{q<n>}:conv:<lane>  hash: state (ready, running, retry, held), entry, token, upto, tries, fails …
+    <prefix>:{q<n>}:seen:<id>    ids of events and messages taken in
+
+Invariant: `conv` exists ⇔ the conversation has exactly one token, in `ready` or in `retry`.
+A lane is a session, or a session with `SIDE` for what must not wait for a running answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import structlog
+
+from bot.conversation import Incoming, SessionKey
+from bot.ports import Admission
+from bot.scripts import script
+from bot.store_errors import store_errors
+
+log = structlog.get_logger("keepthread.inbox")
+
+SIDE = "|side"
+SEEN_MS = 26 * 3600 * 1000
+"""Longer than platforms repeat: Telegram keeps undelivered updates for 24 h (core.telegram.org/bots/api#getting-updates)."""
+KEPT_MS = 14 * 24 * 3600 * 1000
+"""What no worker has taken for so long is dropped: every key has a time to live."""
+MOST_MESSAGES = 50
+"""Messages that arrived meanwhile and are answered together."""
+MOST_BYTES = 60_000
+"""More than this is not answered together."""
+MOST_DEAD = 10_000
+
+Outcome = Literal["done", "retry", "defer", "requeue", "split", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A turn that was begun, with its lease.
+
+    Attributes:
+        shard: where its conversation lives.
+        entry: id of the conversation's token in `ready`.
+        token: proof of the lease; grows with every turn begun on the shard.
+        tries: how often it was begun, this time included.
+        fails: how often it failed and said so; the other tries ended with their worker.
+        ids: of its messages in the mailbox.
+        incoming: its messages, oldest first; none if they cannot be read.
+    """
+
+    shard: int
+    lane: str
+    entry: bytes
+    token: int
+    tries: int
+    fails: int
+    ids: tuple[str, ...]
+    incoming: tuple[Incoming, ...]
+
+    @property
+    def session(self) -> SessionKey:
+        return self.incoming[0].session
+
+    @property
+    def crashes(self) -> int:
+        """How many workers fell silent over it."""
+        return self.tries - 1 - self.fails
+
+
+class InboxKeys:
+    """Names of Redis keys, and which shard a session is in."""
+
+    __slots__ = ("prefix", "shards")
+
+    def __init__(self, prefix: str, shards: int) -> None:
+        self.prefix = prefix
+        self.shards = shards
+
+    def shard(self, session: SessionKey) -> int:
+        digest = hashlib.blake2b(str(session).encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "big") % self.shards
+
+    def of(self, shard: int, part: str) -> str:
+        return f"{self.prefix}:{{q{shard}}}:{part}"
+
+    @property
+    def stops(self) -> str:
+        """The channel on which words to stop are heard by all workers."""
+        return f"{self.prefix}:stops"
+
+
+class Inbox:
+    """Every step a message takes between arriving and being answered; each is one script.
+
+    Every call raises StoreError.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        keys: InboxKeys,
+        *,
+        is_cluster: bool = False,
+        max_waiting: int = 100,
+        max_attempts: int = 5,
+        wait_for_disk: bool = False,
+        wait_for_replicas: int = 0,
+    ) -> None:
+        self._client = client
+        self.keys = keys
+        self.is_cluster = is_cluster
+        self._max_waiting = max_waiting
+        self.max_attempts = max_attempts
+        self._durability: list[tuple[Any, ...]] = []
+        if wait_for_replicas:
+            self._durability.append(("WAIT", wait_for_replicas, 1000))
+        if wait_for_disk:
+            self._durability.append(("WAITAOF", 1, 0, 2000))
+
+    async def put(
+        self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0, lane: str = ""
+    ) -> tuple[Admission, str]:
+        """Take a message in. Returns the verdict, and the message's id in the mailbox."""
+        shard = self.keys.shard(incoming.session)
+        lane = lane or str(incoming.session)
+        names = [name for name in (incoming.event_id, *dedupe) if name]
+        keys = (
+            *self._keys(shard, lane),
+            *(self.keys.of(shard, f"seen:{name}") for name in dict.fromkeys(names)),
+        )
+        args = (
+            lane, _class_of(incoming), incoming.to_json(), self._max_waiting,
+            int(hold_s * 1000), SEEN_MS, KEPT_MS,
+        )  # fmt: skip
+        with store_errors():
+            verdict, item = await script("inbox_put").run(self._client, keys, args)
+            if self._durability and verdict in (b"queued", b"merged"):
+                await self._make_durable(keys, args)
+        return cast("Admission", verdict.decode()), item.decode()
+
+    async def take(
+        self, worker: str, most: int, shards: Sequence[int], *, silent_ms: int = 0
+    ) -> tuple[list[Taken], dict[int, bytes]]:
+        """Begin up to `most` turns of these shards (on a cluster: of one).
+
+        With `silent_ms`: those whose worker gave no sign of life for so long. The second result
+        says, for each shard, after which entry of `ready` new ones will come.
+        """
+        keys = tuple(self.keys.of(shard, "ready") for shard in shards)
+        mode = "silent" if silent_ms else "new"
+        args = (
+            mode,
+            worker,
+            most,
+            MOST_MESSAGES,
+            MOST_BYTES,
+            silent_ms,
+            KEPT_MS,
+            self.max_attempts,
+        )
+        with store_errors():
+            turns, positions = await script("inbox_take").run(self._client, keys, args)
+        taken = [_taken(shards[turn[0] - 1], turn) for turn in turns]
+        return taken, dict(zip(shards, positions, strict=False))
+
+    async def end(
+        self, turn: Taken, outcome: Outcome, *, delay_s: float = 0, reason: str = ""
+    ) -> bool:
+        """End a turn. False: it was another worker's by now, and nothing happened."""
+        keys = (*self._keys(turn.shard, turn.lane), self.keys.of(turn.shard, "dead"))
+        args = (
+            turn.lane, turn.entry, turn.token, outcome, int(delay_s * 1000), KEPT_MS,
+            reason[:500], MOST_DEAD,
+        )  # fmt: skip
+        with store_errors():
+            verdict = await script("inbox_end").run(self._client, keys, args)
+        return bool(verdict != b"lost")
+
+    async def renew(
+        self, worker: str, turns: Sequence[Taken], *, touch: bool = True
+    ) -> dict[int, Literal["lost", "cancel"]]:
+        """A sign of life for turns of one shard; `touch=False` only looks.
+
+        Returns:
+            by place in `turns`: which of them need attention.
+        """
+        shard = turns[0].shard
+        keys = [self.keys.of(shard, "ready")]
+        args: list[Any] = [worker, int(touch)]
+        for turn in turns:
+            keys.append(self.keys.of(shard, f"conv:{turn.lane}"))
+            args += (turn.entry, turn.token)
+        with store_errors():
+            news = await script("inbox_renew").run(self._client, tuple(keys), tuple(args))
+        return {
+            int(place) - 1: cast("Literal['lost', 'cancel']", word.decode())
+            for place, word in zip(news[::2], news[1::2], strict=True)
+        }
+
+    async def stop(self, session: SessionKey, *, before: str = "") -> tuple[bool, int]:
+        """Cancel what runs and drop what waits (before the message `before`). Whether any ran; how many were dropped."""
+        lane = str(session)
+        shard = self.keys.shard(session)
+        keys = self._keys(shard, lane)
+        with store_errors():
+            running, dropped = await script("inbox_stop").run(
+                self._client, keys, (lane, before, self.keys.stops)
+            )
+        return bool(running), int(dropped)
+
+    async def due(self, shards: Sequence[int]) -> tuple[int, float | None]:
+        """Make ready what waited for its time. How many; in how many seconds the next is due."""
+        keys = tuple(self.keys.of(shard, "retry") for shard in shards)
+        with store_errors():
+            count, next_ms = await script("inbox_due").run(self._client, keys, (KEPT_MS,))
+        return int(count), None if next_ms < 0 else next_ms / 1000
+
+    async def busy(self, session: SessionKey) -> bool:
+        """Whether something waits or runs in this conversation."""
+        with store_errors():
+            return bool(
+                await self._client.exists(self.keys.of(self.keys.shard(session), f"conv:{session}"))
+            )
+
+    async def waiting(self, session: SessionKey) -> list[tuple[str, Incoming]]:
+        """What is in a conversation's mailbox, with the ids."""
+        key = self.keys.of(self.keys.shard(session), f"box:{session}")
+        with store_errors():
+            items = await self._client.xrange(key)
+        return [(item.decode(), Incoming.from_json(fields[b"d"])) for item, fields in items]
+
+    async def depth(self) -> tuple[int, int]:
+        """How many conversations have a token in `ready`; how many wait for their time."""
+        ready = waiting = 0
+        with store_errors():
+            for shard in range(self.keys.shards):
+                ready += await self._client.xlen(self.keys.of(shard, "ready"))
+                waiting += await self._client.zcard(self.keys.of(shard, "retry"))
+        return ready, waiting
+
+    def _keys(self, shard: int, lane: str) -> tuple[str, str, str, str]:
+        base = self.keys.of(shard, "")
+        return base + "ready", base + "retry", base + "conv:" + lane, base + "box:" + lane
+
+    async def _make_durable(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> None:
+        """Wait until the write is on disk or with replicas, as far as the server can be asked.
+
+        WAIT counts what its own connection wrote, so a write goes along: the time to live, again.
+        """
+        if self.is_cluster:
+            node = self._client.get_node_from_key(keys[0])
+            connection = node.acquire_connection()
+            try:
+                await connection.send_command("PEXPIRE", keys[3], KEPT_MS)
+                await connection.read_response()
+                for words in self._durability:
+                    await connection.send_command(*words)
+                    await connection.read_response()
+            finally:
+                node.release(connection)
+            return
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.pexpire(keys[3], KEPT_MS)
+            for words in self._durability:
+                pipe.execute_command(*words)
+            await pipe.execute()
+
+
+def _class_of(incoming: Incoming) -> str:
+    """What may be answered together: `m` messages, `o` overheard ones; `c` stands alone."""
+    return {"message": "m", "overheard": "o"}.get(incoming.kind, "c")
+
+
+def _taken(shard: int, turn: list[Any]) -> Taken:
+    _, entry, lane, token, tries, fails, *items = turn
+    try:
+        incoming = tuple(Incoming.from_json(data) for data in items[1::2])
+    except ValueError as error:  # written by a newer version, perhaps
+        log.error("a waiting message cannot be read", lane=lane.decode(), error=str(error)[:200])
+        incoming = ()
+    ids = tuple(item.decode() for item in items[::2])
+    return Taken(shard, lane.decode(), entry, int(token), int(tries), int(fails), ids, incoming)

@@ -1,0 +1,174 @@
+"""The leases of a worker: signs of life for its turns, and words about them from elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from bot.errors import StoreError
+from bot.inbox import Inbox, Outcome, Taken
+from bot.metrics import Metrics
+from bot.thinking import Stop
+
+log = structlog.get_logger("keepthread.leases")
+
+LOOK_FOR_STOPS_EVERY_S = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a turn is to end."""
+
+    outcome: Outcome
+    delay_s: float = 0
+    reason: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """A running turn and the proof that it is ours.
+
+    Attributes:
+        stop: ends the answer when somebody says stop.
+        sure_until: until when, on the monotonic clock, no other worker can have taken it over.
+    """
+
+    turn: Taken
+    sure_until: float
+    stop: Stop = field(default_factory=Stop)
+    is_lost: bool = False
+    work: asyncio.Task[Verdict] | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """False once this process was frozen for longer than a lease, until the next sign of life."""
+        return not self.is_lost and time.monotonic() < self.sure_until
+
+    def lose(self) -> None:
+        """Another worker has it: stop at once."""
+        if self.work is None or not self.work.done():
+            self.is_lost = True
+            if self.work is not None:
+                self.work.cancel()
+
+
+class Leases:
+    """All leases of one worker.
+
+    Attributes:
+        changed: set when one ended.
+        no_claim_before: after an outage every live turn looks abandoned; its owner renews before
+            anybody claims. On the monotonic clock.
+        beat_at: when the last sign of life was given, on the monotonic clock.
+    """
+
+    def __init__(
+        self, inbox: Inbox, waiter: Any, metrics: Metrics, *, name: str, lease_s: float
+    ) -> None:
+        self._inbox = inbox
+        self._waiter = waiter
+        self._metrics = metrics
+        self._name = name
+        self.lease_s = lease_s
+        self._held: dict[tuple[int, str], Lease] = {}
+        self.changed = asyncio.Event()
+        self.no_claim_before = 0.0
+        self.beat_at = time.monotonic()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[Lease]:
+        return iter(list(self._held.values()))
+
+    def holds(self, turn: Taken) -> bool:
+        return (turn.shard, turn.lane) in self._held
+
+    def add(self, turn: Taken) -> Lease:
+        lease = Lease(turn, time.monotonic() + self.lease_s)
+        self._held[turn.shard, turn.lane] = lease
+        self._metrics.running.set(len(self._held))
+        return lease
+
+    def remove(self, lease: Lease) -> None:
+        self._held.pop((lease.turn.shard, lease.turn.lane), None)
+        self._metrics.running.set(len(self._held))
+        self.changed.set()
+
+    async def until_changed(self) -> None:
+        self.changed.clear()
+        await self.changed.wait()
+
+    async def keep(self) -> None:
+        """Signs of life, for ever."""
+
+        async def beat() -> None:
+            await self._look_after(touch=True)
+            self.beat_at = time.monotonic()
+
+        await self.every(self.lease_s / 4, beat)
+
+    async def hear_stops(self) -> None:
+        """Words to stop, for ever: at once where there is a channel for all, else by looking."""
+        if self._inbox.is_cluster:
+            await self.every(LOOK_FOR_STOPS_EVERY_S, lambda: self._look_after(touch=False))
+        while True:
+            try:
+                async with self._waiter.pubsub(ignore_subscribe_messages=True) as channel:
+                    await channel.subscribe(self._inbox.keys.stops)
+                    async for message in channel.listen():
+                        lane = message["data"].decode()
+                        concerned = [lease for lease in self if lease.turn.lane == lane]
+                        await self._look_after(concerned, touch=False)
+            except (OSError, StoreError, RedisError) as error:
+                log.info("not hearing words to stop for a moment", error=repr(error))
+                await asyncio.sleep(1)
+
+    async def every(self, pause_s: float, step: Callable[[], Awaitable[None]]) -> None:
+        """Do `step` for ever; a failure of Redis is noted."""
+        while True:
+            await asyncio.sleep(pause_s)
+            try:
+                await step()
+            except StoreError as error:
+                self.note_outage(error)
+
+    def note_outage(self, error: StoreError) -> None:
+        self._metrics.redis_errors.labels(type(error).__name__).inc()
+        self.no_claim_before = time.monotonic() + self.lease_s
+        log.warning("Redis failed", error=repr(error))
+
+    async def let_others_renew_after_restart(self) -> None:
+        """A server that has just started saw no sign of life from anybody yet."""
+        try:
+            info = await self._waiter.info("server")
+        except (OSError, RedisError):
+            info = {}
+        uptime_s = info.get("uptime_in_seconds", 0) if isinstance(info, dict) else 0
+        if isinstance(uptime_s, int) and uptime_s < self.lease_s:
+            self.no_claim_before = time.monotonic() + self.lease_s - uptime_s
+
+    async def _look_after(self, leases: Sequence[Lease] | None = None, *, touch: bool) -> None:
+        by_shard: dict[int, list[Lease]] = {}
+        for lease in self if leases is None else leases:
+            by_shard.setdefault(lease.turn.shard, []).append(lease)
+        for some in by_shard.values():
+            asked_at = time.monotonic()
+            news = await self._inbox.renew(self._name, [lease.turn for lease in some], touch=touch)
+            for place, lease in enumerate(some):
+                word = news.get(place)
+                if word == "lost":
+                    # It may also just have ended, and then there is nothing to lose.
+                    log.info("a lease is gone", lane=lease.turn.lane)
+                    lease.lose()
+                    continue
+                if touch:
+                    lease.sure_until = asked_at + self.lease_s
+                if word == "cancel":
+                    lease.stop.request()

@@ -1,0 +1,276 @@
+"""A worker: takes turns from the inbox, runs hundreds at once, and proves that it is alive.
+
+take ──► run ──► end      each step is one script of bot/inbox.py
+  ▲       │
+  ├─ due  └─ leases       bot/leases.py: signs of life, words to stop
+  └─ claim                what a silent worker left behind
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from bot.errors import StoreError
+from bot.inbox import Inbox, Taken
+from bot.leases import Lease, Leases, Verdict
+from bot.metrics import Metrics
+
+log = structlog.get_logger("keepthread.worker")
+
+WAIT_MS = 5_000
+DUE_EVERY_S = 0.25
+DUE_EVERY_CLUSTER_S = 1.0
+PERSON_BUSY_S = 0.3
+DANGEROUS_CRASHES = 2
+"""A turn over which so many workers fell silent runs alone in its process, so that it takes no other with it."""
+
+Execute = Callable[[Lease], Awaitable[Verdict]]
+
+
+class Worker:
+    """Runs turns with `execute` until told to drain.
+
+    Args:
+        inbox: on a patient client.
+        waiter: a client without read time-out, for blocking reads.
+        execute: runs a turn and says how it is to end; raises nothing of its own.
+        name: of this worker, unlike any other's.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        waiter: Any,
+        execute: Execute,
+        metrics: Metrics,
+        *,
+        name: str,
+        lease_s: float = 30,
+        max_turns: int = 200,
+        max_turns_per_person: int = 4,
+    ) -> None:
+        self._inbox = inbox
+        self._waiter = waiter
+        self._execute = execute
+        self._metrics = metrics
+        self._name = name
+        self._max_turns = max_turns
+        self._max_per_person = max_turns_per_person
+        self.leases = Leases(inbox, waiter, metrics, name=name, lease_s=lease_s)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._persons: Counter[tuple[str, str]] = Counter()
+        self._reserved = 0
+        self._due_soon = asyncio.Event()
+        self._draining = asyncio.Event()
+        self._alone = asyncio.Lock()
+        self._dangerous = 0
+        shards = range(inbox.keys.shards)
+        self._groups = [[one] for one in shards] if inbox.is_cluster else [list(shards)]
+
+    def expect_due(self) -> None:
+        """Something is put off: look for it in time, rather than at the next look."""
+        self._due_soon.set()
+
+    async def run(self) -> None:
+        """Work until `drain`. A failure of Redis is waited out."""
+        leases = self.leases
+        await leases.let_others_renew_after_restart()
+        claim = leases.every(leases.lease_s / 4, self._claim)
+        helpers = [
+            asyncio.create_task(step, name="worker helper")
+            for step in (leases.keep(), claim, self._make_due(), leases.hear_stops())
+        ]
+        takers = [
+            asyncio.create_task(self._take(group), name="worker take") for group in self._groups
+        ]
+        try:
+            await asyncio.gather(*takers)
+            while self._tasks:
+                await asyncio.wait(tuple(self._tasks))
+        finally:
+            ours = (*takers, *helpers, *self._tasks)
+            for task in ours:
+                task.cancel()
+            await asyncio.gather(*ours, return_exceptions=True)
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more; let turns end within `grace_s`; hand the rest over at once."""
+        self._draining.set()
+        self.leases.changed.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                while len(self.leases):
+                    await self.leases.until_changed()
+        for lease in self.leases:
+            if lease.work is not None:
+                lease.work.cancel()
+
+    async def _take(self, shards: list[int]) -> None:
+        start = 0
+        while not self._draining.is_set():
+            free = self._free()
+            if free <= 0 or self._dangerous:
+                await self.leases.until_changed()
+                continue
+            start = (start + 1) % len(shards)
+            most = max(1, free // len(self._groups))
+            self._reserved += most
+            try:
+                taken, positions = await self._inbox.take(
+                    self._name, most, shards[start:] + shards[:start]
+                )
+            except StoreError as error:
+                self.leases.note_outage(error)
+                await asyncio.sleep(0.5)
+                continue
+            finally:
+                self._reserved -= most
+                self.leases.changed.set()
+            for turn in taken:
+                self._start(turn)
+            if not taken:
+                await self._wait_for_more(positions)
+
+    def _free(self) -> int:
+        return self._max_turns - len(self.leases) - self._reserved
+
+    async def _wait_for_more(self, positions: dict[int, bytes]) -> None:
+        streams = {self._inbox.keys.of(shard, "ready"): at for shard, at in positions.items()}
+        read = asyncio.create_task(self._read(streams))
+        drained = asyncio.create_task(self._draining.wait())
+        try:
+            await asyncio.wait({read, drained}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            read.cancel()
+            drained.cancel()
+            await asyncio.gather(read, drained, return_exceptions=True)
+
+    async def _read(self, streams: dict[str, bytes]) -> None:
+        """Return when one of the streams has something new, or after a while."""
+        try:
+            await self._waiter.xread(streams, count=1, block=WAIT_MS)
+        except (OSError, RedisError) as error:
+            self._metrics.redis_errors.labels(type(error).__name__).inc()
+            log.info("waiting for turns failed", error=repr(error))
+            await asyncio.sleep(0.5)
+
+    def _start(self, turn: Taken) -> None:
+        lease = self.leases.add(turn)
+        task = asyncio.create_task(self._drive(lease), name=f"turn {turn.lane}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drive(self, lease: Lease) -> None:
+        turn = lease.turn
+        is_dangerous = turn.crashes >= DANGEROUS_CRASHES and turn.tries <= self._inbox.max_attempts
+        try:
+            verdict = await (self._work_alone(lease) if is_dangerous else self._work(lease))
+            await self._end(lease, verdict)
+        finally:
+            if lease.work is not None:
+                lease.work.cancel()
+            self.leases.remove(lease)
+
+    async def _work_alone(self, lease: Lease) -> Verdict | None:
+        self._dangerous += 1
+        try:
+            async with self._alone:
+                while len(self.leases) > self._dangerous:
+                    if self._draining.is_set():
+                        return Verdict("requeue")
+                    await self.leases.until_changed()
+                log.warning("a dangerous turn runs alone", lane=lease.turn.lane)
+                return await self._work(lease)
+        finally:
+            self._dangerous -= 1
+            self.leases.changed.set()
+
+    async def _work(self, lease: Lease) -> Verdict | None:
+        """How it is to end; None if it is another worker's."""
+        person = _person(lease.turn)
+        if self._persons[person] >= self._max_per_person:
+            return Verdict("defer", PERSON_BUSY_S)
+        self._persons[person] += 1
+        try:
+            lease.work = asyncio.create_task(_coroutine(self._execute(lease)))
+            await asyncio.wait({lease.work})
+        finally:
+            self._persons[person] -= 1
+            if not self._persons[person]:
+                del self._persons[person]
+        if lease.is_lost:
+            return None
+        return Verdict("requeue") if lease.work.cancelled() else lease.work.result()
+
+    async def _end(self, lease: Lease, verdict: Verdict | None) -> None:
+        """Say how it ended until Redis has heard it: else another worker would do it again."""
+        if verdict is None:
+            self._metrics.lost_leases.inc()
+            return
+        delay_s = 0.1
+        while True:
+            try:
+                was_ours = await self._inbox.end(
+                    lease.turn, verdict.outcome, delay_s=verdict.delay_s, reason=verdict.reason
+                )
+                break
+            except StoreError as error:
+                self.leases.note_outage(error)
+                await asyncio.sleep(delay_s)
+                delay_s = min(2, delay_s * 2)
+        if not was_ours:
+            self._metrics.lost_leases.inc()
+        elif verdict.outcome == "retry":
+            self._metrics.retries.inc()
+        elif verdict.outcome == "dead":
+            self._metrics.dead.inc()
+        if verdict.delay_s:
+            self._due_soon.set()
+
+    async def _claim(self) -> None:
+        """Take over what a worker left that gives no sign of life."""
+        for group in self._groups:
+            unsure = time.monotonic() < self.leases.no_claim_before
+            if unsure or self._draining.is_set() or self._dangerous or self._free() <= 0:
+                return
+            taken, _ = await self._inbox.take(
+                self._name, self._free(), group, silent_ms=int(self.leases.lease_s * 1000)
+            )
+            for turn in taken:
+                if self.leases.holds(turn):
+                    continue  # we were frozen ourselves: the old run will find its lease lost
+                self._metrics.redeliveries.inc()
+                log.warning("taken over from a silent worker", lane=turn.lane, tries=turn.tries)
+                self._start(turn)
+
+    async def _make_due(self) -> None:
+        pause_s = DUE_EVERY_CLUSTER_S if self._inbox.is_cluster else DUE_EVERY_S
+        while True:
+            soonest_s = pause_s
+            try:
+                for group in self._groups:
+                    _, next_s = await self._inbox.due(group)
+                    soonest_s = min(soonest_s, pause_s if next_s is None else max(0.005, next_s))
+            except StoreError as error:
+                self.leases.note_outage(error)
+            self._due_soon.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._due_soon.wait(), soonest_s)
+
+
+def _person(turn: Taken) -> tuple[str, str]:
+    if not turn.incoming:
+        return "", turn.lane
+    return turn.session.platform, turn.incoming[0].speaker.id
+
+
+async def _coroutine(awaitable: Awaitable[Verdict]) -> Verdict:
+    return await awaitable
