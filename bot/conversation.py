@@ -63,8 +63,7 @@ class SessionKey:
     def __str__(self) -> str:
         """`platform/account/place/thread`, each part percent-encoded; `parse` is its inverse."""
         return "/".join(
-            quote(part, safe="")
-            for part in (self.platform, self.account, self.place, self.thread)
+            quote(part, safe="") for part in (self.platform, self.account, self.place, self.thread)
         )
 
     @classmethod
@@ -258,7 +257,8 @@ class Turn:
         if not all(one.isascii() for one in self.answer_ids):
             object.__setattr__(self, "answer_ids", tuple(map(clean_text, self.answer_ids)))
 
-    @property(self) -> SessionKey:
+    @property
+    def session(self) -> SessionKey:
         return self.incoming[0].session
 
     @property
