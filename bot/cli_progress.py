@@ -11,7 +11,10 @@ from rich.progress import Progress as RichProgress
 
 
 class Progress:
-    """Callable as `bot.wiring.Progress`: what is being done, how much of it, of how much (bytes; 0: unknown)."""
+    """Callable as `bot.wiring.Progress`: what is being done, how much of it, of how much.
+
+    In bytes. `0, 0` begins what nobody knows the size of, and `1, 1` ends it; `1, 1` alone is a remark.
+    """
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stderr)
@@ -34,9 +37,12 @@ class Progress:
         if not self._console.is_terminal:
             self._line(what, done, total)
             return
+        if done == total == 1 and what not in self._tasks:
+            self._console.print(what, style="dim", markup=False, highlight=False)
+            return
         if self._bar is None:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 DownloadColumn(),
                 TimeRemainingColumn(),
@@ -50,7 +56,7 @@ class Progress:
             self._close()
 
     def _line(self, what: str, done: int, total: int) -> None:
-        percent = 100 * done // total // 20 * 20 if total else 0
+        percent = 100 * done // total // 20 * 20 if total > 1 else 0
         if self._said.get(what) != percent:
             self._said[what] = percent
             size = f" {percent} % of {total / 1e6:,.0f} MB" if total > 1 else ""

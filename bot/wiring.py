@@ -25,7 +25,7 @@ from bot.tracing import build_tracer
 from bot.vault import RedisVault
 
 LOCAL_HISTORY_TOKENS = 4_000
-"""The local model has room for 8,192 tokens, shared by up to four answers (bot/model/runtime.py)."""
+"""With an answer of bot.model.build.LOCAL_ANSWER_TOKENS a quarter of what the local model has room for."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much of it."""
@@ -78,10 +78,14 @@ async def open_bot(settings: Settings, *, progress: Progress | None = None) -> A
         stack.push_async_callback(tracer.aclose)
         store = await stack.enter_async_context(open_store(settings))
 
+        runtime: LocalRuntime | None = None
+
         async def start_local() -> tuple[str, str]:
-            runtime = await LocalRuntime.start(settings, progress)
-            stack.push_async_callback(runtime.aclose)
-            return runtime.base_url, runtime.api_key
+            nonlocal runtime
+            if runtime is None:
+                runtime = await LocalRuntime.start(settings, progress)
+                stack.push_async_callback(runtime.aclose)
+            return await runtime.ready()
 
         model = build_model(settings, start_local)
         stack.push_async_callback(model.aclose)

@@ -15,7 +15,10 @@ from bot.ports import Model, Piece, Prompt, TurnTrace
 from bot.settings import Settings
 
 StartLocal = Callable[[], Awaitable[tuple[str, str]]]
-"""Starts or joins the local runtime; gives its base address and key."""
+"""Starts or joins the local runtime, unless it runs already; gives its base address and key."""
+
+LOCAL_ANSWER_TOKENS = 2_048
+"""A small model may never come to an end by itself, and what it says shares the room of bot/model/runtime.py."""
 
 NO_KEY = "none"
 """Sent to endpoints of one's own that want no key: the header must hold something."""
@@ -44,11 +47,13 @@ class LazyModel:
         self._settings = settings
         self._start_local = start_local
         self._model: ChatModel | None = None
+        self._place: tuple[str, str] | None = None
+        self._gone: list[ChatModel] = []
         self._starting = asyncio.Lock()
 
     async def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]:
-        model = await self._ready(None)
         for last_try in (False, True):
+            model = await self._ready()
             shown = False
             try:
                 async with aclosing(model.stream(prompt, trace)) as pieces:
@@ -59,34 +64,38 @@ class LazyModel:
             except ModelUnreachable:
                 if shown or last_try:
                     raise
-                model = await self._ready(model)
 
     async def aclose(self) -> None:
-        if self._model is not None:
-            await self._model.aclose()
+        for model in (self._model, *self._gone):
+            if model is not None:
+                await model.aclose()
 
-    async def _ready(self, broken: ChatModel | None) -> ChatModel:
-        """The model, started if it was not yet, or if what runs is `broken`."""
+    async def _ready(self) -> ChatModel:
+        """The model. Its runtime is started if it was not yet, and again if it has died since."""
         async with self._starting:
-            if self._model is None or self._model is broken:
-                base_url, key = await self._start_local()
+            place = await self._start_local()
+            if self._model is None or place != self._place:
                 if self._model is not None:
-                    await self._model.aclose()
-                self._model = ChatModel(
-                    Endpoint(
-                        "local",
-                        key or NO_KEY,
-                        base_url,
-                        # A long prompt takes its time on a small machine.
-                        first_token_timeout_s=max(300, self._settings.bot_first_token_timeout_s),
-                        timeout_s=max(900, self._settings.bot_model_timeout_s),
-                        temperature=_or(self._settings.bot_temperature, 0.3),
-                        max_answer_tokens=self._settings.bot_max_answer_tokens,
-                        # Its server closes kept-alive connections after a stream.
-                        headers={"Connection": "close"},
-                    )
-                )
+                    self._gone.append(self._model)  # others may yet be reading from it
+                self._model, self._place = self._build(*place), place
             return self._model
+
+    def _build(self, base_url: str, key: str) -> ChatModel:
+        settings = self._settings
+        return ChatModel(
+            Endpoint(
+                "local",
+                key or NO_KEY,
+                base_url,
+                # A long prompt takes its time on a small machine.
+                first_token_timeout_s=max(300, settings.bot_first_token_timeout_s),
+                timeout_s=max(900, settings.bot_model_timeout_s),
+                temperature=_or(settings.bot_temperature, 0.3),
+                max_answer_tokens=settings.bot_max_answer_tokens or LOCAL_ANSWER_TOKENS,
+                # Its server closes kept-alive connections after a stream.
+                headers={"Connection": "close"},
+            )
+        )
 
 
 def _endpoint(
