@@ -12,7 +12,7 @@ People of the bot's own workspace are in without being listed, unless a pattern 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, MutableMapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -40,7 +40,7 @@ class Authorizer:
     allow: Collection[str] = ()
     admins: Collection[str] = ()
     platform_admins: bool = True
-    admin_checks: Mapping[str, AdminCheck] = field(default_factory=dict)
+    admin_checks: MutableMapping[str, AdminCheck] = field(default_factory=dict)
     admin_actions: Collection[str] = ()
     _cache: dict[tuple[str, str, str, str], tuple[float, bool]] = field(default_factory=dict)
 

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import sys
 from collections.abc import Coroutine
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -19,34 +20,28 @@ from bot.logs import configure_logging
 class _Group(click.Group):
     """Loads sub-commands only when they are asked for, and shows our errors without a traceback."""
 
-    own = ("chat", "doctor", "model", "sessions", "settings")
+    own: ClassVar[dict[str, str]] = {
+        "chat": "bot.cli_chat:chat",
+        "doctor": "bot.cli_doctor:doctor",
+        "inbox": "bot.cli_inbox:inbox",
+        "model": "bot.cli_model:model_group",
+        "serve": "bot.cli_serve:serve",
+        "sessions": "bot.cli_sessions:sessions",
+        "settings": "bot.cli:show_settings",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*self.own, *(point.name for point in _added())})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name == "chat":
-            from bot.cli_chat import chat
-
-            return chat
-        if name == "doctor":
-            from bot.cli_doctor import doctor
-
-            return doctor
-        if name == "sessions":
-            from bot.cli_sessions import sessions
-
-            return sessions
-        if name == "model":
-            from bot.cli_model import model_group
-
-            return model_group
-        if name == "settings":
-            return show_settings
+        if name in self.own:
+            module, _, attribute = self.own[name].partition(":")
+            own: click.Command = getattr(import_module(module), attribute)
+            return own
         for point in _added():
             if point.name == name:
-                command: click.Command = point.load()
-                return command
+                added: click.Command = point.load()
+                return added
         return None
 
     def invoke(self, ctx: click.Context) -> object:

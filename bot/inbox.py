@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import structlog
 
 from bot.conversation import Incoming, SessionKey
+from bot.durability import Durability
 from bot.ports import Admission
 from bot.scripts import script
 from bot.store_errors import store_errors
@@ -113,27 +114,31 @@ class Inbox:
         is_cluster: bool = False,
         max_waiting: int = 100,
         max_attempts: int = 5,
-        wait_for_disk: bool = False,
-        wait_for_replicas: int = 0,
+        durability: Durability | None = None,
     ) -> None:
         self._client = client
         self.keys = keys
         self.is_cluster = is_cluster
         self._max_waiting = max_waiting
         self.max_attempts = max_attempts
-        self._durability: list[tuple[Any, ...]] = []
-        if wait_for_replicas:
-            self._durability.append(("WAIT", wait_for_replicas, 1000))
-        if wait_for_disk:
-            self._durability.append(("WAITAOF", 1, 0, 2000))
+        self._durability = durability
 
     async def put(
-        self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0, lane: str = ""
+        self,
+        incoming: Incoming,
+        *,
+        dedupe: Sequence[str] = (),
+        hold_s: float = 0,
+        lane: str = "",
+        fresh: str = "",
     ) -> tuple[Admission, str]:
-        """Take a message in. Returns the verdict, and the message's id in the mailbox."""
+        """Take a message in. Returns the verdict, and the message's id in the mailbox.
+
+        `fresh` names an event of our own: a known message is to be taken in again, once.
+        """
         shard = self.keys.shard(incoming.session)
         lane = lane or str(incoming.session)
-        names = [name for name in (incoming.event_id, *dedupe) if name]
+        names = [fresh] if fresh else [name for name in (incoming.event_id, *dedupe) if name]
         keys = (
             *self._keys(shard, lane),
             *(self.keys.of(shard, f"seen:{name}") for name in dict.fromkeys(names)),
@@ -145,7 +150,7 @@ class Inbox:
         with store_errors():
             verdict, item = await script("inbox_put").run(self._client, keys, args)
             if self._durability and verdict in (b"queued", b"merged"):
-                await self._make_durable(keys, args)
+                await self._durability.wait(keys[3], KEPT_MS)
         return cast("Admission", verdict.decode()), item.decode()
 
     async def take(
@@ -239,41 +244,28 @@ class Inbox:
             items = await self._client.xrange(key)
         return [(item.decode(), Incoming.from_json(fields[b"d"])) for item, fields in items]
 
-    async def depth(self) -> tuple[int, int]:
-        """How many conversations have a token in `ready`; how many wait for their time."""
-        ready = waiting = 0
+    async def move(self, old: SessionKey, new: SessionKey) -> int:
+        """Let what waits under `old` wait under `new`, in its order. How many there were.
+
+        A crash in between leaves a message in both: its event id is taken in only once.
+        """
+        key = self.keys.of(self.keys.shard(old), f"box:{old}")
+        waiting = await self.waiting(old)
+        for item, incoming in waiting:
+            address = replace(incoming.address, session=new)
+            await self.put(replace(incoming, address=address), fresh=f"moved:{old}:{item}")
+            with store_errors():
+                await self._client.xdel(key, item)
+        return len(waiting)
+
+    async def can_write(self) -> None:
+        """Raises StoreError if nothing can be written."""
         with store_errors():
-            for shard in range(self.keys.shards):
-                ready += await self._client.xlen(self.keys.of(shard, "ready"))
-                waiting += await self._client.zcard(self.keys.of(shard, "retry"))
-        return ready, waiting
+            await self._client.set(f"{self.keys.prefix}:probe", "1", px=1000)
 
     def _keys(self, shard: int, lane: str) -> tuple[str, str, str, str]:
         base = self.keys.of(shard, "")
         return base + "ready", base + "retry", base + "conv:" + lane, base + "box:" + lane
-
-    async def _make_durable(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> None:
-        """Wait until the write is on disk or with replicas, as far as the server can be asked.
-
-        WAIT counts what its own connection wrote, so a write goes along: the time to live, again.
-        """
-        if self.is_cluster:
-            node = self._client.get_node_from_key(keys[0])
-            connection = node.acquire_connection()
-            try:
-                await connection.send_command("PEXPIRE", keys[3], KEPT_MS)
-                await connection.read_response()
-                for words in self._durability:
-                    await connection.send_command(*words)
-                    await connection.read_response()
-            finally:
-                node.release(connection)
-            return
-        async with self._client.pipeline(transaction=False) as pipe:
-            pipe.pexpire(keys[3], KEPT_MS)
-            for words in self._durability:
-                pipe.execute_command(*words)
-            await pipe.execute()
 
 
 def _class_of(incoming: Incoming) -> str:

@@ -190,6 +190,16 @@ class Settings(SettingsBase):
         le=256,
         description="Queues that conversations are spread over. Change it only while the inbox is empty.",
     )
+    bot_wait_for_disk: bool = Field(
+        False,
+        description="Acknowledge a message only when Redis has it on disk (`WAITAOF`; Redis 7.2 or Valkey).",
+    )
+    bot_wait_for_replicas: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="Acknowledge a message only when so many replicas have it (`WAIT`): for Sentinel and Cluster.",
+    )
     bot_encryption_key: SecretStr | None = Field(
         None, description="Encrypts stored platform tokens (any long random text)."
     )

@@ -58,9 +58,11 @@ class Bot:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings, *, max_connections: int = 64) -> AsyncIterator[Store]:
+async def open_store(
+    settings: Settings, *, max_connections: int = 64, patient: bool = False
+) -> AsyncIterator[Store]:
     """Redis, the embedded one if none is set."""
-    link = await connect(settings, max_connections=max_connections)
+    link = await connect(settings, max_connections=max_connections, patient=patient)
     try:
         ttl = timedelta(days=settings.bot_history_ttl_days)
         history = RedisHistory(link.client, settings.bot_redis_prefix, ttl)
@@ -71,12 +73,14 @@ async def open_store(settings: Settings, *, max_connections: int = 64) -> AsyncI
 
 
 @asynccontextmanager
-async def open_bot(settings: Settings, *, progress: Progress | None = None) -> AsyncIterator[Bot]:
-    """The whole bot without its platforms."""
+async def open_bot(
+    settings: Settings, *, progress: Progress | None = None, patient: bool = False
+) -> AsyncIterator[Bot]:
+    """The whole bot without its platforms. `patient`: it waits for Redis longer than a platform would."""
     async with AsyncExitStack() as stack:
         tracer = build_tracer(settings)
         stack.push_async_callback(tracer.aclose)
-        store = await stack.enter_async_context(open_store(settings))
+        store = await stack.enter_async_context(open_store(settings, patient=patient))
 
         runtime: LocalRuntime | None = None
 

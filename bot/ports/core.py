@@ -56,8 +56,11 @@ Admission = Literal["queued", "merged", "duplicate", "full", "refused"]
 class Core(Protocol):
     """What the core offers an adapter. Every call is safe to repeat."""
 
-    settings: Settings
-    vault: Vault
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def vault(self) -> Vault: ...
 
     async def put(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0

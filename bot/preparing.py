@@ -1,0 +1,105 @@
+"""What a turn needs before it can be answered: its attachments read, and what was said before it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass, replace
+
+import structlog
+
+from bot.attachments import describe, read_document, size, too_large
+from bot.conversation import Attachment, Incoming, Overheard, Speaker, Turn
+from bot.errors import KeepthreadError, PlatformError
+from bot.history import RedisHistory
+from bot.ports import Connection, Seeds
+from bot.transcribe import Transcriber
+
+log = structlog.get_logger("keepthread.preparing")
+
+SEEDING_S = 4.0
+"""A rate-limited platform must not keep a person waiting for longer."""
+LOADING_S = 60.0
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MAX_IMAGES = 10
+_IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+"""What vision models take (platform.openai.com/docs/guides/images-vision)."""
+
+
+@dataclass(slots=True)
+class Preparer:
+    """Reads attachments through the platform that has them.
+
+    Attributes:
+        max_chars: most characters of one document.
+        transcriber: turns speech into words, where the endpoint can.
+        sees_images: whether the model takes pictures.
+    """
+
+    history: RedisHistory
+    transcriber: Transcriber
+    max_chars: int
+    sees_images: bool = True
+
+    async def prepare(self, turn: Turn, connection: Connection) -> tuple[Turn, tuple[str, ...]]:
+        """The turn with everything in words, and its pictures as `data:` addresses. Raises StoreError."""
+        if not any(one.attachments or one.address.details.get("seed") for one in turn.incoming):
+            return turn, ()
+        images: list[str] = []
+        incoming: list[Incoming] = []
+        for one in turn.incoming:
+            seed = await self._seed(one, connection) if not incoming else one.seed
+            attachments = [
+                await self._read(one, item, connection, images) for item in one.attachments
+            ]
+            incoming.append(replace(one, seed=seed, attachments=tuple(attachments)))
+        return replace(turn, incoming=tuple(incoming)), tuple(images)
+
+    async def _seed(self, one: Incoming, connection: Connection) -> tuple[Overheard, ...]:
+        """Earlier messages of the place, once: while nothing is remembered of it."""
+        if not one.address.details.get("seed") or not isinstance(connection, Seeds):
+            return one.seed
+        past = await self.history.read(one.session)
+        if past.next_seq:
+            return one.seed
+        try:
+            async with asyncio.timeout(SEEDING_S):
+                return await connection.seed(one.address)
+        except (TimeoutError, PlatformError) as error:
+            log.warning("earlier messages could not be read", error=repr(error))
+            return (Overheard(Speaker("", "note"), "earlier messages could not be read"),)
+
+    async def _read(
+        self, one: Incoming, item: Attachment, connection: Connection, images: list[str]
+    ) -> Attachment:
+        if item.text or item.kind == "other":
+            return item
+        limit_bytes = MAX_IMAGE_BYTES if item.kind == "image" else 0
+        note = too_large(item, limit_bytes) if limit_bytes else too_large(item)
+        if note:
+            return replace(item, text=note)
+        if item.kind == "image" and (not self.sees_images or len(images) >= MAX_IMAGES):
+            why = "there are too many" if self.sees_images else "I cannot see pictures"
+            return replace(item, text=f"[not seen: {why}]")
+        try:
+            async with asyncio.timeout(LOADING_S):
+                data = await connection.load(one.address, item)
+                if item.kind == "image":
+                    return self._see(item, data, images)
+                if item.kind == "audio":
+                    if not self.transcriber.configured:
+                        return replace(item, text="[not heard: I cannot listen to speech here]")
+                    return replace(item, text=await self.transcriber.transcribe(data, item))
+                return await read_document(data, item, self.max_chars)
+        except (TimeoutError, KeepthreadError) as error:
+            log.warning("an attachment could not be read", error=repr(error))
+            return replace(item, text=f"[not read: {describe(item)} could not be fetched]")
+
+    @staticmethod
+    def _see(item: Attachment, data: bytes, images: list[str]) -> Attachment:
+        if item.media_type not in _IMAGE_TYPES:
+            return replace(item, text="[not seen: PNG, JPEG, GIF and WebP I can see]")
+        if len(data) > MAX_IMAGE_BYTES:
+            return replace(item, text=f"[not seen: larger than {size(MAX_IMAGE_BYTES)}]")
+        images.append(f"data:{item.media_type};base64,{base64.b64encode(data).decode()}")
+        return item

@@ -1,0 +1,263 @@
+"""`keepthread serve`: every configured platform, the inbox, a worker and the HTTP server, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import structlog
+
+from bot.durability import Durability
+from bot.errors import KeepthreadError, SettingsError, StoreError
+from bot.http_server import app, serving
+from bot.inbox import Inbox, InboxKeys
+from bot.inbox_view import InboxView
+from bot.metrics import Metrics
+from bot.people import People
+from bot.ports import Adapter, Connection
+from bot.preparing import Preparer
+from bot.redis_client import RedisLink, connect
+from bot.service_core import ServiceCore
+from bot.sessions import Sessions
+from bot.settings import Settings
+from bot.transcribe import Transcriber
+from bot.turns import Turns
+from bot.wiring import Bot, adapters, open_bot
+from bot.worker import Worker
+
+log = structlog.get_logger("keepthread.service")
+
+Role = Literal["all", "ingress", "worker"]
+DEAF_S = 300.0
+"""A platform that could not be heard for so long: the process is better started anew."""
+CHARS_A_TOKEN = 3
+
+
+@dataclass(slots=True)
+class Service:
+    """A running service.
+
+    Attributes:
+        port: where probes and webhooks listen.
+        worker: None in a process that only takes messages in.
+    """
+
+    core: ServiceCore
+    connections: dict[str, Connection]
+    metrics: Metrics
+    inbox: Inbox
+    view: InboxView
+    worker: Worker | None
+    port: int = 0
+    draining: bool = False
+    deaf_since: dict[str, float] = field(default_factory=dict)
+
+    async def wrong_health(self) -> dict[str, str]:
+        """What only a restart helps against."""
+        wrong = {
+            name: self.connections[name].health().detail or "deaf"
+            for name, since in self._deaf().items()
+            if time.monotonic() - since > DEAF_S
+        }
+        if self.worker is not None:
+            leases = self.worker.leases
+            silent_s = time.monotonic() - leases.beat_at
+            if silent_s > max(leases.lease_s * 4, 60):
+                wrong["worker"] = f"no sign of life for {silent_s:.0f} s"
+        return wrong
+
+    async def wrong_readiness(self) -> dict[str, str]:
+        """Why no messages can be taken in."""
+        wrong = {name: self.connections[name].health().detail or "deaf" for name in self._deaf()}
+        if self.draining:
+            wrong["service"] = "it is being stopped"
+        try:
+            await self.inbox.can_write()
+        except StoreError as error:
+            wrong["redis"] = error.user_text
+        return wrong
+
+    async def render_metrics(self) -> bytes:
+        try:
+            ready, waiting = await self.view.depth()
+            self.metrics.depth.labels("ready").set(ready)
+            self.metrics.depth.labels("waiting").set(waiting)
+            self.metrics.age.set(await self.view.oldest_s())
+        except StoreError as error:
+            self.metrics.redis_errors.labels(type(error).__name__).inc()
+        return self.metrics.render()
+
+    def _deaf(self) -> dict[str, float]:
+        for name, connection in self.connections.items():
+            if connection.health().ready:
+                self.deaf_since.pop(name, None)
+            else:
+                self.deaf_since.setdefault(name, time.monotonic())
+        return dict(self.deaf_since)
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings, *, role: Role = "all", platforms: dict[str, Adapter] | None = None
+) -> AsyncIterator[Service]:
+    """Run a service until left; then drain it (`BOT_DRAIN_S`).
+
+    Raises:
+        SettingsError: no platform is configured, or the port is taken.
+        PlatformRefused: a platform does not let us in; the cure says what to do.
+    """
+    chosen = {
+        name: adapter
+        for name, adapter in (adapters() if platforms is None else platforms).items()
+        if adapter.configured(settings)
+    }
+    if not chosen:
+        raise SettingsError(
+            "no platform is configured",
+            cure="Set TELEGRAM_BOT_TOKEN, or SLACK_BOT_TOKEN with SLACK_APP_TOKEN or "
+            "SLACK_SIGNING_SECRET; or talk here: keepthread chat",
+        )
+    async with AsyncExitStack() as stack:
+        bot = await stack.enter_async_context(open_bot(settings, patient=True))
+        ingress = await _link(stack, settings, patient=False)
+        metrics = Metrics()
+        connections: dict[str, Connection] = {}
+        keys = InboxKeys(settings.bot_redis_prefix, settings.bot_shards)
+        ttl_s = settings.bot_history_ttl_days * 86_400
+        sessions = Sessions(ingress.client, bot.history)
+        people = People(ingress.client, settings.bot_redis_prefix, ttl_s, sessions)
+        inbox = _inbox(ingress, keys, settings)
+        core = ServiceCore(bot, inbox, sessions, people, metrics, connections)
+        worker = None
+        if role != "ingress":
+            worker = await _worker(stack, bot, core, people, metrics, connections, keys)
+            core.on_put_off = worker.expect_due
+        for name, adapter in chosen.items():
+            connection = await adapter.open(core)
+            stack.push_async_callback(connection.aclose)
+            connections[name] = connection
+            bot.access.admin_checks[name] = connection.is_admin
+        service = Service(
+            core, connections, metrics, inbox, InboxView(ingress.client, inbox), worker
+        )
+        await _run(stack, service, settings, role)
+        log.info("serving", role=role, platforms=sorted(connections), port=service.port)
+        try:
+            yield service
+        finally:
+            service.draining = True
+
+
+async def _run(stack: AsyncExitStack, service: Service, settings: Settings, role: Role) -> None:
+    """Start everything, so that leaving `stack` stops it in the right order: ears first."""
+    if service.worker is not None:
+        working = asyncio.create_task(service.worker.run(), name="worker")
+
+        async def stop_working() -> None:
+            assert service.worker is not None  # noqa: S101  narrowed above
+            await service.worker.drain(settings.bot_drain_s)
+            await working
+
+        stack.push_async_callback(stop_working)
+    routes = []
+    if role != "worker":
+        routes = [route for one in service.connections.values() for route in one.routes()]
+    application = app(routes, service.wrong_health, service.wrong_readiness, service.render_metrics)
+    service.port = await stack.enter_async_context(
+        serving(application, settings.bot_http_host, settings.bot_http_port)
+    )
+    if role == "worker":
+        return
+    ears = [
+        asyncio.create_task(_receive(name, one), name=f"receive {name}")
+        for name, one in service.connections.items()
+    ]
+
+    async def close_ears() -> None:
+        for ear in ears:
+            ear.cancel()
+        await asyncio.gather(*ears, return_exceptions=True)
+
+    stack.push_async_callback(close_ears)
+
+
+async def _receive(name: str, connection: Connection) -> None:
+    """Listen for ever; what ends it is logged, and it begins anew."""
+    pause_s = 1.0
+    while True:
+        started_at = time.monotonic()
+        try:
+            await connection.receive()
+            return  # it has no ears of its own: its messages come by HTTP
+        except KeepthreadError as error:
+            log.error("a platform is not heard", platform=name, error=str(error), cure=error.cure)
+        except Exception:
+            log.exception("a platform is not heard", platform=name)
+        pause_s = 1.0 if time.monotonic() - started_at > 60 else min(30, pause_s * 2)
+        await asyncio.sleep(pause_s)
+
+
+async def _link(stack: AsyncExitStack, settings: Settings, *, patient: bool) -> RedisLink:
+    link = await connect(settings, patient=patient)
+    stack.push_async_callback(link.aclose)
+    return link
+
+
+def _inbox(link: RedisLink, keys: InboxKeys, settings: Settings) -> Inbox:
+    return Inbox(
+        link.client,
+        keys,
+        is_cluster=link.is_cluster,
+        max_waiting=settings.bot_max_waiting,
+        max_attempts=settings.bot_max_attempts,
+        durability=Durability(
+            link.client,
+            is_cluster=link.is_cluster,
+            disk=settings.bot_wait_for_disk,
+            replicas=settings.bot_wait_for_replicas,
+        ),
+    )
+
+
+async def _worker(
+    stack: AsyncExitStack,
+    bot: Bot,
+    core: ServiceCore,
+    people: People,
+    metrics: Metrics,
+    connections: dict[str, Connection],
+    keys: InboxKeys,
+) -> Worker:
+    settings = bot.settings
+    link = await _link(stack, settings, patient=True)
+    waiting = await connect(settings, patient=True, read_timeout_s=None)
+    stack.push_async_callback(waiting.aclose)
+    transcriber = Transcriber(settings)
+    stack.push_async_callback(transcriber.aclose)
+    preparer = Preparer(
+        bot.history,
+        transcriber,
+        max_chars=bot.handler.context.budget_tokens * CHARS_A_TOKEN // 2,
+        sees_images=not settings.uses_local_model,
+    )
+    turns = Turns(
+        bot.handler, bot.history, bot.access, core, connections, preparer, people, metrics,
+        settings.bot_max_attempts,
+    )  # fmt: skip
+    return Worker(
+        _inbox(link, keys, settings),
+        waiting.client,
+        turns.run,
+        metrics,
+        name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+        lease_s=settings.bot_lease_s,
+        max_turns=settings.bot_max_turns,
+        max_turns_per_person=settings.bot_max_turns_per_person,
+    )

@@ -1,0 +1,159 @@
+"""The `Core` port of a service: everything goes through the durable inbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.commands import COMMANDS
+from bot.conversation import Address, Incoming, SessionKey, Speaker
+from bot.errors import PlatformError
+from bot.inbox import SIDE, Inbox
+from bot.metrics import Metrics
+from bot.people import People
+from bot.ports import Admission, CommandSpec, Connection, Listed
+from bot.sessions import Sessions
+
+if TYPE_CHECKING:
+    from bot.wiring import Bot
+
+log = structlog.get_logger("keepthread.core")
+
+STOP_WORDS = frozenset({"stop", "cancel", "stop!", "halt", "abort", "/stop"})
+"""Said alone while an answer is being written, these stop it."""
+
+OVERTAKING = ("reset", "new")
+"""Commands that end the answer in the way, rather than wait for it."""
+
+TELL_FULL_EVERY_S = 30.0
+
+
+class ServiceCore:
+    """What adapters put into the inbox, and what commands work with.
+
+    Args:
+        inbox, sessions: on an impatient client, since platforms wait for an answer.
+        connections: the platforms at work here; filled while they open.
+
+    Attributes:
+        on_put_off: called when a message was put off, so that it is looked for in time.
+    """
+
+    def __init__(
+        self,
+        bot: Bot,
+        inbox: Inbox,
+        sessions: Sessions,
+        people: People,
+        metrics: Metrics,
+        connections: Mapping[str, Connection],
+    ) -> None:
+        self.settings = bot.settings
+        self.vault = bot.vault
+        self.history = bot.history
+        self.handler = bot.handler
+        self.access = bot.access
+        self.sessions = sessions
+        self.inbox = inbox
+        self._people = people
+        self._metrics = metrics
+        self._connections = connections
+        self.on_put_off: Callable[[], None] | None = None
+        self._told_full: dict[SessionKey, float] = {}
+
+    async def put(
+        self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
+    ) -> Admission:
+        admission = await self._put(incoming, dedupe, hold_s)
+        self._metrics.admitted.labels(incoming.session.platform, admission).inc()
+        log.info(
+            "message taken in" if admission in ("queued", "merged") else f"message {admission}",
+            session=str(incoming.session),
+            event=incoming.event_id,
+            kind=incoming.kind,
+            admission=admission,
+        )
+        return admission
+
+    async def _put(self, incoming: Incoming, dedupe: Sequence[str], hold_s: float) -> Admission:
+        if not self.access.admitted(incoming.address, incoming.speaker):
+            return "refused"
+        incoming = await self._with_stop_words(incoming)
+        is_command = incoming.kind == "command"
+        lane = str(incoming.session)
+        if is_command and COMMANDS.is_reading(incoming.text):
+            lane += SIDE
+        admission, item = await self.inbox.put(incoming, dedupe=dedupe, hold_s=hold_s, lane=lane)
+        if hold_s and self.on_put_off is not None:
+            self.on_put_off()
+        if admission == "full":
+            await self._tell_full(incoming)
+        name = incoming.text.strip().partition(" ")[0].lower()
+        if is_command and item and name and COMMANDS.known(name):
+            command = COMMANDS.spec(name).name
+            if command in OVERTAKING and await self.allowed(
+                incoming.address, incoming.speaker, command
+            ):
+                await self.inbox.stop(incoming.session, before=item)
+        return admission
+
+    async def stop(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool:
+        running, dropped = await self.inbox.stop(session, before=before)
+        log.info("stop", session=str(session), by=speaker.id, running=running, dropped=dropped)
+        return running or dropped > 0
+
+    async def takes_part(self, session: SessionKey) -> bool:
+        """Also while its first answer is still to come."""
+        return await self.sessions.takes_part(session) or await self.inbox.busy(session)
+
+    async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
+        return await self.access.allowed(address, speaker, action)
+
+    async def migrate(self, old: SessionKey, new: SessionKey) -> None:
+        await self.sessions.move(old, new)
+        await self.inbox.move(old, new)
+        log.info("conversation moved", old=str(old), new=str(new))
+
+    async def conversations_of(self, platform: str, speaker: Speaker) -> tuple[Listed, ...]:
+        return await self._people.conversations_of(platform, speaker)
+
+    async def totals(self, platform: str, account: str) -> tuple[int, int]:
+        return await self.sessions.totals(platform, account)
+
+    def commands(self) -> tuple[CommandSpec, ...]:
+        return COMMANDS.specs
+
+    async def _with_stop_words(self, incoming: Incoming) -> Incoming:
+        """A bare word to stop is a command, while there is something to stop."""
+        words = incoming.text.strip().lower()
+        if incoming.kind != "message" or words not in STOP_WORDS or incoming.attachments:
+            return incoming
+        if not await self.inbox.busy(incoming.session):
+            return incoming
+        return replace(incoming, kind="command", text="stop")
+
+    async def _tell_full(self, incoming: Incoming) -> None:
+        """Say once in a while that too much waits here."""
+        now = time.monotonic()
+        if now - self._told_full.get(incoming.session, -TELL_FULL_EVERY_S) < TELL_FULL_EVERY_S:
+            return
+        if len(self._told_full) > 1000:
+            self._told_full.clear()
+        self._told_full[incoming.session] = now
+        connection = self._connections.get(incoming.session.platform)
+        if connection is None:
+            return
+        reply = connection.reply(incoming.address)
+        try:
+            await reply.say(
+                "I still have many messages to answer here, so I leave this one out. "
+                "Please send it again in a while, or say “stop”."
+            )
+        except PlatformError as error:
+            log.warning("could not say that the mailbox is full", error=repr(error))
+        finally:
+            await reply.aclose()

@@ -1,0 +1,224 @@
+"""What a worker does with a turn it has taken: answer, obey, overhear, amend, forget."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from bot.access import Authorizer
+from bot.commands import COMMANDS, Call
+from bot.commands.registry import Services
+from bot.conversation import Incoming, SessionKey, Turn
+from bot.errors import (
+    KeepthreadError,
+    ModelError,
+    Overtaken,
+    PlaceGone,
+    PlatformError,
+    StoreError,
+)
+from bot.handler import Handler, Request
+from bot.history import RedisHistory
+from bot.leased_reply import LeasedReply, leased
+from bot.leases import Lease, Verdict
+from bot.metrics import Metrics
+from bot.people import People
+from bot.ports import Connection, Offer, OffersButtons
+from bot.preparing import Preparer
+
+log = structlog.get_logger("keepthread.turns")
+
+MAX_DELAY_S = 60.0
+NO_ADAPTER_S = 5.0
+EDITED = "You changed your question."
+GIVEN_UP = (
+    "I tried this several times and could not answer it. Please ask again, perhaps in other words."
+)
+
+
+@dataclass(slots=True)
+class Turns:
+    """Runs taken turns.
+
+    Attributes:
+        connections: the platforms at work in this process, by name.
+        services: what commands work with.
+        max_attempts: after so many tries a turn is given up.
+    """
+
+    handler: Handler
+    history: RedisHistory
+    access: Authorizer
+    services: Services
+    connections: Mapping[str, Connection]
+    preparer: Preparer
+    people: People
+    metrics: Metrics
+    max_attempts: int = 5
+
+    async def run(self, lease: Lease) -> Verdict:
+        """Run a turn to its verdict. Raises only CancelledError."""
+        taken = lease.turn
+        if not taken.incoming:
+            return Verdict("dead", reason="unreadable")
+        platform = taken.session.platform
+        connection = self.connections.get(platform)
+        if connection is None:
+            log.warning(
+                "a turn waits for a platform that is not configured here", platform=platform
+            )
+            return Verdict("defer", NO_ADAPTER_S)
+        started_at = time.monotonic()
+        first = taken.incoming[0]
+        waited_s = time.time() - int(taken.ids[0].partition("-")[0]) / 1000
+        self.metrics.start_wait.observe(max(0, waited_s))
+        with bound_contextvars(
+            session=taken.lane, turn=turn_id(taken.session, taken.ids[0]), event=first.event_id
+        ):
+            reply = leased(connection.reply(taken.incoming[-1].address), lease, self.metrics)
+            try:
+                verdict = await self._run(lease, reply)
+            finally:
+                await reply.aclose()
+            self.metrics.turn_time.observe(time.monotonic() - started_at)
+            log.info(
+                "turn ended", outcome=verdict.outcome, tries=taken.tries, reason=verdict.reason
+            )
+        return verdict
+
+    async def _run(self, lease: Lease, reply: LeasedReply) -> Verdict:
+        taken = lease.turn
+        if taken.tries > self.max_attempts:
+            return await self._given_up(lease, reply)
+        try:
+            return await self._do(lease, reply)
+        except Overtaken as error:
+            # A reset ended it. Or it is another worker's: then `retry` is refused by the inbox.
+            return Verdict("done" if error.by_reset else "retry", 0.5, "overtaken")
+        except PlaceGone as error:
+            log.warning("nobody can be answered there any more", error=repr(error))
+            return self._counted(taken.session, "gone", Verdict("done"))
+        except KeepthreadError as error:
+            return await self._failed(lease, reply, error)
+        except Exception as error:
+            log.exception("a turn failed in an unknown way")
+            return await self._failed(lease, reply, KeepthreadError(repr(error)))
+
+    async def _do(self, lease: Lease, reply: LeasedReply) -> Verdict:
+        taken = lease.turn
+        one = taken.incoming[0]
+        match one.kind:
+            case "message":
+                return await self._answer(lease, reply)
+            case "overheard":
+                await self.handler.overhear(Turn(self._id(lease), taken.incoming))
+            case "command":
+                call = Call(
+                    self.services, one, reply, id=self._id(lease), item=taken.ids[0],
+                    fence=taken.token, stopper=lease.stop,
+                )  # fmt: skip
+                await COMMANDS.run(call)
+            case "edit":
+                await self._edit(one, reply)
+            case "delete":
+                await self.history.forget(one.session, one.message_id)
+            case "feedback":
+                await self._feedback(one)
+        return self._counted(taken.session, one.kind, Verdict("done"))
+
+    async def _answer(self, lease: Lease, reply: LeasedReply) -> Verdict:
+        taken = lease.turn
+        # Asked again: rights may have been taken away since.
+        incoming = tuple(
+            one for one in taken.incoming if self.access.admitted(one.address, one.speaker)
+        )
+        if not incoming:
+            return self._counted(taken.session, "refused", Verdict("done"))
+        connection = self.connections[taken.session.platform]
+        turn = Turn(self._id(lease), incoming)
+        turn, images = await self.preparer.prepare(turn, connection)
+        is_last = taken.tries >= self.max_attempts
+        request = Request(turn, taken.token, images, may_retry=not is_last)
+        done = await self.handler.answer(request, reply, lease.stop)
+        await self.people.note(done)
+        if done.usage:
+            self.metrics.tokens.labels(done.model, "input").inc(done.usage.input_tokens)
+            self.metrics.tokens.labels(done.model, "output").inc(done.usage.output_tokens)
+        given_up = is_last and taken.tries > 1 and done.state == "failed"
+        return self._counted(
+            taken.session, done.state, Verdict("dead" if given_up else "done", reason=done.note)
+        )
+
+    async def _edit(self, one: Incoming, reply: LeasedReply) -> None:
+        """Memory follows; if it was the latest question, offer to answer it again."""
+        was = await self.history.amend(one.session, one.message_id, one.text)
+        if was is None or was.state == "overheard":
+            return
+        if all(one.text == old.text for old in was.incoming if old.message_id == one.message_id):
+            return
+        past = await self.history.read(one.session)
+        asked = [item.turn.id for item in past.window if item.turn.state != "overheard"]
+        if asked and asked[-1] == was.id and isinstance(reply, OffersButtons):
+            await reply.offer(EDITED, [Offer("Answer again", "retry")])
+
+    async def _feedback(self, one: Incoming) -> None:
+        turn = await self.history.find(one.session, one.message_id)
+        if turn is None:
+            return
+        self.metrics.feedback.labels(one.text or "none").inc()
+        log.info("feedback", verdict=one.text, of=turn.id, run=turn.run_id, by=one.speaker.id)
+
+    async def _failed(self, lease: Lease, reply: LeasedReply, error: KeepthreadError) -> Verdict:
+        taken = lease.turn
+        reason = f"{type(error).__name__}: {error}"
+        if lease.is_lost:
+            return Verdict("retry", 0.5, reason)
+        if error.can_retry or isinstance(error, StoreError):
+            if taken.tries < self.max_attempts:
+                return Verdict("retry", _delay_s(taken.fails, error), reason)
+        elif isinstance(error, PlatformError | ModelError):
+            log.error("a turn cannot be answered", error=repr(error), cure=error.cure)
+            return self._counted(taken.session, "failed", Verdict("dead", reason=reason))
+        elif taken.tries < self.max_attempts:
+            return Verdict("retry", _delay_s(taken.fails, error), reason)
+        return await self._given_up(lease, reply, error)
+
+    async def _given_up(
+        self, lease: Lease, reply: LeasedReply, error: KeepthreadError | None = None
+    ) -> Verdict:
+        """It was tried often enough: alone, if it was not; else it becomes a dead letter, and its person is told."""
+        taken = lease.turn
+        if len(taken.incoming) > 1 and taken.incoming[0].kind == "message":
+            log.warning("a turn of several messages is split", lane=taken.lane)
+            return Verdict("split")
+        log.error("a turn is given up", tries=taken.tries, error=repr(error) if error else "")
+        try:
+            await reply.say(GIVEN_UP)
+        except (PlatformError, Overtaken) as failure:
+            log.warning("its person could not be told", error=repr(failure))
+        reason = f"{type(error).__name__}: {error}" if error else f"ended {taken.crashes} workers"
+        return self._counted(taken.session, "dead", Verdict("dead", reason=reason))
+
+    def _counted(self, session: SessionKey, outcome: str, verdict: Verdict) -> Verdict:
+        self.metrics.turns.labels(session.platform, outcome).inc()
+        return verdict
+
+    def _id(self, lease: Lease) -> str:
+        return turn_id(lease.turn.session, lease.turn.ids[0])
+
+
+def turn_id(session: SessionKey, item: str) -> str:
+    """The same whenever the turn is run, in whichever process."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{session}#{item}").hex
+
+
+def _delay_s(fails: int, error: KeepthreadError) -> float:
+    """Twice as long each time, with some chance in it, and no sooner than asked for."""
+    spread = random.uniform(0.75, 1.25)  # noqa: S311  no secret hangs on it
+    return min(MAX_DELAY_S, max(error.retry_after_s or 0, 2.0**fails * spread))
