@@ -136,7 +136,7 @@ async def _fetch(settings: Settings, tell: Progress, weights: Weights) -> None:
     partial = partial_of(settings, weights)
     _check_space(partial, weights)
     partial.mkdir(mode=0o700, exist_ok=True)
-    what = f"Fetching the model, {weights.size_bytes / 1e6:,.0f} MB, once"
+    what = "Fetching the model, once"
     failures = []
     for source in _sources(weights):
         try:
