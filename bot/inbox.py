@@ -5,7 +5,7 @@ Conversations are spread over shards; keys of a shard share a hash tag, so each 
     <prefix>:{q<n>}:ready        stream, group `w`: conversations to be worked on; a pending entry is a lease
     <prefix>:{q<n>}:retry        sorted set: conversations that wait, by the time they are due (ms)
     <prefix>:{q<n>}:dead         stream: messages that were given up (bot/dead_letters.py)
-    <prefix>:{q<n>}:clock        the newest token
+    <prefix>:{q<n>}:clock        µs: the newest token or id of a message
     <prefix>:{q<n>}:box:<lane>   stream: what waits in a conversation, and what is being answered
     <prefix>:{q<n>}:conv:<lane>  hash: state (ready, running, retry, held), entry, token, upto, tries, fails …
     <prefix>:{q<n>}:seen:<id>    ids of events and messages taken in
@@ -55,7 +55,7 @@ class Taken:
         token: proof of the lease; grows with every turn begun on the shard.
         tries: how often it was begun, this time included.
         fails: how often it failed and said so; the other tries ended with their worker.
-        ids: of its messages in the mailbox.
+        ids: of its messages in the mailbox; they begin with the µs in which each arrived.
         incoming: its messages, oldest first; none if they cannot be read.
     """
 
@@ -141,6 +141,7 @@ class Inbox:
         names = [fresh] if fresh else [name for name in (incoming.event_id, *dedupe) if name]
         keys = (
             *self._keys(shard, lane),
+            self.keys.of(shard, "clock"),
             *(self.keys.of(shard, f"seen:{name}") for name in dict.fromkeys(names)),
         )
         args = (

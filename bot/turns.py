@@ -76,7 +76,7 @@ class Turns:
             return Verdict("defer", NO_ADAPTER_S)
         started_at = time.monotonic()
         first = taken.incoming[0]
-        waited_s = time.time() - int(taken.ids[0].partition("-")[0]) / 1000
+        waited_s = time.time() - int(taken.ids[0].partition("-")[0]) / 1e6
         self.metrics.start_wait.observe(max(0, waited_s))
         with bound_contextvars(
             session=taken.lane, turn=turn_id(taken.session, taken.ids[0]), event=first.event_id

@@ -1,37 +1,53 @@
 -- Write a turn: atomic, fenced, and the same when done twice.
 -- KEYS state turns index
--- ARGV gen fence turn-id replaces value first calibration now-s ttl-s conversation-id message-id...
+-- ARGV gen fence turn-id replaces value first calibration now-s ttl-s conversation-id known-value message-id...
+-- 'amended' comes with what is there now: its words were changed meanwhile and must not be lost.
 local state, turns, index = KEYS[1], KEYS[2], KEYS[3]
 local gen, fence, id, replaces = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local found = redis.call('HMGET', state, 'gen', 'fence', 'next', 'first')
+local MOST_TURNS = 2000 -- bot.context.MAX_WINDOW_TURNS
+local found = redis.call('HMGET', state, 'gen', 'fence', 'next', 'first', 'folded')
 if not found[1] then
-  -- The state went with a crash of the server, or expired: what was said still counts.
+  -- A full server evicted the state, and turns without it have no order. What was said now still counts.
+  redis.call('UNLINK', turns, index)
   redis.call('HSET', state, 'gen', gen == '-1' and '0' or gen, 'conv', ARGV[10], 'next', '0', 'first', '0', 'born', ARGV[8])
-  found[4] = '0'
 elseif gen ~= '-1' and found[1] ~= gen then
   return 'generation'
 end
 if fence ~= '0' and found[2] and tonumber(found[2]) > tonumber(fence) then
   return 'overtaken'
 end
+local was = id
 local seq = redis.call('HGET', index, 't:' .. id)
 if not seq and replaces ~= '' then
+  was = replaces
   seq = redis.call('HGET', index, 't:' .. replaces)
-  redis.call('HDEL', index, 't:' .. replaces)
 end
-local verdict = 'again'
-if not seq then
+if seq then
+  local present = redis.call('HGET', turns, seq)
+  if not present then return 'forgotten' end
+  local edited = redis.call('HEXISTS', index, 'e:' .. was) == 1
+  if edited and present ~= ARGV[11] then return {'amended', present} end
+  if was ~= id then
+    redis.call('HDEL', index, 't:' .. was, 'e:' .. was)
+    if edited then redis.call('HSET', index, 'e:' .. id, '1') end
+    -- A summary may hold the answer that is replaced, or be about to.
+    redis.call('HINCRBY', state, 'edits', 1)
+    if tonumber(seq) < tonumber(found[5] or '0') then redis.call('HDEL', state, 'summary', 'folded') end
+  end
+else
   seq = redis.call('HINCRBY', state, 'next', 1) - 1
-  verdict = 'new'
 end
 redis.call('HSET', turns, seq, ARGV[5])
 redis.call('HSET', index, 't:' .. id, seq)
-for i = 11, #ARGV do redis.call('HSET', index, 'm:' .. ARGV[i], seq) end
+for i = 12, #ARGV do redis.call('HSET', index, 'm:' .. ARGV[i], seq) end
 redis.call('HSET', state, 'used', ARGV[8])
-if tonumber(ARGV[6]) > tonumber(found[4] or '0') then redis.call('HSET', state, 'first', ARGV[6]) end
+local before = tonumber(found[4] or '0')
+local first = math.max(before, math.min(tonumber(ARGV[6]), tonumber(seq)))
+if seq - first >= MOST_TURNS then first = seq - MOST_TURNS / 2 + 1 end
+if first > before then redis.call('HSET', state, 'first', first) end
 if ARGV[7] ~= '0' then redis.call('HSET', state, 'cal', ARGV[7]) end
-redis.call('HDEL', state, 'left')
+if gen ~= '-1' then redis.call('HDEL', state, 'left') end
 redis.call('EXPIRE', state, ARGV[9])
 redis.call('EXPIRE', turns, ARGV[9])
 redis.call('EXPIRE', index, ARGV[9])
-return verdict
+return 'written'

@@ -3,6 +3,7 @@
 local state, turns, index = KEYS[1], KEYS[2], KEYS[3]
 local fence = ARGV[4]
 if redis.call('EXISTS', state) == 0 then
+  redis.call('UNLINK', turns, index) -- left over when a full server evicted the state: they have no order
   redis.call('HSET', state, 'gen', '0', 'conv', ARGV[1], 'next', '0', 'first', '0', 'born', ARGV[2], 'used', ARGV[2])
   redis.call('EXPIRE', state, ARGV[3])
 end
@@ -13,7 +14,7 @@ if fence ~= '0' then
   end
   redis.call('HSET', state, 'fence', fence)
 end
-local f = redis.call('HMGET', state, 'gen', 'conv', 'next', 'first', 'summary', 'folded', 'cal')
+local f = redis.call('HMGET', state, 'gen', 'conv', 'next', 'first', 'summary', 'folded', 'cal', 'edits')
 local first, last = tonumber(f[4] or '0'), tonumber(f[3] or '0') - 1
 local window = {}
 for from = first, last, 1000 do
@@ -27,4 +28,4 @@ if ARGV[5] ~= '' then
   local seq = redis.call('HGET', index, 't:' .. ARGV[5])
   if seq then known = redis.call('HGET', turns, seq) or '' end
 end
-return {'ok', f[1] or '0', f[2] or '', f[3] or '0', f[4] or '0', f[5] or '', f[6] or '0', f[7] or '1', known, window}
+return {'ok', f[1] or '0', f[2] or '', f[3] or '0', f[4] or '0', f[5] or '', f[6] or '0', f[7] or '1', known, window, f[8] or '0'}

@@ -1,20 +1,21 @@
 -- Change a turn if it is still as it was read; an empty value forgets it.
 -- KEYS turns index state   ARGV seq old new turn-id fence once message-id-to-drop...
-local held = redis.call('HMGET', KEYS[3], 'fence', 'once')
-if ARGV[5] ~= '0' and held[1] and tonumber(held[1]) > tonumber(ARGV[5]) then return -1 end
-if ARGV[6] ~= '' and held[2] == ARGV[6] then return 1 end
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+local turns, index, state = KEYS[1], KEYS[2], KEYS[3]
+local held = redis.call('HMGET', state, 'gen', 'fence', 'once', 'folded')
+if ARGV[5] ~= '0' and held[2] and tonumber(held[2]) > tonumber(ARGV[5]) then return -1 end
+if ARGV[6] ~= '' and held[3] == ARGV[6] then return 1 end
+if redis.call('HGET', turns, ARGV[1]) ~= ARGV[2] then return 0 end
 if ARGV[3] == '' then
-  redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('HDEL', turns, ARGV[1]) -- `t:` stays: written again, it stays forgotten
 else
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+  redis.call('HSET', turns, ARGV[1], ARGV[3])
+  if redis.call('EXISTS', index) == 1 then redis.call('HSET', index, 'e:' .. ARGV[4], '1') end
 end
-if ARGV[6] ~= '' then redis.call('HSET', KEYS[3], 'once', ARGV[6]) end
-for i = 7, #ARGV do redis.call('HDEL', KEYS[2], 'm:' .. ARGV[i]) end
--- A summary may hold what was changed: it is made anew from the turns that are left.
-local folded = tonumber(redis.call('HGET', KEYS[3], 'folded') or '0')
-if tonumber(ARGV[1]) < folded then
-  redis.call('HDEL', KEYS[3], 'summary')
-  redis.call('HSET', KEYS[3], 'folded', '0')
+for i = 7, #ARGV do redis.call('HDEL', index, 'm:' .. ARGV[i]) end
+if held[1] then
+  if ARGV[6] ~= '' then redis.call('HSET', state, 'once', ARGV[6]) end
+  -- A summary may hold what was changed, or be about to: it is made anew from the turns that are left.
+  redis.call('HINCRBY', state, 'edits', 1)
+  if tonumber(ARGV[1]) < tonumber(held[4] or '0') then redis.call('HDEL', state, 'summary', 'folded') end
 end
 return 1

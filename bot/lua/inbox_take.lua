@@ -2,7 +2,7 @@
 -- A turn is the oldest messages of one class; begun again, it is the same messages.
 -- KEYS ready...
 -- ARGV mode(new|silent) worker most-turns most-messages most-bytes silent-ms ttl-ms most-tries
--- Returns {turns, positions}; a turn is {shard, entry, lane, token, tries, fails, id, payload, id, payload, ...}.
+-- Returns {turns, positions (whole only if no turn was begun)}; a turn is {shard, entry, lane, token, tries, fails, id, payload, id, payload, ...}.
 local mode, worker, left = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local most, most_bytes, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[7]
 local t = redis.call('TIME')
@@ -85,7 +85,6 @@ local function begin(shard, ready, entry, lane)
 end
 
 local function read(ready)
-  if left <= 0 then return {} end
   local words = {'XREADGROUP', 'GROUP', 'w', worker, 'COUNT', left, 'STREAMS', ready, '>'}
   local got = redis.pcall(unpack(words))
   if type(got) == 'table' and got.err then -- the group went with a crash of the server, or never was
@@ -103,9 +102,9 @@ end
 
 for shard, ready in ipairs(KEYS) do
   local entries = {}
-  if mode == 'silent' then
-    if left > 0 then entries = claim(ready) end
-  else
+  if left > 0 and mode == 'silent' then
+    entries = claim(ready)
+  elseif left > 0 then
     entries = read(ready)
     local groups = redis.call('XINFO', 'GROUPS', ready)[1]
     for i = 1, #groups, 2 do

@@ -1,0 +1,59 @@
+"""What tests of the inbox share: messages to put, and workers on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+
+from bot.conversation import Address, Incoming, IncomingKind, SessionKey, Speaker
+from bot.inbox import Inbox, InboxKeys
+from bot.leases import Lease, Verdict
+from bot.metrics import Metrics
+from bot.settings import Settings
+from bot.worker import Worker
+
+
+def said(
+    text: str,
+    place: str = "C1",
+    *,
+    speaker: str = "U1",
+    kind: IncomingKind = "message",
+    event_id: str = "",
+    platform: str = "loop",
+) -> Incoming:
+    """One message of a person in a place."""
+    session = SessionKey(platform, "A1", place)
+    return Incoming(
+        Address(session), Speaker(speaker, account="A1"), text, event_id=event_id, kind=kind
+    )
+
+
+def inbox_on(redis: Redis, settings: Settings, **options: Any) -> Inbox:
+    return Inbox(redis, InboxKeys(settings.bot_redis_prefix, settings.bot_shards), **options)
+
+
+@asynccontextmanager
+async def working(
+    inbox: Inbox,
+    execute: Callable[[Lease], Awaitable[Verdict]],
+    settings: Settings,
+    *,
+    name: str = "w1",
+    grace_s: float = 5,
+    **options: Any,
+) -> AsyncIterator[Worker]:
+    """A worker, drained at the end."""
+    assert settings.redis_url is not None
+    async with Redis.from_url(settings.redis_url.get_secret_value(), max_connections=50) as waiter:
+        worker = Worker(inbox, waiter, execute, Metrics(), name=name, **options)
+        task = asyncio.create_task(worker.run())
+        try:
+            yield worker
+        finally:
+            await worker.drain(grace_s)
+            await task
