@@ -1,0 +1,207 @@
+"""Slack at work in one process: everything wired, and closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import structlog
+
+from adapters.slack import files, preflight
+from adapters.slack.agents import AgentThreads
+from adapters.slack.app import build_app, dispatch
+from adapters.slack.errands import Errands
+from adapters.slack.failures import slack_errors
+from adapters.slack.happened import Removed
+from adapters.slack.home import Home
+from adapters.slack.http import event_routes, install_routes
+from adapters.slack.installations import Installations
+from adapters.slack.intake import Intake
+from adapters.slack.outbound import Outbound
+from adapters.slack.people import People
+from adapters.slack.presses import Presses
+from adapters.slack.reply import SlackReply
+from adapters.slack.seeding import Seeding
+from adapters.slack.sockets import SocketMode
+from adapters.slack.teams import CALL_TIMEOUT_S, Teams
+from adapters.slack.threads import Threads
+from bot.conversation import Address, Attachment, Overheard, Speaker
+from bot.errors import PlatformError, PlatformRefused, SettingsError
+from bot.ports import Health
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from adapters.slack.settings import SlackSettings
+    from bot.ports import Core, Reply
+
+log = structlog.get_logger("keepthread.slack")
+
+_SIGN_ON_AGAIN_S = 5.0
+
+
+class SlackConnection:
+    """The `Connection` port. Made by `SlackConnection.open`."""
+
+    def __init__(self, core: Core, settings: SlackSettings, session: aiohttp.ClientSession) -> None:
+        self._core = core
+        self._settings = settings
+        self._session = session
+        self._closing = AsyncExitStack()
+        self._closing.push_async_callback(session.close)
+        self._installations = _installations(core, settings)
+        self._teams = Teams(settings, session, self._installations)
+        self._people = People(self._teams)
+        self._closing.push_async_callback(self._people.aclose)
+        self._outbound = Outbound(self._teams.client)
+        self._seeding = Seeding(self._teams, self._people)
+        self._errands = Errands()
+        self._closing.push_async_callback(self._errands.aclose)
+        home = Home(core, self._teams, self._people)
+        self._intake = Intake(
+            core,
+            settings,
+            self._teams,
+            self._people,
+            Threads(self._teams),
+            Presses(core, self._people, home, self._errands, self._say),
+            home,
+            AgentThreads(self._teams),
+            self._errands,
+            self._say,
+            self._removed,
+        )
+        self._app = build_app(settings, self._teams, self._intake, core.vault, self._installations)
+        self._sockets = socket_mode(settings, self._teams, session, self._take_envelope)
+
+    @classmethod
+    async def open(cls, core: Core, settings: SlackSettings) -> SlackConnection:
+        """Sign on.
+
+        Raises:
+            SettingsError: something is missing.
+            PlatformRefused: a token is no good, of another app, or lacks scopes.
+        """
+        settings.require_complete()
+        if settings.multi_workspace and core.settings.bot_encryption_key is None:
+            raise SettingsError(
+                "SLACK_CLIENT_ID lets other workspaces install the app, but their tokens cannot be stored",
+                cure="Set BOT_ENCRYPTION_KEY to a long random text and keep it.",
+            )
+        connection = cls(core, settings, new_session())
+        try:
+            await connection._preflight()
+        except PlatformRefused:
+            await connection.aclose()
+            raise
+        except PlatformError as error:
+            # Slack is down: no reason to keep the other platforms from working.
+            log.warning("Slack cannot be reached yet", error=repr(error))
+        except BaseException:
+            await connection.aclose()
+            raise
+        return connection
+
+    def reply(self, address: Address) -> Reply:
+        return SlackReply(self._outbound, address, self._core)
+
+    async def receive(self) -> None:
+        while self._settings.slack_bot_token and self._teams.home is None:
+            try:
+                await self._preflight()
+            except PlatformError as error:
+                log.warning("Slack does not let us sign on", error=repr(error))
+                await asyncio.sleep(_SIGN_ON_AGAIN_S)
+        if self._sockets is not None:
+            await self._sockets.run()
+        await asyncio.Event().wait()  # events come through routes()
+
+    def routes(self) -> list[BaseRoute]:
+        secret = self._settings.slack_signing_secret
+        found = event_routes(self._app, secret.get_secret_value()) if secret else []
+        return found + (install_routes(self._app) if self._installations else [])
+
+    def health(self) -> Health:
+        if self._settings.slack_bot_token and self._teams.home is None:
+            return Health(False, "not signed on")
+        return self._sockets.health() if self._sockets else Health(True, "signed HTTP")
+
+    async def is_admin(self, address: Address, speaker: Speaker) -> bool:
+        return await self._people.is_admin(address.session.account, speaker.id)
+
+    async def load(self, address: Address, attachment: Attachment) -> bytes:
+        team, url = address.session.account, attachment.reference
+        if file_id := files.file_id(attachment):
+            client = await self._teams.client(team)
+            with slack_errors("files.info"):
+                answer = await client.files_info(file=file_id)
+            url = files.attachment_of(answer["file"]).reference
+        token = await self._teams.token(team)
+        api_url = self._settings.slack_api_url
+        return await files.fetch(self._session, url, token, attachment, api_url)
+
+    async def seed(self, address: Address) -> tuple[Overheard, ...]:
+        return await self._seeding.seed(address)
+
+    async def aclose(self) -> None:
+        await self._closing.aclose()
+
+    async def _preflight(self) -> None:
+        await preflight.sign_on(self._teams)
+        if self._sockets is not None:
+            await self._sockets.preflight()
+            await preflight.same_app(self._teams, self._settings)
+
+    async def _take_envelope(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
+        return await dispatch(self._app, envelope)
+
+    def _say(self, address: Address, text: str) -> None:
+        self._errands.send("a word", self._said(address, text))
+
+    async def _said(self, address: Address, text: str) -> None:
+        reply = self.reply(address)
+        try:
+            await reply.say(text)
+        finally:
+            await reply.aclose()
+
+    async def _removed(self, removed: Removed) -> None:
+        """The app is gone from a workspace: its token goes too. Raises StoreError."""
+        if not removed.bot_revoked:
+            return
+        home = self._teams.home
+        if home is not None and home.id == removed.team:
+            log.error(
+                "the app was removed from the workspace of SLACK_BOT_TOKEN", team=removed.team
+            )
+        if self._installations is not None:
+            await self._installations.async_delete_all(
+                enterprise_id=removed.enterprise or None, team_id=removed.team or None
+            )
+            self._teams.forget(removed.team)
+            log.info("installation dropped", team=removed.team)
+
+
+def new_session() -> aiohttp.ClientSession:
+    """The one HTTP session: the SDK's own timeout does not count on a session that it is given."""
+    timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, sock_connect=5)
+    return aiohttp.ClientSession(timeout=timeout, trust_env=True)
+
+
+def socket_mode(
+    settings: SlackSettings, teams: Teams, session: aiohttp.ClientSession, handle: Any
+) -> SocketMode | None:
+    token = settings.slack_app_token
+    if token is None:
+        return None
+    return SocketMode(teams.new_client(None), session, token.get_secret_value(), handle)
+
+
+def _installations(core: Core, settings: SlackSettings) -> Installations | None:
+    if not settings.slack_client_id or not settings.slack_client_secret:
+        return None
+    return Installations(
+        core.vault, settings.slack_client_id, settings.slack_client_secret.get_secret_value()
+    )

@@ -1,0 +1,149 @@
+"""App Home: help, one's own conversations, and totals for admins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from adapters.slack import actions
+from adapters.slack.failures import slack_errors
+from adapters.slack.sessions import PLATFORM
+from bot.conversation import Address, SessionKey
+
+if TYPE_CHECKING:
+    from adapters.slack.people import People
+    from adapters.slack.teams import Team, Teams
+    from bot.ports import CommandSpec, Core, Listed
+
+Block = dict[str, Any]
+
+MAX_SHOWN = 20
+_SETTLE_S = 1.5
+_NAMES_WAIT_S = 5.0
+
+
+@dataclass(slots=True)
+class Home:
+    """Publishes the tab anew whenever somebody opens it."""
+
+    core: Core
+    teams: Teams
+    people: People
+
+    async def publish(self, team: str, user: str) -> None:
+        """Show `user` their tab. Raises PlatformError, StoreError."""
+        speaker = await self.people.speaker(team, user, external=True, wait_s=_NAMES_WAIT_S)
+        anywhere = Address(SessionKey(PLATFORM, team, "", ""), "channel")
+        if not await self.core.allowed(anywhere, speaker):
+            view = home_view(self.core.commands(), None, (), None)
+        else:
+            own = await self.core.conversations_of(PLATFORM, speaker)
+            here = [listed for listed in own if listed.session.account == team]
+            # Whoever may reset what many share is an admin.
+            is_admin = await self.core.allowed(anywhere, speaker, "reset")
+            totals = await self.core.totals(PLATFORM, team) if is_admin else None
+            view = home_view(self.core.commands(), await self.teams.team(team), here, totals)
+        client = await self.teams.client(team)
+        with slack_errors("views.publish"):
+            await client.views_publish(user_id=user, view=view)
+
+    async def publish_later(self, team: str, user: str) -> None:
+        """Show it again once what was just asked for has happened."""
+        await asyncio.sleep(_SETTLE_S)
+        await self.publish(team, user)
+
+
+def home_view(
+    commands: Sequence[CommandSpec],
+    team: Team | None,
+    own: Sequence[Listed],
+    totals: tuple[int, int] | None,
+) -> dict[str, Any]:
+    """The view (https://docs.slack.dev/reference/views/home-tab-views); `team` None: a stranger."""
+    blocks: list[Block] = [
+        _header("Hello!"),
+        _section(
+            "Write to me in *Messages*, or mention me in a channel: I answer in a thread, remember what "
+            "is said there, and follow it without being mentioned again."
+        ),
+    ]
+    if team is None:
+        blocks.append(_section("You are not on the list of people I talk with here."))
+        return {"type": "home", "blocks": blocks}
+    blocks += [{"type": "divider"}, _header("Your conversations")]
+    if not own:
+        blocks.append(_section("None yet."))
+    for listed in own[:MAX_SHOWN]:
+        blocks += _conversation(listed, team)
+    if totals is not None:
+        conversations, turns = totals
+        blocks += [
+            {"type": "divider"},
+            _header("This workspace"),
+            _section(f"*{conversations:,}* conversations, *{turns:,}* turns remembered."),
+        ]
+    blocks += [{"type": "divider"}, _header("Commands"), _section(_help(commands))]
+    return {"type": "home", "blocks": blocks}
+
+
+def _conversation(listed: Listed, team: Team) -> list[Block]:
+    session, at = listed.session, listed.used_at
+    stamp = int(at.timestamp())
+    when = f"<!date^{stamp}^{{date_short_pretty}} {{time}}|{at:%Y-%m-%d %H:%M} UTC>"
+    turns = "1 turn" if listed.turns == 1 else f"{listed.turns:,} turns"
+    value = actions.button_value(session)
+    return [
+        _section(f"*{_place(session, team)}* · {turns} · {when}"),
+        {
+            "type": "actions",
+            "elements": [
+                _button("Export", actions.HOME_EXPORT, value),
+                _button(
+                    "Reset",
+                    actions.HOME_RESET,
+                    value,
+                    style="danger",
+                    confirm={
+                        "title": _plain("Reset?"),
+                        "text": _plain("I forget this conversation for good."),
+                        "confirm": _plain("Reset"),
+                        "deny": _plain("Keep"),
+                    },
+                ),
+            ],
+        },
+    ]
+
+
+def _place(session: SessionKey, team: Team) -> str:
+    name = "Direct messages" if session.place.startswith("D") else f"<#{session.place}>"
+    if not session.thread or not team.url:
+        return name
+    link = f"{team.url}archives/{session.place}/p{session.thread.replace('.', '')}"
+    return f"{name}, <{link}|thread>"
+
+
+def _help(commands: Sequence[CommandSpec]) -> str:
+    lines = [f"`{spec.name}` {spec.summary}" for spec in commands]
+    lines.append(
+        f"Mention me with one of these words, write `!reset` in a thread, or use `{actions.SLASH_COMMAND}`."
+    )
+    return "\n".join(lines)
+
+
+def _button(label: str, action: str, value: str, **more: Any) -> Block:
+    return {"type": "button", "text": _plain(label), "action_id": action, "value": value, **more}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text}
+
+
+def _header(text: str) -> Block:
+    return {"type": "header", "text": _plain(text)}
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}

@@ -1,0 +1,246 @@
+"""Everything that happens in Slack goes through here: into the core before Slack is told that we have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from adapters.slack.happened import (
+    AgentStopped,
+    AgentThreadOpened,
+    Deleted,
+    Edited,
+    HomeOpened,
+    Pressed,
+    Reacted,
+    Removed,
+    Said,
+    Shortcut,
+    Slashed,
+)
+from adapters.slack.mrkdwn import decode, mentioned, without_mention
+from adapters.slack.parse import Json, parse
+from adapters.slack.sessions import PLATFORM, address_of, meaning, privately
+from bot.conversation import Address, Incoming, SessionKey, Speaker
+
+if TYPE_CHECKING:
+    from adapters.slack.agents import AgentThreads
+    from adapters.slack.errands import Errands
+    from adapters.slack.home import Home
+    from adapters.slack.people import People
+    from adapters.slack.presses import Presses
+    from adapters.slack.settings import SlackSettings
+    from adapters.slack.teams import Teams
+    from adapters.slack.threads import Threads
+    from bot.ports import Core
+
+log = structlog.get_logger("keepthread.slack")
+
+NAMES_WAIT_S = 1.2
+"""Slack wants its acknowledgement within 3 s; who is not named by then keeps an id."""
+
+NOT_LISTED = "You are not on the list of people I talk with."
+
+Say = Callable[[Address, str], None]
+"""Says a word of the bot's own, some time soon."""
+
+
+@dataclass(slots=True)
+class Intake:
+    """Takes in one payload at a time; any number run side by side."""
+
+    core: Core
+    settings: SlackSettings
+    teams: Teams
+    people: People
+    threads: Threads
+    presses: Presses
+    home: Home
+    agents: AgentThreads
+    errands: Errands
+    say: Say
+    forget_team: Callable[[Removed], Any]
+
+    async def take(self, body: Json, bot_user: str) -> dict[str, Any] | None:
+        """Take in what `body` tells. What Slack is to show at once, or None.
+
+        Raises:
+            StoreError: not taken in; Slack must send it again.
+        """
+        happened = parse(body)
+        match happened:
+            case Said():
+                await self._said(happened, bot_user)
+            case Edited():
+                await self._edited(happened, bot_user)
+            case Deleted():
+                await self._deleted(happened)
+            case Reacted():
+                await self._reacted(happened, bot_user)
+            case Pressed():
+                await self.presses.pressed(happened)
+            case Shortcut():
+                await self.presses.shortcut(happened)
+            case Slashed():
+                return await self.presses.slashed(happened)
+            case AgentStopped():
+                await self._stopped(happened)
+            case HomeOpened(tab="home"):
+                self.errands.send("App Home", self.home.publish(happened.team, happened.user))
+            case HomeOpened(tab="messages"):
+                self.errands.send(
+                    "suggested prompts", self.agents.suggest(happened.team, happened.channel)
+                )
+            case AgentThreadOpened():
+                suggest = self.agents.suggest(happened.team, happened.channel, happened.thread_ts)
+                self.errands.send("suggested prompts", suggest)
+            case Removed():
+                await self.forget_team(happened)
+            case _:
+                log.debug("nothing for us", type=body.get("type"))
+        return None
+
+    async def _said(self, said: Said, bot_user: str) -> None:
+        meant = await meaning(said, bot_user, self.core, self.settings.slack_mentions_only)
+        if meant is None:
+            return
+        speaker = await self._speaker(said)
+        seed = meant.new and not said.in_agent_thread
+        address = address_of(said, speaker_team=speaker.account, seed=seed)
+        if not await self.core.allowed(address, speaker):
+            if meant.called:
+                self._refuse(address, speaker)
+            return
+        command = meant.kind == "command"
+        incoming = Incoming(
+            address,
+            speaker,
+            meant.text if command else await self._words(said, meant.text),
+            message_id=said.ts,
+            event_id=said.event_id,
+            sent_at=time_of(said.ts),
+            kind=meant.kind,
+            quoted="" if command else await self._words(said, said.quoted),
+            attachments=() if command else said.files,
+        )
+        # A mention comes twice, as app_mention and as message, under two event ids.
+        admission = await self.core.put(incoming, dedupe=(message_key(said),))
+        log.info(
+            "message",
+            session=str(incoming.session),
+            kind=meant.kind,
+            admission=admission,
+            event=said.event_id,
+        )
+        if admission == "refused" and meant.called:
+            self._refuse(address, speaker)
+        if admission == "queued" and meant.new and said.in_agent_thread and not command:
+            title = self.agents.name_thread(said.team, said.channel, said.thread_ts, incoming.text)
+            self.errands.send("thread title", title)
+
+    async def _edited(self, edited: Edited, bot_user: str) -> None:
+        said = edited.said
+        if said.by_bot or not said.user or said.user == bot_user:
+            return
+        if said.kind != "private" and not said.thread_ts and bot_user not in mentioned(said.text):
+            return  # it stands at top level and was no word to the bot: no conversation has it
+        speaker = await self._speaker(said)
+        text = await self._words(said, without_mention(said.text, bot_user))
+        incoming = Incoming(
+            address_of(said, speaker_team=speaker.account),
+            speaker,
+            text,
+            message_id=said.ts,
+            event_id=said.event_id,
+            kind="edit",
+            attachments=said.files,
+        )
+        await self.core.put(incoming, dedupe=(f"{message_key(said)}:edit:{edited.edited_ts}",))
+
+    async def _deleted(self, deleted: Deleted) -> None:
+        said = deleted.said
+        if not said.ts:
+            return
+        incoming = Incoming(
+            address_of(said),
+            Speaker(said.user, account=said.user_team or said.team),
+            "",
+            message_id=said.ts,
+            event_id=said.event_id,
+            kind="delete",
+        )
+        await self.core.put(incoming, dedupe=(f"{message_key(said)}:delete",))
+
+    async def _reacted(self, reacted: Reacted, bot_user: str) -> None:
+        if reacted.author != bot_user or reacted.user == bot_user:
+            return
+        thread = await self.threads.of_message(reacted.team, reacted.channel, reacted.ts)
+        if thread is None:
+            log.warning("a reaction is lost: its thread could not be asked for", ts=reacted.ts)
+            return
+        speaker = await self.people.speaker(reacted.team, reacted.user, wait_s=NAMES_WAIT_S)
+        on = Said(
+            reacted.team,
+            reacted.channel,
+            "private" if reacted.channel.startswith("D") else "channel",
+            reacted.user,
+            reacted.ts,
+            thread_ts=thread,
+        )
+        address = address_of(on, speaker_team=speaker.account)
+        if not await self.core.allowed(address, speaker):
+            return
+        incoming = Incoming(
+            address,
+            speaker,
+            reacted.mark if reacted.added else "",
+            message_id=reacted.ts,
+            event_id=reacted.event_id,
+            kind="feedback",
+        )
+        await self.core.put(incoming)
+
+    async def _stopped(self, stopped: AgentStopped) -> None:
+        speaker = await self.people.speaker(stopped.team, stopped.user, wait_s=NAMES_WAIT_S)
+        kind: Any = "private" if stopped.channel.startswith("D") else "channel"
+        session = SessionKey(PLATFORM, stopped.team, stopped.channel, stopped.thread_ts)
+        if await self.core.allowed(Address(session, kind), speaker, "stop"):
+            await self.core.stop(session, speaker)
+
+    async def _speaker(self, said: Said) -> Speaker:
+        return await self.people.speaker(
+            said.team,
+            said.user,
+            claimed_team=said.user_team,
+            external=said.external,
+            wait_s=NAMES_WAIT_S,
+        )
+
+    async def _words(self, said: Said, text: str) -> str:
+        """Raw mrkdwn with names for ids."""
+        if not text:
+            return ""
+        people = mentioned(text)
+        names = await self.people.names(said.team, people, wait_s=NAMES_WAIT_S) if people else {}
+        return decode(text, names)
+
+    def _refuse(self, address: Address, speaker: Speaker) -> None:
+        """A refusal always says so, to the person alone."""
+        self.say(privately(address, speaker), NOT_LISTED)
+
+
+def message_key(said: Said) -> str:
+    """The message itself, whichever event tells of it. Time stamps are unique within a channel only."""
+    return f"slack:{said.team}:{said.channel}:{said.ts}"
+
+
+def time_of(ts: str) -> datetime:
+    """When a message was sent; its `ts` holds seconds since 1970."""
+    try:
+        return datetime.fromtimestamp(float(ts), UTC)
+    except (ValueError, OverflowError):
+        return datetime.now(UTC)

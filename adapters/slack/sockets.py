@@ -1,0 +1,212 @@
+"""Socket Mode: a WebSocket that Slack speaks through. Needs no public address.
+
+Protocol: https://docs.slack.dev/apis/events-api/using-socket-mode. The SDK's client never gives up on a bad token,
+tries a dead address for ever and drops its tasks; this link asks for a new address each time and owns its tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from adapters.slack.failures import slack_errors
+from bot.errors import PlatformError, PlatformRefused
+from bot.ports import Health
+
+if TYPE_CHECKING:
+    import aiohttp
+    from slack_sdk.web.async_client import AsyncWebClient
+
+log = structlog.get_logger("keepthread.slack")
+
+PING_EVERY_S = 10.0
+SILENT_S = 30.0
+"""A link without a pong for so long is deaf, whatever the operating system says of it."""
+
+CONNECT_TIMEOUT_S = 15.0
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
+DRAIN_S = 5.0
+"""A link that Slack is about to close may still acknowledge what it brought, for so long."""
+
+Handle = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
+"""Takes an envelope in; what to acknowledge with, or raises: then nothing is acknowledged."""
+
+
+class Link:
+    """One WebSocket, from hello to its end."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, handle: Handle) -> None:
+        self._socket = socket
+        self._handle = handle
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.said_hello = False
+        self.last_pong = time.monotonic()
+        self.leaving = asyncio.Event()
+        """Set when Slack announced the end, or it came: time for the next link."""
+
+    @property
+    def alive(self) -> bool:
+        return self.said_hello and time.monotonic() - self.last_pong < SILENT_S
+
+    async def serve(self) -> None:
+        """Read until the link ends. What is being taken in then may still be acknowledged."""
+        pinging = asyncio.create_task(self._ping(), name="slack ping")
+        try:
+            await self._read()
+        finally:
+            self.leaving.set()
+            pinging.cancel()
+            await asyncio.gather(pinging, return_exceptions=True)
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=DRAIN_S)
+            for task in tuple(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._socket.close()
+
+    async def _read(self) -> None:
+        from aiohttp import WSMsgType
+
+        while True:
+            message = await self._socket.receive()
+            if message.type is WSMsgType.TEXT:
+                self._heard(json.loads(message.data))
+            elif message.type is WSMsgType.PING:
+                await self._socket.pong(message.data)
+            elif message.type is WSMsgType.PONG:
+                self.last_pong = time.monotonic()
+            elif message.type is not WSMsgType.BINARY:
+                return
+
+    def _heard(self, envelope: dict[str, Any]) -> None:
+        kind = envelope.get("type")
+        if kind == "hello":
+            self.said_hello = True
+            self.last_pong = time.monotonic()
+        elif kind == "disconnect":
+            log.info("Slack ends this link", reason=envelope.get("reason"))
+            self.leaving.set()
+        elif envelope.get("envelope_id"):
+            task = asyncio.create_task(self._take(envelope), name="slack envelope")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, envelope: dict[str, Any]) -> None:
+        try:
+            payload = await self._handle(envelope)
+        except Exception as error:  # noqa: BLE001  whatever it is: not acknowledged, so Slack sends it again
+            log.error("not taken in, so not acknowledged", error=repr(error))
+            return
+        answer = {"envelope_id": envelope["envelope_id"]}
+        if payload is not None:
+            answer["payload"] = payload
+        try:
+            await self._socket.send_str(json.dumps(answer))
+        except (ConnectionError, RuntimeError) as error:
+            # Slack will send it again, over another link; it is known then.
+            log.info("not acknowledged, the link is gone", error=repr(error))
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(PING_EVERY_S)
+            if time.monotonic() - self.last_pong >= SILENT_S:
+                log.warning("the link to Slack is deaf; a new one is made")
+                self.leaving.set()
+                await self._socket.close()
+                return
+            try:
+                await self._socket.ping()
+            except (ConnectionError, RuntimeError):
+                return  # the reader sees the end too
+
+
+class SocketMode:
+    """Keeps a link up: the next one is made before the last is gone, and each with an address of its own."""
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        app_token: str,
+        handle: Handle,
+        *,
+        first_delay_s: float = FIRST_DELAY_S,
+    ) -> None:
+        self._client = client
+        self._session = session
+        self._app_token = app_token
+        self._handle = handle
+        self._first_delay_s = first_delay_s
+        self._links: dict[asyncio.Task[None], Link] = {}
+        self._trouble = "not connected yet"
+
+    async def preflight(self) -> str:
+        """Ask for an address, which proves the token. Raises PlatformRefused, PlatformError."""
+        with slack_errors("apps.connections.open"):
+            answer = await self._client.apps_connections_open(app_token=self._app_token)
+        return str(answer["url"])
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        delay_s = self._first_delay_s
+        try:
+            while True:
+                began = time.monotonic()
+                try:
+                    link = await self._connect()
+                except (PlatformError, OSError, TimeoutError) as error:
+                    self._trouble = f"no link: {error}"
+                    level = log.error if isinstance(error, PlatformRefused) else log.warning
+                    level("no link to Slack", error=repr(error), next_try_s=round(delay_s, 1))
+                else:
+                    await link.leaving.wait()
+                    if link.said_hello and time.monotonic() - began > delay_s:
+                        delay_s = self._first_delay_s
+                        continue
+                    self._trouble = "Slack ended the link at once"
+                await asyncio.sleep(delay_s * random.uniform(0.75, 1.25))  # noqa: S311  no secret
+                delay_s = min(LONGEST_DELAY_S, delay_s * 2)
+        finally:
+            for task in tuple(self._links):
+                task.cancel()
+            await asyncio.gather(*self._links, return_exceptions=True)
+
+    def health(self) -> Health:
+        """Ready while some link got a pong lately."""
+        if any(link.alive for link in self._links.values()):
+            return Health(True, "Socket Mode")
+        return Health(False, f"Socket Mode: {self._trouble}")
+
+    async def _connect(self) -> Link:
+        """A new link over a new address. Raises PlatformError, OSError, TimeoutError."""
+        import aiohttp
+
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            url = await self.preflight()
+            try:
+                socket = await self._session.ws_connect(
+                    url,
+                    autoping=False,
+                    max_msg_size=8 * 2**20,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                )
+            except aiohttp.ClientError as error:
+                raise OSError(f"the WebSocket was not opened: {type(error).__name__}") from error
+        link = Link(socket, self._handle)
+        task = asyncio.create_task(link.serve(), name="slack link")
+        self._links[task] = link
+        task.add_done_callback(self._ended)
+        return link
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        link = self._links.pop(task)
+        link.leaving.set()
+        self._trouble = "the link ended"
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("a link to Slack broke", error=repr(task.exception()))
