@@ -4,7 +4,8 @@ Keys of one conversation share a hash tag, so each operation is one script on on
 
     <prefix>:{<session>}:state     hash: generation, conversation id, window bounds, summary
     <prefix>:{<session>}:turns     hash: number of the turn → "<tokens> <turn as JSON>"
-    <prefix>:{<session>}:index     hash: `t:<turn id>` and `m:<message id>` → number of the turn
+    <prefix>:{<session>}:index     hash: `t:<turn id>` and `m:<message id>` → number of the turn;
+                                   `e:<turn id>`: its words were amended
     <prefix>:{<session>}:old:<id>  hash: the turns of an earlier conversation (`new`)
 
 The cost of a read or an append depends on the window, never on the conversation's length.
@@ -18,11 +19,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from bot.context import tokens_of
 from bot.conversation import Incoming, SessionKey, Turn
 from bot.errors import Overtaken
 from bot.ports import Past, Remembered
 from bot.scripts import script
 from bot.store_errors import store_errors
+
+MOST_ARCHIVES = 20
+"""Earlier talks of a conversation that `new` keeps; the oldest makes room."""
 
 
 class HistoryKeys:
@@ -61,7 +66,7 @@ class RedisHistory:
             found = await script("history_read").run(self._client, self.keys.three(session), args)
         if found[0] == b"overtaken":
             raise Overtaken("a newer worker runs this conversation")
-        _, gen, conv, following, first, summary, folded, calibration, known, window = found
+        _, gen, conv, following, first, summary, folded, calibration, known, window, edits = found
         first_seq = int(first)
         return Past(
             conversation_id=conv.decode(),
@@ -75,6 +80,7 @@ class RedisHistory:
             ),
             calibration=float(calibration),
             known=_unpack(0, known).turn if known else None,
+            edits=int(edits),
         )
 
     async def append(
@@ -88,20 +94,30 @@ class RedisHistory:
         replaces: str = "",
     ) -> None:
         ids = [item.message_id for item in turn.incoming if item.message_id]
+        ids += [one for one in turn.answer_ids if one]
         generation = -1 if turn.state == "overheard" else turn.generation
-        args = (
-            generation, fence, turn.id, replaces, _pack(turn, tokens), first_seq,
-            round(calibration, 3) if calibration else 0, int(time.time()), self._ttl_s,
-            turn.conversation_id or new_conversation_id(), *ids, *turn.answer_ids,
-        )  # fmt: skip
         keys = self.keys.three(turn.session)
-        with store_errors():
-            verdict = await script("history_append").run(self._client, keys, args)
-        if verdict in (b"generation", b"overtaken"):
-            raise Overtaken(f"not written: {verdict.decode()}", by_reset=verdict == b"generation")
+        known = b""
+        while True:
+            args = (
+                generation, fence, turn.id, replaces, _pack(turn, tokens), first_seq,
+                round(calibration, 3) if calibration else 0, int(time.time()), self._ttl_s,
+                turn.conversation_id or new_conversation_id(), known, *ids,
+            )  # fmt: skip
+            with store_errors():
+                verdict = await script("history_append").run(self._client, keys, args)
+            if verdict in (b"generation", b"overtaken"):
+                raise Overtaken(
+                    f"not written: {verdict.decode()}", by_reset=verdict == b"generation"
+                )
+            if not isinstance(verdict, list):
+                return  # written; or forgotten meanwhile, and not brought back
+            known = verdict[1]
+            turn = replace(turn, incoming=_unpack(0, known).turn.incoming)
+            tokens = tokens_of(turn)
 
     async def fold(self, past: Past, session: SessionKey, *, summary: str, to: int) -> bool:
-        args = (past.generation, past.summarised_to, to, summary)
+        args = (past.generation, past.summarised_to, past.edits, to, summary)
         with store_errors():
             done = await script("history_fold").run(
                 self._client, (self.keys.of(session, "state"),), args
@@ -154,13 +170,22 @@ class RedisHistory:
         self, session: SessionKey, *, keep: bool = False, fence: int = 0, once: str = ""
     ) -> int:
         state, turns, index = self.keys.three(session)
+        count = another_was_faster = -2
         with store_errors():
-            old = (await self._client.hget(state, "conv") or b"none").decode()
-            archive = self.keys.of(session, f"old:{old}")
-            args = (new_conversation_id(), int(time.time()), self._ttl_s, int(keep), fence, once)
-            count = await script("history_reset").run(
-                self._client, (state, turns, index, archive), args
-            )
+            while count == another_was_faster:
+                conv, olds = await self._client.hmget(state, "conv", "olds")
+                old, earlier = (conv or b"none").decode(), (olds or b"").decode().split()
+                kept = earlier[: MOST_ARCHIVES - 1] if keep else earlier
+                archives = [
+                    self.keys.of(session, f"old:{one}") for one in (old, *earlier[len(kept) :])
+                ]
+                args = (
+                    new_conversation_id(), int(time.time()), self._ttl_s, int(keep), fence, once,
+                    old, " ".join(kept),
+                )  # fmt: skip
+                count = await script("history_reset").run(
+                    self._client, (state, turns, index, *archives), args
+                )
         if count < 0:
             raise Overtaken("not reset: overtaken")
         return int(count)
@@ -198,15 +223,12 @@ class RedisHistory:
         fence: int = 0,
         once: str = "",
     ) -> bool:
-        """Write `new` over `was` if nobody else did; its size grows or shrinks with its text."""
+        """Write `new` over `was`, if nobody else did."""
         state, turns, index = self.keys.three(session)
         kept = {item.message_id for item in new.incoming} if new else set()
         gone = [item.message_id for item in was.incoming if item.message_id not in kept]
         gone += [] if new else list(was.answer_ids)
-        value = b""
-        if new:
-            grown = _length(new) / max(1, _length(was))
-            value = _pack(new, max(1, round(_unpack(seq, old).tokens * grown)))
+        value = _pack(new, tokens_of(new)) if new else b""
         args = (seq, old, value, was.id, fence, once, *gone)
         verdict = await script("history_swap").run(self._client, (turns, index, state), args)
         if verdict < 0:
@@ -223,10 +245,6 @@ def new_conversation_id() -> str:
     )
     value = value & ~(0x3 << 62) | (0x2 << 62)
     return str(uuid.UUID(int=value))
-
-
-def _length(turn: Turn) -> int:
-    return len(turn.answer) + sum(len(item.text) + 16 for item in turn.incoming)
 
 
 def _pack(turn: Turn, tokens: int) -> bytes:

@@ -71,6 +71,7 @@ class Past:
         window: the turns since, oldest first; numbers may have gaps where turns were forgotten.
         calibration: tokens the provider counts over tokens we estimate.
         known: set if the turn asked about is already remembered (a redelivery).
+        edits: how often a turn was changed; what is folded meanwhile must not bring old words back.
     """
 
     conversation_id: str
@@ -82,6 +83,7 @@ class Past:
     window: tuple[Remembered, ...] = ()
     calibration: float = 1.0
     known: Turn | None = None
+    edits: int = 0
 
 
 class History(Protocol):
