@@ -79,7 +79,8 @@ class Compactor:
                 start = max(due.start, due.to - MAX_TURNS_A_FOLD)
                 turns = await self.history.between(session, start, due.to)
                 turns = self._affordable(turns)
-                if not turns:
+                if not turns:  # all of them were forgotten
+                    await self.history.fold(past, session, summary=past.summary, to=due.to)
                     return
                 summary = await self._summary(past.summary, turns)
                 if summary:
@@ -103,8 +104,7 @@ class Compactor:
             for item in turns
             for message in messages_of(item.turn)
         ]
-        most = int(self.context.budget_tokens * 0.75 * 3)
-        text = "\n".join(lines)[:most]
+        text = _shortened("\n".join(lines), int(self.context.budget_tokens * 0.75))
         if earlier:
             text = f"Earlier notes:\n{earlier}\n\nConversation since:\n{text}"
         words = max(30, min(400, limit_tokens // 2))
@@ -118,9 +118,10 @@ class Compactor:
 
 
 def _shortened(text: str, limit_tokens: int) -> str:
-    """`text`, cut at a line or sentence where it is longer than asked for."""
-    while count_tokens(text) > limit_tokens:
-        keep = int(len(text) * 0.9)
+    """`text`, cut at a line or sentence where it is longer than that."""
+    text = text[: limit_tokens * 6 + 6]  # more than any count of so many tokens
+    while (tokens := count_tokens(text)) > limit_tokens:
+        keep = min(int(len(text) * limit_tokens / tokens), len(text) - 1)
         cut = max(text.rfind("\n", 0, keep), text.rfind(". ", 0, keep))
         text = text[: cut if cut > keep // 2 else keep].rstrip()
     return text

@@ -505,7 +505,6 @@ async def long_past(redis: Redis, history: RedisHistory, turns: int) -> None:
         await redis.expire(key, 1000)
 
 
-@pytest.mark.slow
 async def test_a_turn_after_a_hundred_thousand_costs_what_it_costs_after_a_hundred(
     history: RedisHistory, redis: Redis
 ) -> None:
