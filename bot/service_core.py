@@ -73,7 +73,7 @@ class ServiceCore:
         log.info(
             "message taken in" if admission in ("queued", "merged") else f"message {admission}",
             session=str(incoming.session),
-            event=incoming.event_id,
+            event_id=incoming.event_id,
             kind=incoming.kind,
             admission=admission,
         )

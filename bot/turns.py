@@ -79,7 +79,7 @@ class Turns:
         waited_s = time.time() - int(taken.ids[0].partition("-")[0]) / 1e6
         self.metrics.start_wait.observe(max(0, waited_s))
         with bound_contextvars(
-            session=taken.lane, turn=turn_id(taken.session, taken.ids[0]), event=first.event_id
+            session=taken.lane, turn=turn_id(taken.session, taken.ids[0]), event_id=first.event_id
         ):
             reply = leased(connection.reply(taken.incoming[-1].address), lease, self.metrics)
             try:

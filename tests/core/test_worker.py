@@ -1,0 +1,286 @@
+"""Workers: strictly in order, one turn of a conversation at a time, whatever happens to whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.inbox import SIDE
+from bot.inbox_view import InboxView
+from bot.leases import Lease, Verdict
+from bot.settings import Settings
+from tests.core.inboxes import inbox_on, said, working
+from tests.waiting import wait_until
+
+
+class Work:
+    """Notes what ran when; holds turns until told to go on."""
+
+    def __init__(self) -> None:
+        self.done: dict[str, list[str]] = defaultdict(list)
+        self.running: Counter[str] = Counter()
+        self.overlaps = 0
+        self.most_at_once = 0
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.began: list[str] = []
+        self.stopped: list[str] = []
+
+    async def run(self, lease: Lease) -> Verdict:
+        place = lease.turn.session.place
+        self.running[place] += 1
+        self.overlaps += self.running[place] > 1
+        self.most_at_once = max(self.most_at_once, self.running.total())
+        self.began += [one.text for one in lease.turn.incoming]
+        try:
+            while not self.go_on.is_set():
+                if lease.stop.requested:
+                    self.stopped.append(lease.turn.lane)
+                    return Verdict("done")
+                await asyncio.sleep(0.002)
+            self.done[place] += [one.text for one in lease.turn.incoming]
+            return Verdict("done")
+        finally:
+            self.running[place] -= 1
+
+
+async def test_many_conversations_on_two_workers_stay_in_order_and_apart(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    work = Work()
+    async with (
+        working(inbox, work.run, settings, name="w1", max_turns_per_person=99),
+        working(inbox, work.run, settings, name="w2", max_turns_per_person=99),
+    ):
+        for number in range(5):
+            for place in range(30):
+                await inbox.put(said(str(number), f"C{place}"))
+        await wait_until(lambda: sum(map(len, work.done.values())) == 150)
+    assert all(texts == list("01234") for texts in work.done.values())
+    assert work.overlaps == 0
+
+
+async def test_no_more_turns_run_than_a_worker_may(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    work = Work()
+    work.go_on.clear()
+    async with working(inbox, work.run, settings, max_turns=3, max_turns_per_person=99):
+        for place in range(10):
+            await inbox.put(said("x", f"C{place}"))
+        await wait_until(lambda: work.running.total() == 3)
+        others, _ = await inbox.take("another", 99, range(8))
+        assert len(others) == 7, "the rest waits in Redis for anybody"
+        for turn in others:
+            await inbox.end(turn, "requeue")
+        work.go_on.set()
+        await wait_until(lambda: len(work.done) == 10)
+    assert work.most_at_once == 3
+
+
+async def test_one_person_cannot_fill_all_places(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    work = Work()
+    work.go_on.clear()
+    async with working(inbox, work.run, settings, max_turns=10, max_turns_per_person=2):
+        for place in range(6):
+            await inbox.put(said("x", f"greedy{place}", speaker="U1"))
+        await wait_until(lambda: work.running.total() == 2)
+        await inbox.put(said("x", "modest", speaker="U2"))
+        await wait_until(lambda: work.running["modest"] == 1)
+        assert work.running.total() == 3
+        work.go_on.set()
+        await wait_until(lambda: len(work.done) == 7)
+
+
+async def test_a_failed_turn_is_tried_again_and_keeps_its_place(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    seen: list[tuple[str, int]] = []
+
+    async def fails_twice(lease: Lease) -> Verdict:
+        seen.append((lease.turn.incoming[0].text, lease.turn.tries))
+        is_bad = lease.turn.incoming[0].text == "first" and lease.turn.tries < 3
+        return Verdict("retry", 0.01) if is_bad else Verdict("done")
+
+    async with working(inbox, fails_twice, settings):
+        await inbox.put(said("first"))
+        await wait_until(lambda: bool(seen))
+        await inbox.put(said("second"))
+        await wait_until(lambda: seen[-1][0] == "second")
+    assert seen == [("first", 1), ("first", 2), ("first", 3), ("second", 1)]
+
+
+async def test_a_word_to_stop_reaches_the_running_turn_wherever_it_runs(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    work = Work()
+    work.go_on.clear()
+    async with working(inbox, work.run, settings):
+        await inbox.put(said("long"))
+        await wait_until(lambda: work.running.total() == 1)
+        await inbox.put(said("waits"))
+        assert await inbox.stop(said("x").session) == (True, 1)
+        await wait_until(lambda: work.stopped == [str(said("x").session)])
+        work.go_on.set()
+        await inbox.put(said("next"))
+        await wait_until(lambda: work.done["C1"] == ["next"])
+    assert "waits" not in work.began
+
+
+async def test_a_stop_is_heard_by_looking_where_there_is_no_channel(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings, is_cluster=True)
+    work = Work()
+    work.go_on.clear()
+    async with working(inbox, work.run, settings):
+        await inbox.put(said("long"))
+        await wait_until(lambda: work.running.total() == 1)
+        await inbox.stop(said("x").session)
+        await wait_until(lambda: bool(work.stopped))
+
+
+async def test_what_must_not_wait_runs_beside_a_running_turn(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    work = Work()
+    work.go_on.clear()
+    async with working(inbox, work.run, settings):
+        await inbox.put(said("long"))
+        await wait_until(lambda: work.began == ["long"])
+        await inbox.put(said("status", kind="command"), lane=f"{said('x').session}{SIDE}")
+        await wait_until(lambda: work.began == ["long", "status"])
+        work.go_on.set()
+
+
+async def test_a_dead_workers_turn_runs_elsewhere(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    await inbox.take("dead", 1, range(8))
+    work = Work()
+    async with working(inbox, work.run, settings, lease_s=1) as worker:
+        worker.leases.no_claim_before = 0
+        await wait_until(lambda: work.done["C1"] == ["one"], timeout_s=5)
+
+
+async def test_a_turn_longer_than_its_lease_is_not_run_twice(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    work = Work()
+    work.go_on.clear()
+    async with (
+        working(inbox, work.run, settings, name="w1", lease_s=0.2) as one,
+        working(inbox, work.run, settings, name="w2", lease_s=0.2) as two,
+    ):
+        one.leases.no_claim_before = two.leases.no_claim_before = 0
+        await inbox.put(said("long"))
+        await asyncio.sleep(0.8)
+        work.go_on.set()
+        await wait_until(lambda: work.done["C1"] == ["long"])
+    assert work.began == ["long"]
+
+
+async def test_an_overtaken_worker_ends_nothing(redis: Redis, settings: Settings) -> None:
+    """Its lease went to another while it was frozen; the other's turn is the one that counts."""
+    inbox = inbox_on(redis, settings)
+    cancelled: list[str] = []
+
+    async def frozen(lease: Lease) -> Verdict:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(lease.turn.lane)
+            raise
+        return Verdict("done")
+
+    async with working(inbox, frozen, settings, name="frozen", lease_s=2) as worker:
+        await inbox.put(said("one"))
+        await wait_until(lambda: len(worker.leases) == 1)
+        taken, _ = await inbox.take("other", 1, range(8), silent_ms=1)
+        assert len(taken) == 1
+        await wait_until(lambda: bool(cancelled), timeout_s=5)
+        assert await inbox.end(taken[0], "done")
+    assert (await InboxView(redis, inbox).depth()) == (0, 0)
+
+
+async def test_draining_lets_a_turn_end(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    work = Work()
+    work.go_on.clear()
+    async with working(inbox, work.run, settings) as worker:
+        await inbox.put(said("one"))
+        await wait_until(lambda: work.running.total() == 1)
+        draining = asyncio.create_task(worker.drain(10))
+        await inbox.put(said("two", "C2"))
+        work.go_on.set()
+        await draining
+    assert dict(work.done) == {"C1": ["one"]}, "a draining worker takes no more"
+    assert await inbox.busy(said("x", "C2").session)
+
+
+async def test_draining_hands_over_what_takes_too_long(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    work = Work()
+    work.go_on.clear()
+    async with working(inbox, work.run, settings, grace_s=0.02):
+        await inbox.put(said("one"))
+        await wait_until(lambda: work.running.total() == 1)
+    taken, _ = await inbox.take("w2", 1, range(8))
+    assert [turn.tries for turn in taken] == [1], "at once, and without counting as a failure"
+
+
+async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("poison", "C1"))
+    for _ in range(2):
+        await asyncio.sleep(0.003)
+        taken, _ = await inbox.take("dead", 1, range(8))
+        taken = taken or (await inbox.take("dead", 1, range(8), silent_ms=1))[0]
+        assert taken
+    alongside: list[int] = []
+    work = Work()
+    work.go_on.clear()
+
+    async def run(lease: Lease) -> Verdict:
+        if lease.turn.incoming[0].text == "poison":
+            alongside.append(work.running.total())
+            return Verdict("done")
+        return await work.run(lease)
+
+    async with working(inbox, run, settings, lease_s=0.2, max_turns_per_person=9) as worker:
+        for place in range(3):
+            await inbox.put(said("good", f"G{place}"))
+        await wait_until(lambda: work.running.total() == 3)
+        worker.leases.no_claim_before = 0
+        await wait_until(lambda: len(worker.leases) == 4)
+        assert alongside == []
+        work.go_on.set()
+        await wait_until(lambda: alongside == [0])
+        await inbox.put(said("after", "G1"))
+        await wait_until(lambda: work.done["G1"] == ["good", "after"])
+
+
+@pytest.mark.parametrize("is_cluster", [False, True])
+async def test_an_idle_worker_asks_redis_little(
+    redis: Redis, settings: Settings, is_cluster: bool
+) -> None:
+    inbox = inbox_on(redis, settings, is_cluster=is_cluster)
+
+    async def never(_: Lease) -> Verdict:
+        raise AssertionError
+
+    async with working(inbox, never, settings):
+        await asyncio.sleep(0.5)
+        await redis.config_resetstat()
+        await asyncio.sleep(2)
+        stats = await redis.info("commandstats")
+    sent = ("cmdstat_evalsha", "cmdstat_xread", "cmdstat_info", "cmdstat_eval")
+    assert sum(stats[name]["calls"] for name in sent if name in stats) / 2 < 20

@@ -1,0 +1,155 @@
+"""A platform without a vendor: what people see goes line by line into a journal, which survives every kill.
+
+A reply can be made to fail, to hang, or to kill its process at a chosen moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starlette.routing import BaseRoute
+
+from bot.conversation import Address, Attachment, Speaker, Turn
+from bot.errors import KeepthreadError
+from bot.ports import Check, Connection, Core, Delivery, Health, Offer
+from bot.settings import Settings, SettingsBase
+
+
+@dataclass(slots=True)
+class Journal:
+    """Lines of what was shown, in the order it was."""
+
+    path: Path
+
+    def write(self, **line: Any) -> None:
+        data = json.dumps({"at": time.time(), "pid": os.getpid(), **line}).encode() + b"\n"
+        target = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(target, data)
+        finally:
+            os.close(target)
+
+    def read(self, what: str = "") -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        return [line for line in lines if not what or line["what"] == what]
+
+
+@dataclass(slots=True)
+class LoopbackReply:
+    journal: Journal
+    address: Address
+    platform: LoopbackPlatform
+    shown: str = ""
+
+    def _write(self, what: str, **more: Any) -> None:
+        self.journal.write(what=what, session=str(self.address.session), **more)
+
+    async def status(self, words: str) -> None:
+        self._write("status", words=words)
+
+    async def show(self, piece: str) -> None:
+        self.shown += piece
+        if "show" in self.platform.journaled:
+            self._write("show", piece=piece)
+
+    async def finish(self, turn: Turn) -> Delivery:
+        await self.platform.before("finish", turn)
+        texts = [one.text for one in turn.incoming]
+        self._write("answer", turn=turn.id, answer=turn.answer, texts=texts, state=turn.state)
+        await self.platform.before("note", turn)
+        return Delivery((f"m-{turn.id}",))
+
+    async def fail(self, turn: Turn, error: KeepthreadError) -> None:
+        texts = [one.text for one in turn.incoming]
+        self._write("failure", turn=turn.id, text=error.user_text, shown=self.shown, texts=texts)
+
+    async def already_there(self, turn: Turn) -> Delivery | None:
+        if not self.platform.can_be_asked:
+            return None
+        there = any(line["turn"] == turn.id for line in self.journal.read("answer"))
+        return Delivery((f"m-{turn.id}",)) if there else None
+
+    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+        self._write("word", text=text, file=file[0] if file else "")
+        return Delivery(("w",))
+
+    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
+        self._write("offer", text=text, offers=[offer.command for offer in offers])
+        return Delivery(("o",))
+
+    async def aclose(self) -> None:
+        self._write("closed")
+
+
+@dataclass(slots=True)
+class LoopbackConnection:
+    platform: LoopbackPlatform
+    core: Core
+
+    def reply(self, address: Address) -> LoopbackReply:
+        return LoopbackReply(self.platform.journal, address, self.platform)
+
+    async def receive(self) -> None:
+        await asyncio.Event().wait()
+
+    def routes(self) -> list[BaseRoute]:
+        return []
+
+    def health(self) -> Health:
+        return self.platform.health
+
+    async def is_admin(self, address: Address, speaker: Speaker) -> bool:
+        return speaker.id in self.platform.admins
+
+    async def load(self, address: Address, attachment: Attachment) -> bytes:
+        return self.platform.files[attachment.reference]
+
+    async def aclose(self) -> None:
+        pass
+
+
+class LoopbackSettings(SettingsBase):
+    pass
+
+
+@dataclass(slots=True)
+class LoopbackPlatform:
+    """The `Adapter` port. `name` is the platform's; `trouble` is called before a step, and may raise or kill."""
+
+    journal: Journal
+    name: str = "loop"
+    can_be_asked: bool = False
+    admins: frozenset[str] = frozenset({"UADMIN"})
+    files: dict[str, bytes] = field(default_factory=dict)
+    journaled: frozenset[str] = frozenset({"show"})
+    health: Health = field(default_factory=lambda: Health(True))
+    trouble: dict[str, Callable[[Turn], None]] = field(default_factory=dict)
+    settings_class: type[SettingsBase] = LoopbackSettings
+
+    async def before(self, step: str, turn: Turn) -> None:
+        if step in self.trouble:
+            self.trouble[step](turn)
+
+    def configured(self, settings: Settings) -> bool:
+        return True
+
+    async def open(self, core: Core) -> Connection:
+        return LoopbackConnection(self, core)
+
+    async def check(self, settings: Settings) -> list[Check]:
+        return []
+
+
+def kill_this_process(_: Turn) -> None:
+    """As a crash would, without a word."""
+    os.kill(os.getpid(), signal.SIGKILL)
