@@ -40,6 +40,10 @@ def build_model(settings: Settings, start_local: StartLocal) -> Model:
     return FallbackModel(first, ChatModel(second))
 
 
+DYING_S = 0.25
+"""A killed process takes a moment to let go of its memory, and only then of its lock."""
+
+
 class LazyModel:
     """The local model: its runtime starts with the first message, and again should it have died."""
 
@@ -52,7 +56,7 @@ class LazyModel:
         self._starting = asyncio.Lock()
 
     async def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]:
-        for last_try in (False, True):
+        for last_try in (False, False, True):
             model = await self._ready()
             shown = False
             try:
@@ -64,6 +68,7 @@ class LazyModel:
             except ModelUnreachable:
                 if shown or last_try:
                     raise
+                await asyncio.sleep(DYING_S)
 
     async def aclose(self) -> None:
         for model in (self._model, *self._gone):
@@ -94,6 +99,7 @@ class LazyModel:
                 max_answer_tokens=settings.bot_max_answer_tokens or LOCAL_ANSWER_TOKENS,
                 # Its server closes kept-alive connections after a stream.
                 headers={"Connection": "close"},
+                retries=0,  # asking a dead address again is in vain: see `stream`
             )
         )
 

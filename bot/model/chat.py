@@ -40,6 +40,7 @@ class Endpoint:
         first_token_timeout_s: for the first piece, and between any two.
         timeout_s: for the whole answer.
         headers: sent with each request.
+        retries: how often it is asked again while nothing was shown.
     """
 
     model: str
@@ -50,6 +51,7 @@ class Endpoint:
     temperature: float | None = None
     max_answer_tokens: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    retries: int = RETRIES
 
     @property
     def is_openai(self) -> bool:
@@ -80,7 +82,7 @@ class ChatModel:
                 attempt += 1
                 wait_s = error.retry_after_s or 0.4 * 2**attempt * random.uniform(0.5, 1)  # noqa: S311  jitter
                 late = time.monotonic() + wait_s > give_up_at or wait_s > LONGEST_WAIT_S
-                if shown or not error.can_retry or attempt > RETRIES or late:
+                if shown or not error.can_retry or attempt > self.endpoint.retries or late:
                     raise
                 log.info("model asked again", error=repr(error), wait_s=round(wait_s, 2))
                 await asyncio.sleep(wait_s)

