@@ -1,0 +1,1 @@
+"""Telegram: polling and webhooks, private chats, groups and topics, streaming, buttons."""

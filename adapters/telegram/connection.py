@@ -1,0 +1,169 @@
+"""Telegram at work in one process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from starlette.routing import BaseRoute
+from telegram import ChatMember
+from telegram.error import EndPointNotFound, InvalidToken, TelegramError
+
+from adapters.telegram.budget import Budget
+from adapters.telegram.client import make_client
+from adapters.telegram.errands import Errands
+from adapters.telegram.failures import TOKEN_CURE, in_our_words, telegram_errors, without_token
+from adapters.telegram.intake import Intake
+from adapters.telegram.menu import set_menus
+from adapters.telegram.outbound import Outbound, Spot
+from adapters.telegram.parse import Me
+from adapters.telegram.polling import Polling, Take
+from adapters.telegram.presses import Presses
+from adapters.telegram.pulse import Pulse
+from adapters.telegram.reply import TelegramReply
+from adapters.telegram.settings import TelegramSettings
+from adapters.telegram.stream import Way
+from adapters.telegram.webhook import Webhook
+from bot.attachments import MAX_DOCUMENT_BYTES, size, too_large
+from bot.conversation import Address, Attachment, Speaker
+from bot.errors import PlatformError, PlatformRefused
+from bot.ports import Core, Health
+
+log = structlog.get_logger("keepthread.telegram")
+
+KNOW_ONESELF_AGAIN_S = 2.0
+
+
+class TelegramConnection:
+    """See `bot.ports.Connection`."""
+
+    def __init__(self, core: Core, settings: TelegramSettings) -> None:
+        self._core = core
+        self._settings = settings
+        self._budget = Budget(settings.telegram_chat_interval_s, settings.telegram_group_per_minute)
+        self.client, self._request = make_client(settings, self._budget)
+        self.outbound = Outbound(self.client, self._budget, core.migrate)
+        self._errands = Errands()
+        self._pulse = Pulse()
+        self._drafts = settings.telegram_streaming == "auto"
+        self._intake: Intake | None = None
+        self._webhook: Webhook | None = None
+        if settings.webhook_url:
+            self._webhook = Webhook(
+                self.client,
+                self._take,
+                self._pulse,
+                url=settings.webhook_url,
+                secret=settings.webhook_secret,
+            )
+
+    async def begin(self) -> None:
+        """Learn who we are. A dead line is no reason not to start; a refused token is.
+
+        Raises:
+            PlatformRefused: the token is not, or no longer, valid.
+        """
+        try:
+            await self._know_oneself()
+        except (InvalidToken, EndPointNotFound) as error:
+            await self.aclose()
+            detail = without_token(str(error))
+            raise PlatformRefused(
+                f"Telegram refuses TELEGRAM_BOT_TOKEN: {detail}", cure=TOKEN_CURE
+            ) from None
+        except TelegramError as error:
+            log.warning("Telegram cannot be reached yet", error=in_our_words(error).detail)
+
+    def reply(self, address: Address) -> TelegramReply:
+        reply = TelegramReply(
+            self.outbound,
+            address,
+            way=self._way(address),
+            pace_s=self._settings.telegram_chat_interval_s,
+            rated=self._settings.telegram_feedback,
+        )
+        reply.preview.drafts_fail = self._do_without_drafts
+        return reply
+
+    async def receive(self) -> None:
+        self._pulse.begin()
+        while self._intake is None:
+            try:
+                await self._know_oneself()
+            except TelegramError as error:
+                ours = in_our_words(error)
+                self._pulse.trouble(f"Telegram cannot be reached: {ours.detail}")
+                await asyncio.sleep(KNOW_ONESELF_AGAIN_S)
+        self._errands.run("set the menu", self._set_menus())
+        if self._webhook is not None:
+            await self._webhook.run()
+        else:
+            polling = Polling(
+                self.client, self._intake.take, self._pulse, poll_s=self._settings.telegram_poll_s
+            )
+            await polling.run()
+
+    def routes(self) -> list[BaseRoute]:
+        return [self._webhook.route()] if self._webhook is not None else []
+
+    def health(self) -> Health:
+        return self._pulse.health()
+
+    async def is_admin(self, address: Address, speaker: Speaker) -> bool:
+        """Administrators of a group, for that group; anonymous ones speak as the group itself."""
+        if not address.shared:
+            return False
+        if speaker.id == address.session.place:
+            return True
+        if not speaker.id.isdecimal():  # a channel speaks; it is nobody's administrator
+            return False
+        status = await self.outbound.at(
+            Spot.of(address), lambda spot: self._status_of(spot, int(speaker.id)), is_edit=True
+        )
+        return status in (ChatMember.OWNER, ChatMember.ADMINISTRATOR)
+
+    async def load(self, address: Address, attachment: Attachment) -> bytes:
+        note = too_large(attachment)
+        if note:
+            raise PlatformError(note)
+        with telegram_errors():
+            try:
+                file = await self.client.get_file(attachment.reference)
+                if (file.file_size or 0) > MAX_DOCUMENT_BYTES:
+                    raise PlatformError(f"larger than {size(MAX_DOCUMENT_BYTES)}")
+                return bytes(await file.download_as_bytearray())
+            except (
+                InvalidToken
+            ):  # what the SDK makes of a 404: the file is gone, or not ours to see
+                raise PlatformError("the file cannot be fetched any more") from None
+
+    async def aclose(self) -> None:
+        await self._errands.aclose()
+        await self._request.shutdown()
+
+    async def _know_oneself(self) -> None:
+        user = await self.client.get_me()
+        me = Me(user.id, user.username or "", bool(user.can_read_all_group_messages))
+        presses = Presses(self._core, me, self.outbound, self._errands)
+        self._intake = Intake(self._core, me, self.outbound, self.reply, self._errands, presses)
+        log.info("connected", username=me.username, reads_all=me.reads_all)
+
+    def _take(self) -> Take | None:
+        return self._intake.take if self._intake is not None else None
+
+    def _way(self, address: Address) -> Way:
+        if self._settings.telegram_streaming == "off":
+            return "off"
+        return "draft" if self._drafts and not address.shared else "edit"
+
+    def _do_without_drafts(self) -> None:
+        if self._drafts:
+            log.info("this Bot API server knows no drafts; answers grow by edits")
+        self._drafts = False
+
+    async def _set_menus(self) -> None:
+        await set_menus(self.client, self._core.commands(), self._core.settings.bot_admins)
+
+    async def _status_of(self, spot: Spot, user_id: int) -> str:
+        member = await self.client.get_chat_member(spot.chat_id, user_id)
+        return str(member.status)

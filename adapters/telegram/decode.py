@@ -1,0 +1,60 @@
+"""What people write, with its looks, as plain Markdown: code stays code, links keep their address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from telegram import MessageEntity
+
+_AROUND = {
+    MessageEntity.BOLD: "**",
+    MessageEntity.ITALIC: "_",
+    MessageEntity.STRIKETHROUGH: "~~",
+    MessageEntity.SPOILER: "||",
+}
+_QUOTES = (MessageEntity.BLOCKQUOTE, MessageEntity.EXPANDABLE_BLOCKQUOTE)
+
+
+def slice_units(text: str, start: int, end: int) -> str:
+    """`text` between two UTF-16 offsets."""
+    raw = text.encode("utf-16-le", "surrogatepass")
+    return raw[2 * start : 2 * end].decode("utf-16-le", "replace")
+
+
+def to_markdown(text: str, entities: Sequence[MessageEntity]) -> str:
+    """`text` with its entities written as marks. Offsets of entities are in UTF-16 units."""
+    marks: dict[int, list[tuple[int, int, str]]] = {}
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    for entity in entities:
+        start, end = entity.offset, min(entity.offset + entity.length, units)
+        before, after = _marks(entity, slice_units(text, start, end))
+        if not (before or after) or end <= start:
+            continue
+        # At one place what ends comes first; wider ranges open earlier and close later.
+        marks.setdefault(start, []).append((1, -end, before))
+        marks.setdefault(end, []).append((0, -start, after))
+    if not marks:
+        return text
+    parts = []
+    at = 0
+    for place in sorted(marks):
+        parts.append(slice_units(text, at, place))
+        parts += [mark for _, _, mark in sorted(marks[place])]
+        at = place
+    parts.append(slice_units(text, at, units))
+    return "".join(parts)
+
+
+def _marks(entity: MessageEntity, inside: str) -> tuple[str, str]:
+    if entity.type in _AROUND:
+        return _AROUND[entity.type], _AROUND[entity.type]
+    if entity.type == MessageEntity.CODE:
+        fence = "``" if "`" in inside else "`"
+        return fence, fence
+    if entity.type == MessageEntity.PRE:
+        return f"```{entity.language or ''}\n", "\n```"
+    if entity.type == MessageEntity.TEXT_LINK:
+        return "[", f"]({entity.url})"
+    if entity.type in _QUOTES:
+        return "> ", "\n"
+    return "", ""

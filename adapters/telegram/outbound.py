@@ -1,0 +1,269 @@
+"""What goes out to Telegram: each call with its budget, its second try where that is safe, its error in our words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import structlog
+from telegram import (
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    LinkPreviewOptions,
+    MessageEntity,
+    ReplyParameters,
+)
+from telegram.error import BadRequest, ChatMigrated, NetworkError, TelegramError
+from telegram.ext import ExtBot
+
+from adapters.telegram.budget import Budget, Care
+from adapters.telegram.buttons import Button
+from adapters.telegram.failures import (
+    in_our_words,
+    is_lost_message,
+    is_unchanged,
+    may_come_again,
+    without_cause,
+)
+from adapters.telegram.render import Formatted
+from bot.conversation import Address, SessionKey
+from bot.errors import PlaceGone, PlatformError
+
+log = structlog.get_logger("keepthread.telegram")
+T = TypeVar("T")
+
+TRIES = 4
+"""Of a call that was not carried out for sure: over about 7 seconds."""
+
+NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where in Telegram something is said.
+
+    Attributes:
+        chat_id: the chat.
+        topic: id of its topic, or None.
+        reply_to: id of the message that is answered, or None.
+        in_chain: every message answers it, not only the first: else they leave the comments of a post.
+    """
+
+    chat_id: int
+    topic: int | None = None
+    reply_to: int | None = None
+    in_chain: bool = False
+
+    @classmethod
+    def of(cls, address: Address) -> Spot:
+        session = address.session
+        return cls(
+            int(session.place),
+            int(session.thread) if session.thread else None,
+            int(address.reply_to_id) if address.reply_to_id and address.shared else None,
+            bool(address.details.get("chain")),
+        )
+
+    @property
+    def after_first(self) -> Spot:
+        """For the further messages of an answer."""
+        return self if self.in_chain else replace(self, reply_to=None)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        reply = self.reply_to and ReplyParameters(self.reply_to, allow_sending_without_reply=True)
+        return {"message_thread_id": self.topic, "reply_parameters": reply or None}
+
+
+class Outbound:
+    """Sends, edits and fetches for one bot.
+
+    Args:
+        moved: told when a group got a new id: the old and the new session of its main room.
+    """
+
+    def __init__(
+        self,
+        bot: ExtBot[Care],
+        budget: Budget,
+        moved: Callable[[SessionKey, SessionKey], Awaitable[None]],
+        *,
+        wait_s: float = 0.5,
+    ) -> None:
+        self.bot = bot
+        self.budget = budget
+        self._moved = moved
+        self._wait_s = wait_s
+        self._new_ids: dict[int, int] = {}
+        self.topics: dict[tuple[int, int], str] = {}
+        """Topics of our latest messages, for reactions: they do not tell theirs."""
+
+    async def send(
+        self,
+        spot: Spot,
+        formatted: Formatted,
+        buttons: Sequence[Button] = (),
+        *,
+        care: Care = "must",
+    ) -> int:
+        """Say something; the id of the message. Raises PlatformError."""
+
+        async def call(spot: Spot, said: Formatted) -> int:
+            message = await self.bot.send_message(
+                spot.chat_id,
+                said.text,
+                entities=_entities(said),
+                reply_markup=_keyboard(buttons),
+                link_preview_options=NO_PREVIEW,
+                rate_limit_args=care,
+                **spot.parameters,
+            )
+            return message.message_id
+
+        message_id = await self._with_or_without_looks(spot, formatted, call)
+        self.remember_topic(spot, message_id)
+        return message_id
+
+    async def edit(
+        self,
+        spot: Spot,
+        message_id: int,
+        formatted: Formatted,
+        buttons: Sequence[Button] = (),
+        *,
+        care: Care = "must",
+    ) -> bool:
+        """Change what a message says. False: it is no longer there. Raises PlatformError."""
+
+        async def call(spot: Spot, said: Formatted) -> bool:
+            try:
+                await self.bot.edit_message_text(
+                    said.text,
+                    spot.chat_id,
+                    message_id,
+                    entities=_entities(said),
+                    reply_markup=_keyboard(buttons),
+                    link_preview_options=NO_PREVIEW,
+                    rate_limit_args=care,
+                )
+            except BadRequest as error:
+                if is_lost_message(error):
+                    return False
+                if not is_unchanged(error):
+                    raise
+            return True
+
+        return await self._with_or_without_looks(spot, formatted, call, is_edit=True)
+
+    async def set_buttons(
+        self, spot: Spot, message_id: int, buttons: Sequence[Button] = ()
+    ) -> None:
+        """Other buttons under a message, or none. Raises PlatformError."""
+
+        async def call(spot: Spot) -> None:
+            try:
+                await self.bot.edit_message_reply_markup(
+                    spot.chat_id, message_id, reply_markup=_keyboard(buttons)
+                )
+            except BadRequest as error:
+                if not (is_unchanged(error) or is_lost_message(error)):
+                    raise
+
+        await self.at(spot, call, is_edit=True)
+
+    async def send_file(self, spot: Spot, name: str, content: bytes, caption: str = "") -> int:
+        """Send a file; the id of its message. Raises PlatformError."""
+
+        async def call(spot: Spot) -> int:
+            message = await self.bot.send_document(
+                spot.chat_id, content, filename=name, caption=caption or None, **spot.parameters
+            )
+            return message.message_id
+
+        return await self.at(spot, call)
+
+    async def delete(self, spot: Spot, message_id: int) -> None:
+        """Take a message of ours back. Raises PlatformError."""
+        await self.at(
+            spot, lambda where: self.bot.delete_message(where.chat_id, message_id), is_edit=True
+        )
+
+    async def at(
+        self, spot: Spot, call: Callable[[Spot], Awaitable[T]], *, is_edit: bool = False
+    ) -> T:
+        """`call` where `spot` is now. Follows groups that got a new id.
+
+        What was not carried out for sure is tried again; what may have been, only if it `is_edit`,
+        which is the same twice.
+
+        Raises:
+            PlatformError: it failed.
+        """
+        for attempt in range(TRIES):
+            here = replace(spot, chat_id=self._new_ids.get(spot.chat_id, spot.chat_id))
+            try:
+                return await call(here)
+            except ChatMigrated as error:
+                await self.moved(here.chat_id, error.new_chat_id)
+            except TelegramError as error:
+                ours = in_our_words(error)
+                if isinstance(ours, PlaceGone):
+                    log.info("nobody to answer there any more", chat=here.chat_id, why=ours.detail)
+                is_safe = isinstance(error, NetworkError) and (is_edit or may_come_again(error))
+                is_final = isinstance(error, BadRequest) or not is_safe or attempt == TRIES - 1
+                if is_final:
+                    raise ours from without_cause(error)
+                log.info("trying again", chat=here.chat_id, error=ours.detail)
+                await asyncio.sleep(self._wait_s * 2**attempt)
+        raise PlatformError(f"chat {spot.chat_id} moves again and again")
+
+    async def moved(self, old: int, new: int) -> None:
+        """A group became a supergroup: carry its conversation over, and answer there from now on."""
+        if self._new_ids.get(old) != new:
+            log.warning("a group has a new id; patterns in BOT_ALLOW need it too", old=old, new=new)
+        account = str(self.bot.token.partition(":")[0])
+        await self._moved(
+            SessionKey("telegram", account, str(old)), SessionKey("telegram", account, str(new))
+        )
+        self._new_ids[old] = new
+
+    def remember_topic(self, spot: Spot, message_id: int) -> None:
+        if spot.topic is not None:
+            self.topics[spot.chat_id, message_id] = str(spot.topic)
+            if len(self.topics) > 5_000:
+                del self.topics[next(iter(self.topics))]
+
+    async def _with_or_without_looks(
+        self,
+        spot: Spot,
+        formatted: Formatted,
+        call: Callable[[Spot, Formatted], Awaitable[T]],
+        *,
+        is_edit: bool = False,
+    ) -> T:
+        """`call` with entities; without them if Telegram dislikes one: words matter more than looks."""
+        try:
+            return await self.at(spot, lambda where: call(where, formatted), is_edit=is_edit)
+        except PlatformError as error:
+            if "entit" not in error.detail.lower() or not formatted.entities:
+                raise
+            log.warning("Telegram dislikes an entity; sent without looks", why=error.detail)
+        bare = Formatted(formatted.text)
+        return await self.at(spot, lambda where: call(where, bare), is_edit=is_edit)
+
+
+def _entities(formatted: Formatted) -> list[MessageEntity]:
+    return [
+        MessageEntity(one.type, one.offset, one.length, url=one.url, language=one.language)
+        for one in formatted.entities
+    ]
+
+
+def _keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
+    if not buttons:
+        return None
+    return InlineKeyboardMarkup(
+        [[InlineKeyboardButton(one.label, callback_data=one.data) for one in buttons]]
+    )

@@ -1,0 +1,128 @@
+"""One answer on its way to Telegram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from adapters.telegram.buttons import Button, offer_buttons, rating_buttons
+from adapters.telegram.outbound import Outbound, Spot
+from adapters.telegram.render import Formatted, render
+from adapters.telegram.split import CAPTION_UNITS, split, units
+from adapters.telegram.stream import Preview, Way
+from bot.conversation import Address, Turn
+from bot.errors import KeepthreadError, PlatformError
+from bot.ports import Delivery, Offer
+
+log = structlog.get_logger("keepthread.telegram")
+
+MANY_MESSAGES = 3
+"""An answer of more messages than this comes as a file too."""
+
+STOPPED = "_Stopped._"
+NO_WORDS = "_(The answer has no words.)_"
+AGAIN = Offer("🔁 Answer again", "retry")
+
+
+class TelegramReply:
+    """See `bot.ports.Reply`; also `OffersButtons`.
+
+    Args:
+        way: how the growing answer is shown.
+        rated: whether answers get 👍 👎.
+    """
+
+    def __init__(
+        self, outbound: Outbound, address: Address, *, way: Way, pace_s: float, rated: bool
+    ) -> None:
+        self._outbound = outbound
+        self._spot = Spot.of(address)
+        self._topic = address.session.thread
+        self._rated = rated
+        self.preview = Preview(outbound, self._spot, way, pace_s=pace_s)
+
+    async def status(self, words: str) -> None:
+        """Typing, and in private chats Telegram's own “Thinking…”; the words are Telegram's."""
+        self.preview.begin()
+
+    async def show(self, piece: str) -> None:
+        self.preview.add(piece)
+
+    async def finish(self, turn: Turn) -> Delivery:
+        text = turn.answer
+        if not text.strip():
+            text = STOPPED if turn.state == "stopped" else NO_WORDS
+        buttons: list[Button] = []
+        if self._rated and turn.state == "complete":
+            buttons = rating_buttons(self._topic)
+        return await self._deliver(text, buttons)
+
+    async def fail(self, turn: Turn, error: KeepthreadError) -> None:
+        words = f"⚠️ {error.user_text}"
+        text = f"{turn.answer}\n\n{words}" if turn.answer.strip() else words
+        offers = (AGAIN,) if error.can_retry else ()
+        await self._deliver(text, offer_buttons(self._topic, offers))
+
+    async def already_there(self, turn: Turn) -> Delivery | None:
+        """None: a bot cannot read what it has sent."""
+        return None
+
+    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+        if file is None:
+            return await self._deliver(text)
+        ids: list[str] = []
+        if units(text) > CAPTION_UNITS:
+            ids += (await self._deliver(text)).message_ids
+            text = ""
+        await self.preview.end()
+        name, content = file
+        caption = render(text).text.strip()
+        ids.append(str(await self._outbound.send_file(self._spot, name, content, caption)))
+        return Delivery(tuple(ids))
+
+    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
+        return await self._deliver(text, offer_buttons(self._topic, offers))
+
+    async def aclose(self) -> None:
+        """Nothing keeps typing; a preview that became no answer is taken back."""
+        await self.preview.end()
+        left, self.preview.message_id = self.preview.message_id, None
+        if left is not None:
+            try:
+                await self._outbound.delete(self._spot, left)
+            except PlatformError as error:
+                log.info("a preview stays behind", error=error.detail)
+
+    async def _deliver(self, text: str, buttons: Sequence[Button] = ()) -> Delivery:
+        """Say `text` whole; the buttons go under the last message. The preview becomes the first one.
+
+        Raises:
+            PlatformError: not all of it could be said.
+        """
+        await self.preview.end()
+        pieces = split(render(text)) or [Formatted(NO_WORDS.strip("_"))]
+        ids: list[str] = []
+        for number, piece in enumerate(pieces):
+            under = buttons if number == len(pieces) - 1 else ()
+            spot = self._spot if number == 0 else self._spot.after_first
+            ids.append(str(await self._say_piece(spot, piece, under, is_first=number == 0)))
+        if len(pieces) > MANY_MESSAGES:
+            ids.append(str(await self._send_whole(text)))
+        return Delivery(tuple(ids))
+
+    async def _say_piece(
+        self, spot: Spot, piece: Formatted, buttons: Sequence[Button], *, is_first: bool
+    ) -> int:
+        preview_id = self.preview.message_id
+        if is_first and preview_id is not None:
+            is_there = await self._outbound.edit(spot, preview_id, piece, buttons)
+            self.preview.message_id = None
+            if is_there:
+                return preview_id
+        return await self._outbound.send(spot, piece, buttons)
+
+    async def _send_whole(self, text: str) -> int:
+        return await self._outbound.send_file(
+            self._spot.after_first, "answer.md", text.encode(), "The whole answer as a file."
+        )
