@@ -10,9 +10,9 @@ import structlog
 
 from bot.commands import COMMANDS, Call
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
-from bot.errors import KeepthreadError, StoreError
+from bot.errors import KeepthreadError, PlatformError
 from bot.handler import Request
-from bot.ports import Admission, CommandSpec, Connection, Listed
+from bot.ports import Admission, CommandSpec, Connection, Listed, Reply
 from bot.thinking import Stop
 from bot.wiring import Bot
 
@@ -42,6 +42,7 @@ class DirectCore:
     async def put(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
     ) -> Admission:
+        """Answer `incoming` soon: through exactly one reply, closed when it is over."""
         task = asyncio.create_task(self._take(incoming), name=f"turn {incoming.session}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -101,9 +102,21 @@ class DirectCore:
                         await self.handler.answer(Request(turn), reply, stop)
                 finally:
                     self._running.pop(session, None)
+        except PlatformError as error:
+            log.warning("not delivered", session=str(session), error=repr(error))
         except KeepthreadError as error:
             log.warning("not answered", session=str(session), error=repr(error))
-            if isinstance(error, StoreError):
-                await reply.say(error.user_text)
+            await _tell(reply, incoming, error)
+        except Exception as error:  # a mistake of ours must not end the talk
+            log.exception("mistake", session=str(session))
+            await _tell(reply, incoming, KeepthreadError(repr(error)))
         finally:
             await reply.aclose()
+
+
+async def _tell(reply: Reply, incoming: Incoming, error: KeepthreadError) -> None:
+    turn = Turn(id=uuid.uuid4().hex, incoming=(incoming,))
+    try:
+        await reply.fail(turn.ended("failed", "", note=type(error).__name__), error)
+    except PlatformError as undelivered:
+        log.warning("not delivered", session=str(incoming.session), error=repr(undelivered))
