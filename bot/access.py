@@ -75,6 +75,8 @@ class Authorizer:
         check = self.admin_checks.get(session.platform)
         if not self.platform_admins or check is None:
             return False
+        if speaker.account and speaker.account != session.account:
+            return False  # an admin at home, where they come from
         key = (session.platform, session.account, session.place, speaker.id)
         until, known = self._cache.get(key, (0.0, False))
         if until > time.monotonic():

@@ -6,22 +6,17 @@ and the README's table (tests/test_readme.py) are made from here.
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
-from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
-
-OWN_PREFIXES = ("BOT_", "SLACK_", "TELEGRAM_")
-"""Names that begin so are ours: one that is unknown is a misspelling."""
+from bot.settings_names import refuse_misspelt as refuse_misspelt
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are a helpful assistant in a chat. Answer in the language you are spoken to, in Markdown, "
@@ -135,7 +130,7 @@ class Settings(SettingsBase):
     bot_history_low_water: float = Field(
         0.5,
         ge=0.1,
-        le=0.9,
+        le=0.8,  # compaction begins at 0.85 (bot/context.py)
         description="When the budget is full, history is folded down to this share of it.",
     )
     bot_history_ttl_days: float = Field(
@@ -234,9 +229,9 @@ class Settings(SettingsBase):
     @field_validator("bot_allow", "bot_admins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return (
-            tuple(re.split(r"[,\s]+", value.strip(", \n\t"))) if isinstance(value, str) else value
-        )
+        if isinstance(value, str):
+            return tuple(filter(None, re.split(r"[,\s]+", value)))
+        return value
 
     @field_validator("bot_allow", "bot_admins")
     @classmethod
@@ -255,35 +250,6 @@ class Settings(SettingsBase):
     def uses_local_model(self) -> bool:
         """No key and no endpoint: the small model on this machine answers."""
         return self.openai_api_key is None and self.openai_base_url is None
-
-
-S = TypeVar("S", bound=SettingsBase)
-
-
-def refuse_misspelt(
-    classes: Iterable[type[SettingsBase]], environ: Mapping[str, str] | None = None
-) -> None:
-    """Refuse names that look like ours and are not.
-
-    Raises:
-        SettingsError: names each, with the nearest right one.
-    """
-    known = set().union(*(cls.names() for cls in classes))
-    given = set(os.environ if environ is None else environ)
-    if environ is None:
-        given |= set(dotenv_values(".env"))
-    wrong = sorted(
-        name
-        for name in given
-        if name.upper().startswith(OWN_PREFIXES) and name.upper() not in known
-    )
-    if not wrong:
-        return
-    lines = []
-    for name in wrong:
-        near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.6)
-        lines.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
-    raise SettingsError("\n".join(lines), cure="Correct or remove it and start again.")
 
 
 def table(classes: Iterable[type[SettingsBase]]) -> str:

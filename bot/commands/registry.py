@@ -77,8 +77,13 @@ class Registry:
 
     @property
     def admin_actions(self) -> tuple[str, ...]:
-        """Commands that only admins may use where several people talk."""
-        return tuple(spec.name for spec in self.specs if spec.admin_in_shared)
+        """Commands that only admins may use where several people talk, under each of their names."""
+        return tuple(
+            name
+            for spec in self.specs
+            if spec.admin_in_shared
+            for name in (spec.name, *spec.aliases)
+        )
 
     def known(self, name: str) -> bool:
         return name.lower() in self._modules
