@@ -19,9 +19,11 @@ from bot.model.weights_spec import SourceFailed, Weights
 
 DOWNLOAD = """
 import sys
-from huggingface_hub import hf_hub_download
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+repository, file, folder = sys.argv[1:]
 try:
-    hf_hub_download(repo_id=sys.argv[1], filename=sys.argv[2], local_dir=sys.argv[3])
+    get_hf_file_metadata(hf_hub_url(repository, file), timeout=5)  # asks once; the download, for half a minute
+    hf_hub_download(repo_id=repository, filename=file, local_dir=folder)
 except Exception as error:
     while error.__cause__ is not None:
         error = error.__cause__
@@ -63,7 +65,9 @@ class Hub:
             await asyncio.gather(download, return_exceptions=True)
         whole = folder / weights.file_name
         if status or not whole.is_file():
-            raise SourceFailed(said or f"the download ended with status {status}")
+            raise SourceFailed(
+                said.rpartition(" / ")[2] or f"the download ended with status {status}"
+            )
         return whole
 
     def discard(self, partial: Path) -> None:
