@@ -9,18 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapters.slack.failures import slack_errors
+from adapters.slack.manifest import PROMPTS
 
 if TYPE_CHECKING:
     from adapters.slack.teams import Teams
 
 PROMPTS_TITLE = "What can I do for you?"
-PROMPTS = (
-    ("What can you do?", "What can you help me with, and what do you remember of me?"),
-    ("Sum up a text", "Please sum up the text that I paste next, in five points."),
-    ("Draft a message", "Help me to write a message to my team. Ask me what it is about."),
-)
-"""At most four are shown."""
-
 _TITLE_LENGTH = 60
 
 

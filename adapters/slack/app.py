@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
@@ -42,7 +42,7 @@ class _Authorize(AsyncAuthorize):
     def __init__(self, teams: Teams) -> None:
         self._teams = teams
 
-    async def __call__(  # type: ignore[override]
+    async def __call__(
         self,
         *,
         context: AsyncBoltContext,
@@ -80,7 +80,7 @@ def build_app(
             logger=_bolt_log,
             signing_secret="",
             client=teams.new_client(None),
-            authorize=_Authorize(teams),
+            authorize=cast(Any, _Authorize(teams)),  # Bolt's hint knows plain functions only
             before_authorize=_note_team,
             oauth_flow=flow,
             request_verification_enabled=False,  # adapters/slack/http.py did it, before parsing

@@ -29,13 +29,14 @@ from adapters.slack.teams import CALL_TIMEOUT_S, Teams
 from adapters.slack.threads import Threads
 from bot.conversation import Address, Attachment, Overheard, Speaker
 from bot.errors import PlatformError, PlatformRefused, SettingsError
-from bot.ports import Health
+from bot.ports import Check, Health
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from adapters.slack.settings import SlackSettings
     from bot.ports import Core, Reply
+    from bot.settings import Settings
 
 log = structlog.get_logger("keepthread.slack")
 
@@ -115,8 +116,7 @@ class SlackConnection:
                 log.warning("Slack does not let us sign on", error=repr(error))
                 await asyncio.sleep(_SIGN_ON_AGAIN_S)
         if self._sockets is not None:
-            await self._sockets.run()
-        await asyncio.Event().wait()  # events come through routes()
+            await self._sockets.run()  # without it, events come through routes()
 
     def routes(self) -> list[BaseRoute]:
         secret = self._settings.slack_signing_secret
@@ -182,6 +182,15 @@ class SlackConnection:
             )
             self._teams.forget(removed.team)
             log.info("installation dropped", team=removed.team)
+
+
+async def examine(own: SlackSettings, settings: Settings) -> list[Check]:
+    """Doctor's lines. Raises nothing."""
+    async with new_session() as session:
+        teams = Teams(own, session)
+        sockets = socket_mode(own, teams, session, None)
+        has_key = settings.bot_encryption_key is not None
+        return await preflight.check(own, teams, sockets, has_key)
 
 
 def new_session() -> aiohttp.ClientSession:

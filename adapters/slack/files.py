@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -39,6 +40,10 @@ def attachment_of(file: Mapping[str, Any]) -> Attachment:
     if file.get("mode") == "external" or file.get("is_external"):
         return Attachment(
             "other", name, media_type, text="[not read: it is a link to a file outside Slack]"
+        )
+    if described.kind == "other":
+        return replace(
+            described, text="[not read: of pictures and films I see PNG, JPEG, GIF and WebP]"
         )
     return described
 

@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.slack import actions, http
-from adapters.slack.agents import PROMPTS
+
+PROMPTS = (
+    ("What can you do?", "What can you help me with, and what do you remember of me?"),
+    ("Sum up a text", "Please sum up the text that I paste next, in five points."),
+    ("Draft a message", "Help me to write a message to my team. Ask me what it is about."),
+)
+"""First words offered to people: a title, and what it says. Slack shows four at most."""
 
 EVENTS: dict[str, tuple[str, ...]] = {
     "agent_session_stopped": ("assistant:write",),

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adapters.slack.settings import SlackSettings
+from bot.errors import SettingsError
 from bot.ports import Check
 
 if TYPE_CHECKING:
     from adapters.slack.connection import SlackConnection
     from bot.ports import Core
     from bot.settings import Settings
+
+
+NO_SDK_CURE = "Install it: pip install 'keepthread[slack]'"
 
 
 class SlackAdapter:
@@ -23,24 +27,27 @@ class SlackAdapter:
         return SlackSettings.load().any_set
 
     async def open(self, core: Core) -> SlackConnection:
-        """Raises SettingsError, PlatformRefused."""
-        from adapters.slack.connection import SlackConnection
-
-        return await SlackConnection.open(core, SlackSettings.load())
+        """Raises SettingsError (also without the SDK), PlatformRefused."""
+        settings = SlackSettings.load()
+        try:
+            from adapters.slack.connection import SlackConnection
+        except ModuleNotFoundError as error:
+            raise SettingsError(f"{error.name} is not installed", cure=NO_SDK_CURE) from error
+        return await SlackConnection.open(core, settings)
 
     async def check(self, settings: Settings) -> list[Check]:
-        own = SlackSettings.load()
+        """What `keepthread doctor` shows of Slack."""
+        try:
+            own = SlackSettings.load()
+        except SettingsError as error:
+            return [Check("slack", "failed", str(error), error.cure)]
         if not own.any_set:
-            return [Check("slack", "off", cure="Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN.")]
-        from adapters.slack import preflight
-        from adapters.slack.connection import new_session, socket_mode
-        from adapters.slack.teams import Teams
-
-        async with new_session() as session:
-            teams = Teams(own, session)
-            sockets = socket_mode(own, teams, session, None)
-            has_key = settings.bot_encryption_key is not None
-            return await preflight.check(own, teams, sockets, has_key)
+            return [Check("slack", "off", "SLACK_BOT_TOKEN is not set")]
+        try:
+            from adapters.slack.connection import examine
+        except ModuleNotFoundError as error:
+            return [Check("slack", "failed", f"{error.name} is not installed", NO_SDK_CURE)]
+        return await examine(own, settings)
 
 
 ADAPTER = SlackAdapter()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("keepthread.slack")
 
-WAIT_S = 4.0
+WAIT_S = 3.0
 """The answer waits for this; a conversation seeded in part is better than a late one."""
 
 MAX_CHARS = 12_000
@@ -35,7 +35,7 @@ MAX_CHARS = 12_000
 
 _PAGE = 200
 _MAX_PAGES = 10
-_NAMES_WAIT_S = 1.0
+_NAMES_WAIT_S = 0.5
 
 NOTHING_READ = "[The earlier messages of this thread could not be read in time.]"
 
@@ -137,7 +137,7 @@ def _marked(overheard: Sequence[Overheard], left_out: int, complete: bool) -> tu
 
 
 def _note(text: str) -> Overheard:
-    return Overheard(Speaker(""), text)
+    return Overheard(Speaker("", "note"), text)
 
 
 def _cut(message: Json, max_chars: int) -> Json:

@@ -34,6 +34,9 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 DRAIN_S = 5.0
 """A link that Slack is about to close may still acknowledge what it brought, for so long."""
 
+LINGER_S = 60.0
+"""A link that Slack asked to go and then forgot to close is closed after so long."""
+
 Handle = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 """Takes an envelope in; what to acknowledge with, or raises: then nothing is acknowledged."""
 
@@ -47,6 +50,7 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self.said_hello = False
         self.last_pong = time.monotonic()
+        self._asked_to_go_at: float | None = None
         self.leaving = asyncio.Event()
         """Set when Slack announced the end, or it came: time for the next link."""
 
@@ -91,6 +95,7 @@ class Link:
             self.last_pong = time.monotonic()
         elif kind == "disconnect":
             log.info("Slack ends this link", reason=envelope.get("reason"))
+            self._asked_to_go_at = time.monotonic()
             self.leaving.set()
         elif envelope.get("envelope_id"):
             task = asyncio.create_task(self._take(envelope), name="slack envelope")
@@ -118,6 +123,10 @@ class Link:
             if time.monotonic() - self.last_pong >= SILENT_S:
                 log.warning("the link to Slack is deaf; a new one is made")
                 self.leaving.set()
+                await self._socket.close()
+                return
+            asked = self._asked_to_go_at
+            if asked is not None and time.monotonic() - asked >= LINGER_S:
                 await self._socket.close()
                 return
             try:

@@ -1,0 +1,182 @@
+"""Socket Mode: the link comes up, comes back, and is known to be alive by its pongs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.slack import sockets
+from adapters.slack.sockets import SocketMode
+from bot.errors import PlatformError, StoreUnavailable
+from tests.fakes.slack_events import SlackEvents
+from tests.payloads import slack
+from tests.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "PING_EVERY_S", 0.05)
+    monkeypatch.setattr(sockets, "SILENT_S", 0.4)
+    monkeypatch.setattr(sockets, "DRAIN_S", 1.0)
+
+
+class Taker:
+    """Takes envelopes in, and can be told to fail or to wait."""
+
+    def __init__(self) -> None:
+        self.taken: list[dict[str, Any]] = []
+        self.failures = 0
+        self.answer: dict[str, Any] | None = None
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def __call__(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
+        self.taken.append(envelope)
+        await self.go.wait()
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("no Redis")
+        return self.answer
+
+
+@asynccontextmanager
+async def listening(events: SlackEvents, taker: Taker) -> AsyncIterator[SocketMode]:
+    async with aiohttp.ClientSession() as session:
+        client = AsyncWebClient(base_url=f"http://127.0.0.1:{events.port}/api/", session=session)
+        link = SocketMode(client, session, "xapp-test", taker, first_delay_s=0.02)
+        running = asyncio.create_task(link.run())
+        try:
+            yield link
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+async def events() -> AsyncIterator[SlackEvents]:
+    async with SlackEvents(ack_timeout_s=0.5) as found:
+        yield found
+
+
+async def test_what_comes_over_the_link_is_taken_in_and_then_acknowledged(
+    events: SlackEvents,
+) -> None:
+    taker = Taker()
+    async with listening(events, taker) as link:
+        await wait_until(lambda: link.health().ready)
+        delivery = await events.deliver(slack("message_im"))
+    assert delivery.attempts == ["ack"]
+    assert taker.taken[0]["payload"]["event"]["text"] == "hello there"
+
+
+async def test_an_acknowledgement_can_carry_words_for_the_person(events: SlackEvents) -> None:
+    taker = Taker()
+    taker.answer = {"text": "Not here."}
+    async with listening(events, taker) as link:
+        await wait_until(lambda: link.health().ready)
+        delivery = await events.deliver(slack("slash_channel_reset"))
+    assert delivery.answer == {"text": "Not here."}
+
+
+async def test_what_could_not_be_taken_in_is_not_acknowledged_and_comes_again(
+    events: SlackEvents,
+) -> None:
+    taker = Taker()
+    taker.failures = 1
+    async with listening(events, taker) as link:
+        await wait_until(lambda: link.health().ready)
+        delivery = await events.deliver(slack("message_im"))
+    assert delivery.attempts == ["no ack", "ack"]
+    assert [one["retry_attempt"] for one in taker.taken] == [0, 1]
+    assert taker.taken[1]["retry_reason"] == "timeout"
+
+
+async def test_a_link_told_to_go_is_followed_by_one_with_an_address_of_its_own(
+    events: SlackEvents,
+) -> None:
+    taker = Taker()
+    async with listening(events, taker) as link:
+        await wait_until(lambda: link.health().ready)
+        taker.go.clear()
+        under_way = asyncio.create_task(events.deliver(slack("message_im")))
+        await wait_until(lambda: taker.taken)
+        await events.disconnect("warning")
+        await wait_until(lambda: events.addresses == 2 and len(events.links) == 2)
+        taker.go.set()
+        # What the old link brought is still acknowledged over it.
+        assert (await under_way).attempts == ["ack"]
+        await events.links[0].socket.close()
+        await wait_until(lambda: len(events.links) == 1)
+        assert (await events.deliver(slack("message_thread"))).taken
+        assert link.health().ready
+    assert events.dead_addresses == 0
+
+
+async def test_a_broken_link_is_made_anew(events: SlackEvents) -> None:
+    taker = Taker()
+    async with listening(events, taker) as link:
+        for round_ in range(1, 4):
+            await wait_until(lambda: link.health().ready and len(events.links) == 1)
+            assert events.addresses == round_
+            await events.cut()
+            await wait_until(lambda known=round_: events.addresses > known)
+
+
+async def test_a_refused_link_is_tried_again_with_a_new_address(events: SlackEvents) -> None:
+    events.refuse_links = 3
+    async with listening(events, Taker()) as link:
+        await wait_until(lambda: link.health().ready)
+    assert (events.addresses, events.dead_addresses) == (4, 0)
+
+
+async def test_a_deaf_link_is_found_by_its_missing_pongs(events: SlackEvents) -> None:
+    async with listening(events, Taker()) as link:
+        await wait_until(lambda: link.health().ready)
+        first = events.links[0]
+        first.deaf = True
+        await wait_until(lambda: events.addresses == 2 and link.health().ready)
+        await wait_until(lambda: first not in events.links)
+
+
+async def test_a_silent_but_living_link_stays_up(events: SlackEvents) -> None:
+    async with listening(events, Taker()) as link:
+        await wait_until(lambda: events.links and events.links[0].pings >= 12)
+        assert link.health().ready
+    assert events.addresses == 1
+
+
+async def test_without_hello_it_is_not_ready(events: SlackEvents) -> None:
+    events.greet = False
+    async with listening(events, Taker()) as link:
+        await wait_until(lambda: events.links and events.links[0].pings >= 2)
+        assert not link.health().ready
+
+
+async def test_a_refused_token_is_told_at_once_and_a_later_one_ends_the_wait(
+    events: SlackEvents,
+) -> None:
+    events.open_error = "invalid_auth"
+    async with listening(events, Taker()) as link:
+        with pytest.raises(PlatformError, match="invalid_auth"):
+            await link.preflight()
+        await wait_until(lambda: "invalid_auth" in link.health().detail)
+        assert not link.health().ready
+        events.open_error = ""
+        await wait_until(lambda: link.health().ready)
+
+
+async def test_a_link_that_slack_forgets_to_close_is_closed(
+    events: SlackEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "LINGER_S", 0.1)
+    async with listening(events, Taker()) as link:
+        await wait_until(lambda: link.health().ready)
+        first = events.links[0]
+        await events.disconnect()
+        await wait_until(lambda: first not in events.links and len(events.links) == 1)
