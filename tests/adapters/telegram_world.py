@@ -94,7 +94,7 @@ class World:
         await wait_until(self._is_idle)
 
     def _is_confirmed(self) -> bool:
-        return self.telegram.updates[-1]["update_id"] <= self.telegram.confirmed
+        return bool(self.telegram.updates[-1]["update_id"] <= self.telegram.confirmed)
 
     async def _is_idle(self) -> bool:
         ready, waiting = await self.service.view.depth()

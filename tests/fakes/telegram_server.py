@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -26,7 +25,9 @@ from tests.fakes.telegram_chats import (
     bad,
     checked_buttons,
     checked_text,
+    units,
 )
+from tests.fakes.telegram_methods import METHODS
 
 BOT_ID = 7000
 ANONYMOUS_ADMIN = {
@@ -37,8 +38,6 @@ ANONYMOUS_ADMIN = {
 }
 CONFLICT = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
 WEBHOOK_ACTIVE = "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
-
-Method = Callable[["TelegramServer", dict[str, Any]], Awaitable[Any]]
 
 
 @dataclass(slots=True)
@@ -375,7 +374,7 @@ class TelegramServer:
         """Keep a message of the bot's, if everything about it is right."""
         chat = self.room(parameters)
         key = "entities" if file is None else "caption_entities"
-        entities = self._counted(parameters.get(key, []))
+        entities = self.counted(parameters.get(key, []))
         if file is None or text:
             text = checked_text(text, entities, 4096 if file is None else 1024)
         buttons = checked_buttons(parameters.get("reply_markup"))
@@ -401,7 +400,7 @@ class TelegramServer:
         if shown.sender != BOT_ID:
             raise bad("message can't be edited")
         entities = (
-            self._counted(parameters.get("entities", [])) if text is not None else shown.entities
+            self.counted(parameters.get("entities", [])) if text is not None else shown.entities
         )
         text = checked_text(text, entities) if text is not None else shown.text
         buttons = checked_buttons(parameters.get("reply_markup"))
@@ -438,7 +437,7 @@ class TelegramServer:
             raise bad("message to be replied not found")
         return None
 
-    def _counted(self, entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def counted(self, entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
         self.dropped_entities += max(0, len(entities) - 100)
         return entities[:100]
 
@@ -468,15 +467,10 @@ class TelegramServer:
     def _found_entities(self, text: str) -> list[dict[str, Any]]:
         """Mentions and commands, as Telegram marks them."""
         found = []
-        at = 0
-        for word in text.split(" "):
-            start = len(text[:at].encode("utf-16-le")) // 2
-            length = len(word.encode("utf-16-le")) // 2
-            if word.startswith("@") and len(word) > 1:
-                found.append({"type": "mention", "offset": start, "length": length})
-            if word.startswith("/") and len(word) > 1 and at == 0:
-                found.append({"type": "bot_command", "offset": start, "length": length})
-            at += len(word) + 1
+        for match in re.finditer(r"(?<!\w)@\w{3,}|^/\w+(?:@\w+)?", text):
+            kind = "mention" if match[0].startswith("@") else "bot_command"
+            place = {"offset": units(text[: match.start()]), "length": units(match[0])}
+            found.append({"type": kind, **place})
         return found
 
 
@@ -498,166 +492,3 @@ async def _parameters(request: web.Request) -> dict[str, Any]:
             with contextlib.suppress(ValueError):
                 found[key] = json.loads(value)
     return found
-
-
-# -- the methods -------------------------------------------------------------------------------
-
-
-async def _get_me(server: TelegramServer, _: dict[str, Any]) -> Any:
-    return server.me()
-
-
-async def _get_updates(server: TelegramServer, p: dict[str, Any]) -> Any:
-    return await server.take_updates(p)
-
-
-async def _set_webhook(server: TelegramServer, p: dict[str, Any]) -> Any:
-    return server.set_webhook(p)
-
-
-async def _delete_webhook(server: TelegramServer, p: dict[str, Any]) -> Any:
-    server.webhook = {}
-    if p.get("drop_pending_updates"):
-        server.updates.clear()
-    return True
-
-
-async def _webhook_info(server: TelegramServer, _: dict[str, Any]) -> Any:
-    return {
-        "url": server.webhook.get("url", ""),
-        "has_custom_certificate": False,
-        "pending_update_count": len(server.updates),
-        "last_error_message": server.webhook.get("last_error_message", ""),
-    }
-
-
-async def _send_message(server: TelegramServer, p: dict[str, Any]) -> Any:
-    return server.post(p, str(p.get("text", "")))
-
-
-async def _send_document(server: TelegramServer, p: dict[str, Any]) -> Any:
-    document = p["document"]
-    if isinstance(document, str):  # attach://name
-        document = p[document.removeprefix("attach://")]
-    return server.post(p, str(p.get("caption", "")), document)
-
-
-async def _send_draft(server: TelegramServer, p: dict[str, Any]) -> Any:
-    chat = server.room(p)
-    if chat.type != "private":
-        raise bad("TEXTDRAFT_PEER_INVALID")
-    if not int(p.get("draft_id", 0)):
-        raise bad("TEXTDRAFT_ID_INVALID")
-    text = str(p.get("text", ""))
-    if text:
-        text = checked_text(text, server._counted(p.get("entities", [])))
-    if time.monotonic() < chat.closed_until:
-        server.flood.check(chat)
-    thread = p.get("message_thread_id")
-    chat.drafts[int(thread) if thread is not None else None] = {**p, "draft_id": int(p["draft_id"])}
-    chat.drafts_shown.append(text)
-    return True
-
-
-async def _send_action(server: TelegramServer, p: dict[str, Any]) -> Any:
-    thread = p.get("message_thread_id")
-    chat = server.room(p)
-    if time.monotonic() < chat.closed_until:
-        server.flood.check(chat)
-    chat.actions.append((p["action"], int(thread) if thread is not None else None))
-    return True
-
-
-async def _edit_text(server: TelegramServer, p: dict[str, Any]) -> Any:
-    return server.change(p, text=str(p.get("text", "")))
-
-
-async def _edit_buttons(server: TelegramServer, p: dict[str, Any]) -> Any:
-    return server.change(p, text=None)
-
-
-async def _delete_message(server: TelegramServer, p: dict[str, Any]) -> Any:
-    if server.room(p).messages.pop(int(p["message_id"]), None) is None:
-        raise bad("message to delete not found")
-    return True
-
-
-async def _set_reaction(server: TelegramServer, p: dict[str, Any]) -> Any:
-    chat = server.room(p)
-    if int(p["message_id"]) not in chat.messages:
-        raise bad("message to react not found")
-    chat.reactions[int(p["message_id"])] = p.get("reaction", [])
-    return True
-
-
-async def _set_commands(server: TelegramServer, p: dict[str, Any]) -> Any:
-    for command in p["commands"]:
-        name, words = command["command"], command["description"]
-        if not (1 <= len(name) <= 32 and name.replace("_", "a").isalnum() and name.islower()):
-            raise bad("BOT_COMMAND_INVALID")
-        if not 1 <= len(words) <= 256:
-            raise bad("BOT_COMMAND_DESCRIPTION_INVALID")
-    scope = p.get("scope", {"type": "default"})
-    if scope["type"] == "chat" and int(scope["chat_id"]) not in server.chats:
-        raise bad("chat not found")
-    key = ":".join(str(part) for part in (*scope.values(), p.get("language_code", "")) if part)
-    server.commands[key] = p["commands"]
-    return True
-
-
-async def _get_member(server: TelegramServer, p: dict[str, Any]) -> Any:
-    status = server.room(p).members.get(int(p["user_id"]), "left")
-    user = server.people.get(int(p["user_id"])) or {
-        "id": int(p["user_id"]),
-        "is_bot": False,
-        "first_name": "?",
-    }
-    extra: dict[str, Any] = {}
-    if status in ("administrator", "creator"):
-        extra = defaultdict(bool)
-        for right in (
-            "can_be_edited", "is_anonymous", "can_manage_chat", "can_delete_messages", "can_manage_video_chats",
-            "can_restrict_members", "can_promote_members", "can_change_info", "can_invite_users",
-            "can_post_stories", "can_edit_stories", "can_delete_stories",
-        ):  # fmt: skip
-            extra[right] = False
-    return {"status": status, "user": user, **extra}
-
-
-async def _get_file(server: TelegramServer, p: dict[str, Any]) -> Any:
-    if p["file_id"] not in server.files:
-        raise bad("invalid file_id")
-    name, data = server.files[p["file_id"]]
-    if len(data) > server.file_limit:
-        raise bad("file is too big")
-    return {
-        "file_id": p["file_id"],
-        "file_unique_id": p["file_id"],
-        "file_size": len(data),
-        "file_path": f"{p['file_id']}/{name}",
-    }
-
-
-async def _answer_query(server: TelegramServer, p: dict[str, Any]) -> Any:
-    return server.answer_query(p)
-
-
-METHODS: dict[str, Method] = {
-    "getMe": _get_me,
-    "getUpdates": _get_updates,
-    "setWebhook": _set_webhook,
-    "deleteWebhook": _delete_webhook,
-    "getWebhookInfo": _webhook_info,
-    "sendMessage": _send_message,
-    "sendDocument": _send_document,
-    "sendMessageDraft": _send_draft,
-    "sendChatAction": _send_action,
-    "editMessageText": _edit_text,
-    "editMessageReplyMarkup": _edit_buttons,
-    "deleteMessage": _delete_message,
-    "setMessageReaction": _set_reaction,
-    "setMyCommands": _set_commands,
-    "getChatMember": _get_member,
-    "getFile": _get_file,
-    "answerCallbackQuery": _answer_query,
-}
