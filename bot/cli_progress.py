@@ -6,8 +6,16 @@ import sys
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Task, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.text import Text
+
+
+class _SizeColumn(DownloadColumn):
+    """Bytes, where there are any to speak of."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total and task.total > 1 else Text()
 
 
 class Progress:
@@ -44,7 +52,7 @@ class Progress:
             columns = (
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
-                DownloadColumn(),
+                _SizeColumn(),
                 TimeRemainingColumn(),
             )
             self._bar = RichProgress(*columns, console=self._console, transient=True)

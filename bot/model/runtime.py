@@ -154,6 +154,7 @@ class LocalRuntime:
                 return False
             (self._folder / "address").unlink(missing_ok=True)
             turn_log(self._folder / "log")
+            log.info("local model loading", file=str(self._model))
             # A descriptor of the thread's own: it goes on even if we are cancelled meanwhile.
             await asyncio.to_thread(self._spawn, os.dup(keeper.fd))
             return True

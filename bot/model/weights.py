@@ -137,6 +137,7 @@ async def _fetch(settings: Settings, tell: Progress, weights: Weights) -> None:
     _check_space(partial, weights)
     partial.mkdir(mode=0o700, exist_ok=True)
     what = "Fetching the model, once"
+    log.info("local model being fetched", size_bytes=weights.size_bytes, to=str(partial.parent))
     failures = []
     for source in _sources(weights):
         try:
