@@ -12,7 +12,7 @@ import structlog
 from bot.compaction import Compactor
 from bot.context import Context, tokens_of
 from bot.conversation import Turn
-from bot.errors import KeepthreadError, ModelError, Overtaken, StoreError
+from bot.errors import KeepthreadError, ModelError, Overtaken, PlatformBusy, StoreError
 from bot.ports import Delivery, History, Model, Past, Remembered, Reply, Tracer, TurnTrace
 from bot.thinking import Stop, Thought
 
@@ -21,6 +21,7 @@ log = structlog.get_logger("keepthread.handler")
 NOT_REMEMBERED = "_My memory is not working: I will not remember this answer._"
 PERHAPS_TWICE = "_(I was interrupted: you may have seen this answer already.)_"
 DELIVERED_AGAIN = "delivered again"
+NOT_DELIVERED = "not delivered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,12 @@ class Handler:
             await reply.fail(done, error)
             return done
         remembered = await self._remember(done, request, past, thought, trace)
-        delivery = await reply.finish(done)
+        try:
+            delivery = await reply.finish(done)
+        except PlatformBusy:
+            if remembered:  # it certainly did not arrive, so it is no repetition when it does
+                await self._note(replace(done, note=NOT_DELIVERED), request.fence)
+            raise
         if not remembered:
             await reply.say(NOT_REMEMBERED)
             return done
@@ -183,7 +189,8 @@ class Handler:
             marked = replace(known, note=DELIVERED_AGAIN)
             await self.history.append(marked, tokens=tokens_of(known), fence=request.fence)
             text = f"{PERHAPS_TWICE}\n\n{known.answer}" if known.answer else PERHAPS_TWICE
-            there = await reply.finish(replace(known, answer=text))
+            is_new = known.note == NOT_DELIVERED
+            there = await reply.finish(known if is_new else replace(known, answer=text))
         return await self._note_delivery(known, there, request.fence)
 
     async def _note_delivery(self, done: Turn, delivery: Delivery, fence: int) -> Turn:
@@ -191,11 +198,14 @@ class Handler:
         if not delivery.message_ids:
             return done
         done = replace(done, answer_ids=delivery.message_ids)
+        await self._note(done, fence)
+        return done
+
+    async def _note(self, done: Turn, fence: int) -> None:
         try:
             await self.history.append(done, tokens=tokens_of(done), fence=fence)
         except StoreError as error:
             log.warning("delivery not noted", turn=done.id, error=repr(error))
-        return done
 
     def _fold_later(self, done: Turn, past: Past, thought: Thought | None) -> None:
         """Let old turns be folded away if the window is full now; nobody waits for it."""

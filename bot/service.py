@@ -27,6 +27,7 @@ from bot.redis_client import RedisLink, connect
 from bot.service_core import ServiceCore
 from bot.sessions import Sessions
 from bot.settings import Settings
+from bot.tasks import cancel_all
 from bot.transcribe import Transcriber
 from bot.turns import Turns
 from bot.wiring import Bot, adapters, open_bot
@@ -180,12 +181,7 @@ async def _run(stack: AsyncExitStack, service: Service, settings: Settings, role
         for name, one in service.connections.items()
     ]
 
-    async def close_ears() -> None:
-        for ear in ears:
-            ear.cancel()
-        await asyncio.gather(*ears, return_exceptions=True)
-
-    stack.push_async_callback(close_ears)
+    stack.push_async_callback(cancel_all, ears)
 
 
 async def _receive(name: str, connection: Connection) -> None:

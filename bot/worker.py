@@ -22,6 +22,7 @@ from bot.errors import StoreError
 from bot.inbox import Inbox, Taken
 from bot.leases import Lease, Leases, Verdict
 from bot.metrics import Metrics
+from bot.tasks import cancel_all
 
 log = structlog.get_logger("keepthread.worker")
 
@@ -96,10 +97,7 @@ class Worker:
             while self._tasks:
                 await asyncio.wait(tuple(self._tasks))
         finally:
-            ours = (*takers, *helpers, *self._tasks)
-            for task in ours:
-                task.cancel()
-            await asyncio.gather(*ours, return_exceptions=True)
+            await cancel_all((*takers, *helpers, *self._tasks))
 
     async def drain(self, grace_s: float) -> None:
         """Take no more; let turns end within `grace_s`; hand the rest over at once."""
@@ -149,9 +147,7 @@ class Worker:
         try:
             await asyncio.wait({read, drained}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            read.cancel()
-            drained.cancel()
-            await asyncio.gather(read, drained, return_exceptions=True)
+            await cancel_all((read, drained))
 
     async def _read(self, streams: dict[str, bytes]) -> None:
         """Return when one of the streams has something new, or after a while."""
