@@ -9,9 +9,12 @@ from typing import Any
 
 from bot.conversation import SessionKey, Turn
 from bot.history import HistoryKeys, RedisHistory
+from bot.scripts import script
 from bot.store_errors import store_errors
 
 PAGE_TURNS = 500
+TOMBSTONE_S = 24 * 3600
+"""How long a forgotten conversation keeps its generation: longer than any turn of it can still run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,17 @@ class Sessions:
         self._keys: HistoryKeys = history.keys
 
     async def list(self) -> list[SessionInfo]:
-        """All conversations, the latest used first. Walks the keys: cost grows with their number."""
-        found: list[SessionInfo] = []
+        """All conversations that hold something, the latest used first. Walks the keys: cost grows with their number."""
+        found: dict[SessionKey, SessionInfo] = {}  # a walk may come by a key twice
         pattern = f"{self._keys.prefix}:{{*}}:state"
         with store_errors():
             async for key in self._client.scan_iter(match=pattern, count=500):
-                name = key.decode()
+                name = key.decode(errors="replace")
                 session = _session(name[len(self._keys.prefix) + 2 : -len("}:state")])
                 info = await self.look(session) if session else None
-                if info is not None:
-                    found.append(info)
-        return sorted(found, key=lambda info: info.used_at, reverse=True)
+                if info is not None and (info.turns or info.earlier):
+                    found[info.session] = info
+        return sorted(found.values(), key=lambda info: info.used_at, reverse=True)
 
     async def totals(self, platform: str, account: str) -> tuple[int, int]:
         """How many conversations are remembered there, and turns in them. Walks the keys, as `list`."""
@@ -117,6 +120,7 @@ class Sessions:
             for conversation in info.earlier:
                 await self._client.unlink(self._keys.of(session, f"old:{conversation}"))
             await self._client.hdel(state, "olds", "part")
+            await self._client.expire(state, TOMBSTONE_S)
         return count
 
     async def takes_part(self, session: SessionKey) -> bool:
@@ -135,14 +139,22 @@ class Sessions:
                 await self._client.hset(state, "left", "1")
 
     async def move(self, old: SessionKey, new: SessionKey) -> bool:
-        """Carry a conversation over to another place's key. False: there was none, or the new has one."""
-        olds, news = self._keys.three(old), self._keys.three(new)
+        """Carry a conversation over to another place's key, before what is there. False: there was none."""
+        olds = self._keys.three(old)
         with store_errors():
-            if await self._client.exists(news[0]) or not await self._client.exists(olds[0]):
+            state, turns, index = [await self._client.hgetall(key) for key in olds]
+            if not state:
                 return False
-            for source, target in zip(reversed(olds), reversed(news), strict=True):
-                await self._copy_hash(source, target)
-            await self._client.unlink(*olds)
+            ttl_s = max(1, await self._client.ttl(olds[0]))
+            archives = [f"old:{one}" for one in state.get(b"olds", b"").decode().split()]
+            for archive in archives:
+                await self._copy_hash(self._keys.of(old, archive), self._keys.of(new, archive))
+            args = [str(old), ttl_s, state.get(b"next", 0)]
+            for data in (state, turns, index):
+                args += [2 * len(data), *(one for pair in data.items() for one in pair)]
+            await script("history_join").run(self._client, self._keys.three(new), tuple(args))
+            for key in (*olds, *(self._keys.of(old, archive) for archive in archives)):
+                await self._client.unlink(key)
         return True
 
     async def _copy_hash(self, source: str, target: str) -> None:
