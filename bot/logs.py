@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -13,10 +13,12 @@ import structlog
 _SECRET = re.compile(
     r"xox[a-z](?:\.xox[a-z])?-[\w-]+"  # Slack tokens
     r"|xapp-[\w-]+"
-    r"|\b\d{6,}:[A-Za-z0-9_-]{30,}"  # Telegram bot tokens, also within addresses
-    r"|\b(?:sk|lsv2|pk)[-_][\w-]{12,}"  # model and LangSmith keys
-    r"|(?<=Bearer )[\w.~+/=-]+"
-    r"|(?<=://)[^/@\s:]*:[^/@\s]+(?=@)"  # user and password in an address
+    r"|(?<=hooks\.slack\.com/)[\w./-]+"  # whoever has the address may post there
+    r"|(?<!\d)\d{6,}(?::|%3[Aa])[A-Za-z0-9_-]{30,}"  # Telegram bot tokens, also after `/bot`
+    r"|(?<![A-Za-z0-9])(?:sk|pk|lsv2|gsk|xai|hf|r8)[-_][\w-]{12,}"  # model and LangSmith keys
+    r"|(?<![A-Za-z0-9])AIza[\w-]{30,}"
+    r"|(?i:(?<=bearer )|(?<=bearer%20))[\w.~+/=-]+"
+    r"|(?<=://)[^/@\s:\"']*:[^/\s\"']+(?=@)"  # user and password in an address
 )
 REDACTED = "[secret]"
 
@@ -28,9 +30,21 @@ def redact(text: str) -> str:
 
 def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = redact(value)
+        event[key] = _redacted(value)
     return event
+
+
+def _redacted(value: object) -> object:
+    """Of anything, also within lists and mappings; what is no plain data becomes its `repr`."""
+    if isinstance(value, str):
+        return redact(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {redact(str(name)): _redacted(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_redacted(one) for one in value]
+    return redact(repr(value))
 
 
 def configure_logging(level: str, style: str = "auto") -> None:
