@@ -1,0 +1,72 @@
+# make chat    talk with the bot here, now        make test   everything that proves it works
+# make lint    types and style                    make faults kill things while they work (minutes)
+# make bench   how fast, as ratios                make clean  remove what make has made
+
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+WORKERS ?= auto
+
+.PHONY: chat serve test lint bench faults clean lock
+
+chat: $(VENV)/.run
+	@$(BIN)/keepthread chat
+
+serve: $(VENV)/.run
+	@$(BIN)/keepthread serve
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -n $(WORKERS) -q
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp says which locked set is installed; a second run has nothing to do.
+ifdef UV
+$(VENV)/.made:
+	uv venv -q --python ">=3.11" --seed $(VENV)
+	@touch $@
+INSTALL = uv pip install -q --python $(BIN)/python
+else
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Keepthread needs Python 3.11 or newer: make PYTHON=/path/to/it")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
+endif
+
+$(VENV)/.run: $(VENV)/.made requirements.lock pyproject.toml
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made requirements-dev.lock pyproject.toml
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: $(VENV)/.dev requirements-bench.lock
+	$(INSTALL) --require-hashes -r requirements-bench.lock
+	@touch $@
+
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra local --extra slack --extra telegram --extra build pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra local --extra slack --extra telegram --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra local --extra slack --extra telegram --extra build --extra dev --extra bench -c requirements-dev.lock pyproject.toml -o requirements-bench.lock
