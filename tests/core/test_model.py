@@ -133,7 +133,7 @@ async def test_an_endless_answer_ends_at_the_limit(server: ModelServer) -> None:
     await model.aclose()
 
 
-async def test_nobody_there(model: ChatModel) -> None:
+async def test_an_address_where_nobody_listens_says_so(model: ChatModel) -> None:
     absent = ChatModel(Endpoint("m", KEY, "http://127.0.0.1:9/v1"))
     with pytest.raises(errors.ModelUnreachable):
         await ask(absent)
