@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, ClassVar
 
 import click
@@ -70,12 +71,22 @@ def main(verbose: bool) -> None:
 
 
 @click.command("settings")
-def show_settings() -> None:
+@click.option(
+    "--write",
+    "readme",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Refresh this file's generated tables (of settings and commands) instead.",
+)
+def show_settings(readme: Path | None) -> None:
     """Print every setting as a Markdown table."""
-    from bot.settings import table
-    from bot.wiring import settings_classes
+    from bot.readme import parts, refreshed
 
-    click.echo(table(settings_classes()))
+    made = parts(main)
+    if readme is None:
+        click.echo(made["settings"])
+    else:
+        text = readme.read_text(encoding="utf-8")
+        readme.write_text(refreshed(text, made), encoding="utf-8")
 
 
 def run(coroutine: Coroutine[Any, Any, int]) -> int:
