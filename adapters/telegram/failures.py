@@ -6,9 +6,11 @@ Telegram tells many failures apart only by their description
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import httpx
 from telegram.error import (
@@ -61,6 +63,9 @@ GONE = (
 
 UNCHANGED = "message is not modified"
 LOST_MESSAGE = ("message to edit not found", "message can't be edited", "message_id_invalid")
+
+os.environ.setdefault("PTB_TIMEDELTA", "true")
+"""Durations as timedeltas: else each RetryAfter warns that numbers will go away (PTB 22.2)."""
 
 _TOKEN = re.compile(r"\b\d+:[A-Za-z0-9_-]{6,}")
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)

@@ -53,7 +53,7 @@ class Webhook:
         self._client = client
         self._take = take
         self._pulse = pulse
-        self._url = url
+        self.url = url
         self._secret = secret
         self._look_every_s = look_every_s
 
@@ -92,13 +92,13 @@ class Webhook:
 
     async def _register(self) -> None:
         await self._client.set_webhook(
-            self._url, secret_token=self._secret, allowed_updates=ALLOWED_UPDATES
+            self.url, secret_token=self._secret, allowed_updates=ALLOWED_UPDATES
         )
-        log.info("webhook set", url=self._url)
+        log.info("webhook set", url=self.url)
 
     async def _look(self) -> None:
         info = await self._client.get_webhook_info()
-        if info.url != self._url:
+        if info.url != self.url:
             log.warning("the webhook was changed by somebody; it is set again", was=info.url)
             await self._register()
         if info.last_error_message and info.pending_update_count and _is_fresh(info):

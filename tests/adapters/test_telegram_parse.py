@@ -236,7 +236,7 @@ PLACE = {"latitude": 52.5, "longitude": 13.4}
         ({"contact": {"phone_number": "+49", "first_name": "Zoë", "last_name": "Y"}}, "[contact: Zoë Y, +49]"),
         ({"dice": {"emoji": "🎲", "value": 4}}, "[🎲 shows 4]"),
         ({"sticker": {**FILE, "width": 1, "height": 1, "type": "regular", "is_animated": False, "is_video": False, "emoji": "🙃", "set_name": "Cats"}}, "[sticker 🙃 from “Cats”]"),
-        ({"poll": {"id": "1", "question": "Tea?", "options": [{"text": "yes", "voter_count": 0, "persistent_id": "1"}, {"text": "no", "voter_count": 0, "persistent_id": "2"}], "total_voter_count": 0, "is_closed": False, "is_anonymous": True, "type": "regular", "allows_multiple_answers": False}}, "[poll: Tea? – yes; no]"),
+        ({"poll": {"id": "1", "question": "Tea?", "options": [{"text": "yes", "voter_count": 0, "persistent_id": "1"}, {"text": "no", "voter_count": 0, "persistent_id": "2"}], "total_voter_count": 0, "is_closed": False, "is_anonymous": True, "type": "regular", "allows_multiple_answers": False, "allows_revoting": False, "members_only": False}}, "[poll: Tea? – yes; no]"),
     ],
 )  # fmt: skip
 def test_things_become_words(chats: TelegramServer, raw: dict[str, Any], words: str) -> None:
@@ -245,8 +245,8 @@ def test_things_become_words(chats: TelegramServer, raw: dict[str, Any], words: 
 
 
 def test_what_nobody_here_can_read_has_a_name(chats: TelegramServer) -> None:
-    video = {"video": {**FILE, "width": 1, "height": 1, "duration": 1}}
-    one = heard(chats.message(ANNA, ANNA, **video))
+    video = {**FILE, "width": 1, "height": 1, "duration": 1}
+    one = heard(chats.message(ANNA, ANNA, video=video))
     assert (one.cannot_read, one.is_empty) == ("videos", True)
 
 

@@ -174,7 +174,7 @@ def letters_by_look(pieces: list[Formatted]) -> dict[str, str]:
     for piece in pieces:
         for kind, text in looks(piece):
             found[kind] = found.get(kind, "") + re.sub(r"\s", "", text)
-    return found
+    return {kind: text for kind, text in found.items() if text}
 
 
 def test_a_cut_link_leads_to_the_same_place_in_both_messages() -> None:
