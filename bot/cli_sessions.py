@@ -154,7 +154,7 @@ async def _existing(store: Store, text: str) -> SessionInfo:
     except ValueError:
         session = SessionKey("console", "local", text)
     info = await store.sessions.look(session)
-    if info is None:
+    if info is None or not (info.turns or info.earlier):  # forgotten ones leave a mark for a while
         raise CommandError(
             f"There is no conversation {text!r}; `keepthread sessions list` shows all."
         )

@@ -30,10 +30,7 @@ class Pipes:
     @classmethod
     def standard(cls) -> Pipes:
         """Those of this process; each may be closed."""
-        source, target = (
-            None if stream is None else stream.fileno() for stream in (sys.stdin, sys.stdout)
-        )
-        return cls(source, target, sys.stderr)
+        return cls(_descriptor(sys.stdin), _descriptor(sys.stdout), sys.stderr)
 
     @property
     def is_reader_gone(self) -> bool:
@@ -79,6 +76,14 @@ class Pipes:
         if self._complaints is not None:
             self._complaints.write(f"keepthread: {text}\n")
             self._complaints.flush()
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    """None if it is closed, or something of Python's that only looks like a file."""
+    try:
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):
+        return None
 
 
 async def _until(watch: Callable[[Callable[[], Any]], None], unwatch: Callable[[], object]) -> None:

@@ -11,8 +11,10 @@ from typing import ClassVar
 
 from markdown_it import MarkdownIt
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.markdown import Heading, Markdown
+from rich.markdown import CodeBlock, Heading, Markdown
 from rich.segment import Segment
+from rich.syntax import Syntax
+from rich.theme import Theme
 
 from bot.errors import KeepthreadError
 
@@ -24,6 +26,9 @@ _HIDING = ("html_block", "html_inline", "image", "reference")
 _PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _PARSER.disable(list(_HIDING))
 _BLOCKS = MarkdownIt("commonmark").enable(["table"]).disable([*_HIDING, "inline"])
+
+THEME = Theme({"markdown.code": "bold cyan", "markdown.code_block": "cyan"})
+"""No backgrounds: a terminal may be dark or light."""
 
 
 def clean(text: str) -> str:
@@ -47,17 +52,30 @@ def finished(text: str) -> int:
 
 def words_of(error: KeepthreadError) -> str:
     """What a person at a terminal reads of an error: they also run the bot, so the cure is for them."""
-    return clean("\n".join(part for part in (error.user_text, error.detail, error.cure) if part))
+    parts = dict.fromkeys((error.user_text, error.detail, error.cure))
+    return clean("\n".join(part for part in parts if part))
 
 
 class _LeftHeading(Heading):
     LEVEL_ALIGN = dict.fromkeys(Heading.LEVEL_ALIGN, "left")
 
 
+class _Code(CodeBlock):
+    """Code as it is to be copied: not indented."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Syntax(str(self.text).rstrip(), self.lexer_name, theme=self.theme, word_wrap=True)
+
+
 class Answer(Markdown):
     """Markdown for a terminal: links with their targets, lines as they were broken."""
 
-    elements: ClassVar = {**Markdown.elements, "heading_open": _LeftHeading}
+    elements: ClassVar = {
+        **Markdown.elements,
+        "heading_open": _LeftHeading,
+        "fence": _Code,
+        "code_block": _Code,
+    }
 
     def __init__(self, text: str) -> None:
         super().__init__("", hyperlinks=False, code_theme="ansi_dark")
@@ -69,18 +87,30 @@ class Answer(Markdown):
                     part.type = "hardbreak"
 
 
-class Tail:
-    """The last lines of something, as many as the screen has room for.
+class Lines:
+    """What `whole` looks like, without blanks around it or at the ends of its lines: nobody copies those.
 
-    What grows in place must fit: a terminal cannot redraw what has scrolled away.
+    With `fitting`, only its last lines, as many as the screen has room for: what grows in place must
+    fit, because a terminal cannot redraw what has scrolled away.
     """
 
-    def __init__(self, whole: RenderableType) -> None:
+    def __init__(self, whole: RenderableType, *, fitting: bool = False) -> None:
         self._whole = whole
+        self._fitting = fitting
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        room = max(1, console.height - 2)
-        free = options.update(height=None)
-        for line in console.render_lines(self._whole, free, pad=False)[-room:]:
+        rendered = console.render_lines(self._whole, options.update(height=None), pad=False)
+        lines = [_trimmed(line) for line in rendered]
+        while lines and not lines[0]:
+            del lines[0]
+        while lines and not lines[-1]:
+            del lines[-1]
+        for line in lines[-max(1, console.height - 3) :] if self._fitting else lines:
             yield from line
             yield Segment.line()
+
+
+def _trimmed(line: list[Segment]) -> list[Segment]:
+    while line and not line[-1].text.strip():
+        line = line[:-1]
+    return [*line[:-1], line[-1]._replace(text=line[-1].text.rstrip())] if line else []

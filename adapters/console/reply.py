@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from adapters.console.pipes import Pipes
-from adapters.console.render import Answer, Tail, clean, finished, words_of
+from adapters.console.render import Answer, Lines, clean, finished, words_of
 from bot.conversation import Turn
 from bot.errors import KeepthreadError, PlaceGone, PlatformRefused
 from bot.ports import Delivery
@@ -81,7 +81,7 @@ class ScreenReply(ConsoleReply):
 
     async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         self._still()
-        self._console.print(Answer(clean(text)))
+        self._console.print(Lines(Answer(clean(text))))
         if file is not None:
             try:
                 self._console.print(Text(str(save(*file)), "bold"))
@@ -126,7 +126,7 @@ class ScreenReply(ConsoleReply):
         if block.strip():
             if not begins:
                 self._console.print()
-            self._console.print(Answer(block))
+            self._console.print(Lines(Answer(block)))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """What still grows."""
@@ -134,7 +134,7 @@ class ScreenReply(ConsoleReply):
         if rest.strip():
             if self._written:
                 yield ""
-            yield Tail(Answer(rest))
+            yield Lines(Answer(rest), fitting=True)
         else:
             self._spinner.update(text=Text(self._words, "dim"))
             yield self._spinner

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from adapters.console.parse import SPEAKER, is_goodbye, parse, session_of
 from adapters.console.pipes import Pipes
-from adapters.console.render import words_of
+from adapters.console.render import THEME, words_of
 from adapters.console.reply import PipedReply, ScreenReply
 from adapters.console.settings import ConsoleSettings
 from bot.conversation import Address, Attachment, Incoming, SessionKey, Speaker
@@ -119,7 +119,7 @@ class TerminalConnection(ConsoleConnection):
 
     def __init__(self, core: Core, session: SessionKey, banner: str) -> None:
         super().__init__(core, session, banner)
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, theme=THEME)
         self._stopping: asyncio.Task[bool] | None = None
         self._is_answering = False
 

@@ -8,7 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.completion import (
+    CompleteEvent,
+    Completer,
+    Completion,
+    get_common_complete_suffix,
+)
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText
@@ -19,7 +24,7 @@ from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from bot.ports import CommandSpec
 
 PROMPT = FormattedText([("bold ansicyan", "› ")])
-HINT = " Enter sends · Alt-Enter begins a line · Ctrl-D leaves "
+HINT = FormattedText([("ansibrightblack", "Ctrl-D leaves")])
 
 
 class Commands(Completer):
@@ -42,15 +47,16 @@ class Editor:
 
     def __init__(self, folder: Path, specs: Sequence[CommandSpec]) -> None:
         self._says_how_to_leave = False
+        self._commands = Commands(specs)
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
             history=FileHistory(_private_file(folder / "console-history")),
-            completer=Commands(specs),
+            completer=self._commands,
             complete_while_typing=Condition(self._is_command),
             key_bindings=self._keys(),
             multiline=True,
             prompt_continuation="  ",
-            bottom_toolbar=lambda: HINT if self._says_how_to_leave else None,
+            rprompt=lambda: HINT if self._says_how_to_leave else None,
         )
 
     async def ask(self) -> str:
@@ -67,6 +73,15 @@ class Editor:
         @keys.add("enter")
         def send(event: KeyPressEvent) -> None:
             event.current_buffer.validate_and_handle()
+
+        @keys.add("tab")
+        def complete(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if buffer.complete_state:
+                buffer.complete_next()
+                return
+            found = list(self._commands.get_completions(buffer.document, CompleteEvent()))
+            buffer.insert_text(get_common_complete_suffix(buffer.document, found))
 
         @keys.add("escape", "enter")
         def begin_line(event: KeyPressEvent) -> None:

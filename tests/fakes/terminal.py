@@ -1,0 +1,121 @@
+"""A terminal for programs under test: a real pseudo-terminal, and an emulator that shows what a person sees."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import pexpect
+import pyte
+
+KEYS = {"enter": "\r", "tab": "\t", "up": "\x1b[A", "ctrl-c": "\x03", "ctrl-d": "\x04"}
+KEYS["alt-enter"] = "\x1b\r"
+
+
+class Terminal:
+    """`with Terminal(command, environment) as terminal`. What scrolled off the top is seen too."""
+
+    def __init__(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        *,
+        lines: int = 24,
+        columns: int = 80,
+        folder: Path | None = None,
+    ) -> None:
+        self.raw = ""
+        self._screen = pyte.HistoryScreen(columns, lines, history=10_000, ratio=1)
+        self._screen.write_process_input = self._answer
+        self._stream = pyte.Stream(self._screen)
+        self._child = pexpect.spawn(
+            command[0],
+            command[1:],
+            env={**environment, "TERM": "xterm-256color"},
+            cwd=folder,
+            dimensions=(lines, columns),
+            encoding="utf-8",
+        )
+        self._child.delaybeforesend = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.close(force=True)
+
+    @property
+    def pid(self) -> int:
+        return int(self._child.pid)
+
+    @property
+    def scrolled(self) -> list[str]:
+        """The lines above the screen."""
+        width = self._screen.columns
+        return [
+            "".join(line[at].data for at in range(width)).rstrip()
+            for line in self._screen.history.top
+        ]
+
+    @property
+    def screen(self) -> list[str]:
+        return [line.rstrip() for line in self._screen.display]
+
+    @property
+    def text(self) -> str:
+        """Everything a person can see, scrolling up included."""
+        return "\n".join([*self.scrolled, *self.screen]).rstrip()
+
+    def press(self, *keys: str) -> None:
+        """Names from KEYS, or text to type."""
+        for key in keys:
+            self._child.send(KEYS.get(key, key))
+
+    def see(self, text: str, timeout_s: float = 30) -> None:
+        """Wait until `text` can be seen."""
+        self.see_that(lambda: text in self.text, repr(text), timeout_s)
+
+    def see_prompt(self, timeout_s: float = 30) -> None:
+        """Wait until the last line is an empty prompt, with the cursor in it."""
+
+        def is_there() -> bool:
+            return self.screen[self._screen.cursor.y] == "›" and self._screen.cursor.x == 2
+
+        self.see_that(is_there, "a prompt", timeout_s)
+
+    def see_that(self, predicate, what: str, timeout_s: float = 30) -> None:  # type: ignore[no-untyped-def]
+        deadline = time.monotonic() + timeout_s
+        while not predicate():
+            assert time.monotonic() < deadline, f"no {what} within {timeout_s} s:\n{self.text}"
+            try:
+                self._feed(self._child.read_nonblocking(65_536, timeout=0.05))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                assert predicate(), f"ended without {what}:\n{self.text}"
+                return
+
+    def end(self, timeout_s: float = 30) -> int:
+        """Wait for its end; the exit status."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            try:
+                self._feed(self._child.read_nonblocking(65_536, timeout=0.05))
+            except pexpect.TIMEOUT:
+                continue
+            except pexpect.EOF:
+                break
+        self._child.wait()
+        status = self._child.exitstatus
+        return -self._child.signalstatus if status is None else int(status)
+
+    def _feed(self, text: str) -> None:
+        self.raw += text
+        self._stream.feed(text)
+
+    def _answer(self, data: str) -> None:
+        """What a terminal says when asked, such as where its cursor is."""
+        os.write(self._child.fd, data.encode())
