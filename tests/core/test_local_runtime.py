@@ -36,10 +36,12 @@ from tests.waiting import wait_until
 USER = textwrap.dedent("""
     import asyncio, sys
     from pathlib import Path
+    from bot.logs import configure_logging
     from bot.model.runtime import LocalRuntime
     from bot.settings import Settings
 
     async def main():
+        configure_logging("error", "text")  # standard output is for the address
         settings = Settings.load(bot_data_dir=Path(sys.argv[1]), bot_local_model=Path(sys.argv[2]))
         runtime = await LocalRuntime.start(settings)
         print(runtime.base_url, flush=True)
