@@ -142,7 +142,7 @@ def _note_retry(req: AsyncBoltRequest) -> None:
             "Slack sends this again",
             attempt=int(attempt),
             reason=reason,
-            event=req.body.get("event_id"),
+            event_id=req.body.get("event_id"),
         )
 
 

@@ -25,7 +25,7 @@ from adapters.slack.presses import Presses
 from adapters.slack.reply import SlackReply
 from adapters.slack.seeding import Seeding
 from adapters.slack.sockets import SocketMode
-from adapters.slack.teams import CALL_TIMEOUT_S, Teams
+from adapters.slack.teams import Teams, new_session
 from adapters.slack.threads import Threads
 from bot.conversation import Address, Attachment, Overheard, Speaker
 from bot.errors import PlatformError, PlatformRefused, SettingsError
@@ -191,12 +191,6 @@ async def examine(own: SlackSettings, settings: Settings) -> list[Check]:
         sockets = socket_mode(own, teams, session, None)
         has_key = settings.bot_encryption_key is not None
         return await preflight.check(own, teams, sockets, has_key)
-
-
-def new_session() -> aiohttp.ClientSession:
-    """The one HTTP session: the SDK's own timeout does not count on a session that it is given."""
-    timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, sock_connect=5)
-    return aiohttp.ClientSession(timeout=timeout, trust_env=True)
 
 
 def socket_mode(

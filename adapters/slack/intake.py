@@ -129,13 +129,6 @@ class Intake:
         )
         # A mention comes twice, as app_mention and as message, under two event ids.
         admission = await self.core.put(incoming, dedupe=(message_key(said),))
-        log.info(
-            "message",
-            session=str(incoming.session),
-            kind=meant.kind,
-            admission=admission,
-            event=said.event_id,
-        )
         if admission == "refused" and meant.called:
             self._refuse(address, speaker)
         if admission == "queued" and meant.new and said.in_agent_thread and not command:

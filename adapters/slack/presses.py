@@ -121,7 +121,6 @@ class Presses:
             silent=silent,
         )
         admission = await self.core.put(incoming)
-        log.info("pressed", session=str(incoming.session), kind=kind, admission=admission)
         if admission == "refused":
             self._refuse(address, speaker)
 

@@ -149,3 +149,11 @@ class Teams:
             )
         self._known[team_id] = (time.monotonic() + _REMEMBERED_S, team, token)
         return team, token
+
+
+def new_session() -> aiohttp.ClientSession:
+    """The one HTTP session: the SDK's own timeout does not count on a session that it is given."""
+    import aiohttp
+
+    timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, sock_connect=5)
+    return aiohttp.ClientSession(timeout=timeout, trust_env=True)

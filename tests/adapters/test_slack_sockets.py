@@ -13,8 +13,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack import sockets
 from adapters.slack.sockets import SocketMode
-from bot.errors import PlatformError, StoreUnavailable
+from bot.errors import PlatformRefused, StoreUnavailable
 from tests.fakes.slack_events import SlackEvents
+from tests.fakes.slack_server import APP_TOKEN, SlackServer
 from tests.payloads import slack
 from tests.waiting import wait_until
 
@@ -46,10 +47,16 @@ class Taker:
 
 
 @asynccontextmanager
+async def slack_with(events: SlackEvents) -> AsyncIterator[SlackServer]:
+    async with SlackServer(open_link=events.open_url) as server:
+        yield server
+
+
+@asynccontextmanager
 async def listening(events: SlackEvents, taker: Taker) -> AsyncIterator[SocketMode]:
-    async with aiohttp.ClientSession() as session:
-        client = AsyncWebClient(base_url=f"http://127.0.0.1:{events.port}/api/", session=session)
-        link = SocketMode(client, session, "xapp-test", taker, first_delay_s=0.02)
+    async with slack_with(events) as server, aiohttp.ClientSession() as session:
+        client = AsyncWebClient(base_url=server.api_url, session=session)
+        link = SocketMode(client, session, APP_TOKEN, taker, first_delay_s=0.02)
         running = asyncio.create_task(link.run())
         try:
             yield link
@@ -161,14 +168,21 @@ async def test_without_hello_it_is_not_ready(events: SlackEvents) -> None:
 async def test_a_refused_token_is_told_at_once_and_a_later_one_ends_the_wait(
     events: SlackEvents,
 ) -> None:
-    events.open_error = "invalid_auth"
-    async with listening(events, Taker()) as link:
-        with pytest.raises(PlatformError, match="invalid_auth"):
+    async with (
+        SlackServer(open_link=events.open_url, app_tokens=set()) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        client = AsyncWebClient(base_url=server.api_url, session=session)
+        link = SocketMode(client, session, APP_TOKEN, Taker(), first_delay_s=0.02)
+        with pytest.raises(PlatformRefused):
             await link.preflight()
-        await wait_until(lambda: "invalid_auth" in link.health().detail)
+        running = asyncio.create_task(link.run())
+        await wait_until(lambda: "no link" in link.health().detail)
         assert not link.health().ready
-        events.open_error = ""
+        server.app_tokens.add(APP_TOKEN)
         await wait_until(lambda: link.health().ready)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_link_that_slack_forgets_to_close_is_closed(

@@ -55,7 +55,7 @@ def signed(secret: str, body: bytes, *, at: float | None = None) -> dict[str, st
 
 @dataclass
 class SlackEvents:
-    """`async with SlackEvents() as events`; give `events.open_url` to whatever plays apps.connections.open.
+    """`async with SlackEvents() as events`; `SlackServer(open_link=events.open_url)` leads apps here.
 
     Attributes:
         app_id: what hello says.
@@ -64,7 +64,6 @@ class SlackEvents:
         most_attempts: Slack tries four times in all.
         refuse_links: the next so many WebSockets are refused although their address is good.
         greet: whether links begin with hello.
-        open_error: what apps.connections.open answers instead of an address.
     """
 
     app_id: str = "A1"
@@ -75,7 +74,6 @@ class SlackEvents:
     most_attempts: int = 4
     refuse_links: int = 0
     greet: bool = True
-    open_error: str = ""
     links: list[Link] = field(default_factory=list)
     addresses: int = 0
     dead_addresses: int = 0
@@ -86,7 +84,6 @@ class SlackEvents:
         self._turn = itertools.count()
         app = web.Application()
         app.router.add_get("/link", self._link)
-        app.router.add_post("/api/apps.connections.open", self._open)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -200,12 +197,6 @@ class SlackEvents:
         delivery.attempts.append("ack")
         delivery.answer = answer.get("payload")
         return ""
-
-    async def _open(self, request: web.Request) -> web.Response:
-        """apps.connections.open, for tests of the link alone; `tests/fakes/slack_server.py` has the rest."""
-        if self.open_error:
-            return web.json_response({"ok": False, "error": self.open_error})
-        return web.json_response({"ok": True, "url": self.open_url()})
 
     async def _link(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")
