@@ -24,6 +24,7 @@ def chat(session: str) -> None:
 
 async def _chat(session: str) -> int:
     from bot.direct import DirectCore
+    from bot.model.build import LazyModel
     from bot.wiring import load_settings, open_bot
 
     settings = load_settings()
@@ -31,6 +32,8 @@ async def _chat(session: str) -> int:
     console = point.load()
     with Progress() as progress:
         async with open_bot(settings, progress=progress) as bot:
+            if isinstance(bot.model, LazyModel) and sys.stdout.isatty():
+                await bot.model.start()  # so that its progress bar does not run into an answer
             core = DirectCore(bot)
             try:
                 return int(

@@ -55,6 +55,10 @@ class LazyModel:
         self._gone: list[ChatModel] = []
         self._starting = asyncio.Lock()
 
+    async def start(self) -> None:
+        """Start the runtime now rather than with the first message. Raises LocalModelError."""
+        await self._ready()
+
     async def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]:
         for last_try in (False, False, True):
             model = await self._ready()
