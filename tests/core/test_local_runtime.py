@@ -25,11 +25,12 @@ import pytest
 from bot.conversation import Usage
 from bot.errors import AnswerCut, LocalModelError, PromptTooLong
 from bot.model import local_check, machine
-from bot.model.build import LazyModel
-from bot.model.runtime import CONTEXT_TOKENS, LocalRuntime
+from bot.model.build import LOCAL_ANSWER_TOKENS, LazyModel
+from bot.model.runtime import ANSWERS_AT_ONCE, CONTEXT_TOKENS, LocalRuntime
 from bot.ports import Message, Prompt
 from bot.settings import Settings
-from bot.wiring import open_bot
+from bot.wiring import LOCAL_HISTORY_TOKENS, open_bot
+from tests.fakes.model_server import ModelServer
 from tests.fakes.small_model import small_model
 from tests.waiting import wait_until
 
@@ -197,6 +198,24 @@ async def test_an_answer_nobody_reads_any_more_is_stopped(
 async def test_a_prompt_beyond_its_room_is_refused_in_our_words(model: LazyModel) -> None:
     with pytest.raises(PromptTooLong):
         await answer(model, "word " * (CONTEXT_TOKENS + 100))
+
+
+async def test_what_is_asked_of_the_local_model_fits_its_server() -> None:
+    async with ModelServer() as server:
+
+        async def place() -> tuple[str, str]:
+            return server.base_url, "key"
+
+        model = LazyModel(Settings.load(), place)
+        async for _ in model.stream(Prompt((Message("user", "hello"),), cache_key="steady")):
+            pass
+        await model.aclose()
+    (seen,) = server.requests
+    assert seen.headers["Connection"] == "close"
+    assert "prompt_cache_key" not in seen.body
+    assert seen.body["temperature"] == 0.3
+    assert seen.body.get("max_completion_tokens", seen.body.get("max_tokens")) == 2_048
+    assert LOCAL_ANSWER_TOKENS + LOCAL_HISTORY_TOKENS <= CONTEXT_TOKENS / ANSWERS_AT_ONCE
 
 
 async def test_other_users_of_the_machine_are_refused(
