@@ -19,6 +19,8 @@ from bot.thinking import Stop
 log = structlog.get_logger("keepthread.leases")
 
 LOOK_FOR_STOPS_EVERY_S = 0.4
+OUTAGE_S = 1.0
+"""A sign of life that took longer had to wait for Redis to come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,6 @@ class Leases:
 
     Attributes:
         changed: set when one ended.
-        no_claim_before: after an outage every live turn looks abandoned; its owner renews before
-            anybody claims. On the monotonic clock.
         beat_at: when the last sign of life was given, on the monotonic clock.
     """
 
@@ -78,7 +78,7 @@ class Leases:
         self.lease_s = lease_s
         self._held: dict[tuple[int, str], Lease] = {}
         self.changed = asyncio.Event()
-        self.no_claim_before = 0.0
+        self._no_claim_before = 0.0
         self.beat_at = time.monotonic()
 
     def __len__(self) -> int:
@@ -105,12 +105,18 @@ class Leases:
         self.changed.clear()
         await self.changed.wait()
 
-    async def keep(self) -> None:
-        """Signs of life, for ever."""
+    async def keep(self, and_then: Callable[[], Awaitable[None]]) -> None:
+        """Signs of life, for ever; after each, unless Redis was away, `and_then`."""
 
         async def beat() -> None:
+            began_at = time.monotonic()
+            await self._inbox.can_write()
             await self._look_after(touch=True)
             self.beat_at = time.monotonic()
+            if self.beat_at - began_at > OUTAGE_S:
+                self._let_others_renew()
+            if self.beat_at >= self._no_claim_before:
+                await and_then()
 
         await self.every(self.lease_s / 4, beat)
 
@@ -141,18 +147,12 @@ class Leases:
 
     def note_outage(self, error: StoreError) -> None:
         self._metrics.redis_errors.labels(type(error).__name__).inc()
-        self.no_claim_before = time.monotonic() + self.lease_s
+        self._let_others_renew()
         log.warning("Redis failed", error=repr(error))
 
-    async def let_others_renew_after_restart(self) -> None:
-        """A server that has just started saw no sign of life from anybody yet."""
-        try:
-            info = await self._waiter.info("server")
-        except (OSError, RedisError):
-            info = {}
-        uptime_s = info.get("uptime_in_seconds", 0) if isinstance(info, dict) else 0
-        if isinstance(uptime_s, int) and uptime_s < self.lease_s:
-            self.no_claim_before = time.monotonic() + self.lease_s - uptime_s
+    def _let_others_renew(self) -> None:
+        """After an outage every live turn looks abandoned: its owner renews before anybody claims."""
+        self._no_claim_before = time.monotonic() + self.lease_s
 
     async def _look_after(self, leases: Sequence[Lease] | None = None, *, touch: bool) -> None:
         by_shard: dict[int, list[Lease]] = {}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -83,11 +82,9 @@ class Worker:
     async def run(self) -> None:
         """Work until `drain`. A failure of Redis is waited out."""
         leases = self.leases
-        await leases.let_others_renew_after_restart()
-        claim = leases.every(leases.lease_s / 4, self._claim)
         helpers = [
             asyncio.create_task(step, name="worker helper")
-            for step in (leases.keep(), claim, self._make_due(), leases.hear_stops())
+            for step in (leases.keep(self._claim), self._make_due(), leases.hear_stops())
         ]
         takers = [
             asyncio.create_task(self._take(group), name="worker take") for group in self._groups
@@ -234,8 +231,7 @@ class Worker:
     async def _claim(self) -> None:
         """Take over what a worker left that gives no sign of life."""
         for group in self._groups:
-            unsure = time.monotonic() < self.leases.no_claim_before
-            if unsure or self._draining.is_set() or self._dangerous or self._free() <= 0:
+            if self._draining.is_set() or self._dangerous or self._free() <= 0:
                 return
             taken, _ = await self._inbox.take(
                 self._name, self._free(), group, silent_ms=int(self.leases.lease_s * 1000)

@@ -165,8 +165,7 @@ async def test_a_dead_workers_turn_runs_elsewhere(redis: Redis, settings: Settin
     await inbox.put(said("one"))
     await inbox.take("dead", 1, range(8))
     work = Work()
-    async with working(inbox, work.run, settings, lease_s=1) as worker:
-        worker.leases.no_claim_before = 0
+    async with working(inbox, work.run, settings, lease_s=1):
         await wait_until(lambda: work.done["C1"] == ["one"], timeout_s=5)
 
 
@@ -177,10 +176,9 @@ async def test_a_turn_longer_than_its_lease_is_not_run_twice(
     work = Work()
     work.go_on.clear()
     async with (
-        working(inbox, work.run, settings, name="w1", lease_s=0.2) as one,
-        working(inbox, work.run, settings, name="w2", lease_s=0.2) as two,
+        working(inbox, work.run, settings, name="w1", lease_s=0.2),
+        working(inbox, work.run, settings, name="w2", lease_s=0.2),
     ):
-        one.leases.no_claim_before = two.leases.no_claim_before = 0
         await inbox.put(said("long"))
         await asyncio.sleep(0.8)
         work.go_on.set()
@@ -259,7 +257,6 @@ async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> 
         for place in range(3):
             await inbox.put(said("good", f"G{place}"))
         await wait_until(lambda: work.running.total() == 3)
-        worker.leases.no_claim_before = 0
         await wait_until(lambda: len(worker.leases) == 4)
         assert alongside == []
         work.go_on.set()

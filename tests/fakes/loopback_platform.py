@@ -50,6 +50,7 @@ class LoopbackReply:
     address: Address
     platform: LoopbackPlatform
     shown: str = ""
+    is_closed: bool = False
 
     def _write(self, what: str, **more: Any) -> None:
         self.journal.write(what=what, session=str(self.address.session), **more)
@@ -88,7 +89,9 @@ class LoopbackReply:
         return Delivery(("o",))
 
     async def aclose(self) -> None:
-        self._write("closed")
+        if not self.is_closed:
+            self.is_closed = True
+            self._write("closed")
 
 
 @dataclass(slots=True)

@@ -1,0 +1,69 @@
+"""`make faults`: every scenario with all its seeds, as a table. Exit status 1 if a promise was broken.
+
+python -m tests.faults [NAME PART] [--conversations 500] [--seeds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bot.logs import configure_logging
+from tests.faults.scenarios import ALL, Load
+
+ROW = "{:28} {:>4} {:>6} {:>5} {:>9} {:>9} {:>6} {:>8} {:>9} {:>7}"
+TITLES = (
+    "scenario",
+    "seed",
+    "sent",
+    "lost",
+    "rep.hist",
+    "rep.shown",
+    "order",
+    "overlap",
+    "recovery",
+    "time",
+)
+
+
+async def main(part: str, load: Load, seeds: int | None) -> int:
+    print(ROW.format(*TITLES), flush=True)
+    broken = 0
+    with tempfile.TemporaryDirectory(prefix="kt-faults-") as folder:
+        for name, (scenario, usual) in ALL.items():
+            if part.lower() not in name.lower():
+                continue
+            for seed in range(seeds or usual):
+                began_at = time.monotonic()
+                try:
+                    tally = await scenario(Path(folder), load, seed)
+                except AssertionError as error:
+                    print(f"{name:28} {seed:>4} BROKEN: {error}", flush=True)
+                    broken += 1
+                    continue
+                # A kill may fall between showing an answer and noting it: at most one for each turn that ran.
+                broken += not tally.is_clean
+                print(
+                    ROW.format(
+                        name, seed, tally.sent, tally.lost, tally.repeated_in_history,
+                        tally.repeated_to_person, tally.out_of_order, tally.overlapped,
+                        f"{tally.recovery_s:.1f} s", f"{time.monotonic() - began_at:.0f} s",
+                    ),
+                    flush=True,
+                )  # fmt: skip
+    print("All promises kept." if not broken else f"{broken} runs broke a promise.")
+    return int(bool(broken))
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(prog="python -m tests.faults")
+    options.add_argument("part", nargs="?", default="")
+    options.add_argument("--conversations", type=int, default=500)
+    options.add_argument("--seeds", type=int)
+    given = options.parse_args()
+    configure_logging("error", "text")
+    sys.exit(asyncio.run(main(given.part, Load(given.conversations), given.seeds)))

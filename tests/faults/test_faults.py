@@ -1,0 +1,29 @@
+"""The bad days in small: `make faults` runs them whole, with more seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.scenarios import ALL, Load
+
+SMALL = Load(conversations=40, messages=4)
+QUICK = (
+    "burst",
+    "duplicates",
+    "kill -9 of a worker",
+    "SIGTERM, long grace",
+    "Redis kill -9, everysec",
+    "SIGSTOP for two leases",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
+async def test_nothing_is_lost_repeated_or_reordered(name: str, tmp_path: Path) -> None:
+    scenario, _ = ALL[name]
+    tally = await scenario(tmp_path, SMALL, 0)
+    assert tally.sent == SMALL.conversations * SMALL.messages
+    assert tally.is_clean, tally
+    assert tally.repeated_to_person <= 1

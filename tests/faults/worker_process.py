@@ -1,0 +1,61 @@
+"""A worker process for fault runs: the real service, the loopback platform, an echo for a model.
+
+    python -m tests.faults.worker_process JOURNAL   (settings from the environment)
+
+A message "poison" kills the process that answers it; "long:2.5" is thought about for so many seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from bot.logs import configure_logging
+from bot.ports import Piece, Prompt, TurnTrace
+from bot.service import open_service
+from bot.wiring import load_settings
+from tests.fakes.loopback_platform import Journal, LoopbackPlatform
+
+
+class Echo:
+    """The `Model` port: repeats what was said, after a while, in a few pieces."""
+
+    def __init__(self, think_s: float) -> None:
+        self._think_s = think_s
+
+    async def stream(
+        self, prompt: Prompt, trace: TurnTrace | None = None
+    ) -> AsyncGenerator[Piece, None]:
+        text = prompt.messages[-1].text
+        if "poison" in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        long = re.search(r"long:([\d.]+)", text)
+        think_s = float(long.group(1)) if long else self._think_s
+        for part in ("You ", "said: ", text):
+            await asyncio.sleep(think_s / 3)
+            yield Piece(part)
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def main(journal_path: str, think_s: float) -> None:
+    settings = load_settings()
+    configure_logging(settings.bot_log_level, "text")
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    platform = LoopbackPlatform(Journal(Path(journal_path)), journaled=frozenset())
+    async with open_service(settings, role="worker", platforms={"loop": platform}) as service:
+        service.core.handler.model = Echo(think_s)
+        platform.journal.write(what="up")
+        await ended.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], float(sys.argv[2])))

@@ -1,0 +1,218 @@
+"""A world to break: Redis, worker processes, and people who write; and what became of what they wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.conversation import Address, Incoming, SessionKey, Speaker
+from bot.errors import StoreError
+from bot.service import Service, open_service
+from bot.settings import Settings
+from tests.fakes.loopback_platform import Journal, LoopbackPlatform
+
+LEASE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What became of all messages. Everything but `repeated_to_person` must be 0 in every scenario."""
+
+    sent: int
+    lost: int
+    repeated_in_history: int
+    repeated_to_person: int
+    out_of_order: int
+    overlapped: int
+    recovery_s: float = 0.0
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.lost or self.repeated_in_history or self.out_of_order or self.overlapped)
+
+
+@dataclass
+class World:
+    """People write through `service` (role ingress, in this process); `workers` answer."""
+
+    service: Service
+    journal: Journal
+    environment: dict[str, str]
+    think_s: float
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    sent: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    refusals: int = 0
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.faults.worker_process"),
+                *(str(self.journal.path), str(self.think_s)),
+            ],
+            env=self.environment,
+            stderr=subprocess.DEVNULL if "KT_FAULTS_LOG" not in os.environ else None,
+        )
+        self.workers.append(process)
+        return process
+
+    async def start_workers(self, count: int) -> None:
+        before = len(self.journal.read("up"))
+        for _ in range(count):
+            self.start_worker()
+        await until(lambda: len(self.journal.read("up")) >= before + count)
+
+    async def say(self, place: str, text: str, *, speaker: str = "") -> str:
+        """As a platform would: again and again until it is taken in."""
+        session = SessionKey("loop", "A1", place)
+        event = f"{place}:{text}"
+        if text not in self.sent[place]:
+            self.sent[place].append(text)
+        incoming = Incoming(
+            Address(session), Speaker(speaker or f"U{place}", account="A1"), text, event_id=event
+        )
+        while True:
+            try:
+                return await self.service.core.put(incoming)
+            except StoreError:
+                self.refusals += 1
+                await asyncio.sleep(0.2)
+
+    async def talk(
+        self, conversations: int, messages: int, *, times: int = 1, rate: float = 0, seed: int = 0
+    ) -> None:
+        """Everybody says 0, 1, 2 …; with `times`, each event is delivered so often, the copies late."""
+        chance = random.Random(seed)
+        at_once = asyncio.Semaphore(24)
+        pause_s = 1 / rate if rate else 0.0
+
+        async def one(place: str, number: int) -> None:
+            async with at_once:
+                await self.say(place, str(number))
+
+        for number in range(messages):
+            places = [f"C{place}" for place in range(conversations)]
+            chance.shuffle(places)
+            tasks = []
+            for place in places:
+                tasks.append(asyncio.create_task(one(place, number)))
+                if pause_s:
+                    await asyncio.sleep(pause_s)
+            await asyncio.gather(*tasks)
+            if times > 1:
+                copies = [(place, old) for place in places for old in range(number + 1)]
+                chance.shuffle(copies)
+                copies = copies[: (times - 1) * conversations]
+                await asyncio.gather(*(one(place, old) for place, old in copies))
+
+    def answered(self) -> int:
+        return sum(len(line["texts"]) for line in self.journal.read("answer"))
+
+    async def until_idle(self, timeout_s: float = 90) -> None:
+        async def idle() -> bool:
+            try:
+                return await self.service.view.depth() == (0, 0)
+            except StoreError:
+                return False
+
+        await until(idle, timeout_s, every_s=0.1)
+
+    async def tally(self, recovery_s: float = 0) -> Tally:
+        lost = repeated = disorder = 0
+        for place, texts in self.sent.items():
+            remembered: list[str] = []
+            async for turn in self.service.core.sessions.turns(SessionKey("loop", "A1", place)):
+                if turn.state == "complete":
+                    remembered += [one.text for one in turn.incoming]
+            counts = Counter(remembered)
+            lost += sum(text not in counts for text in texts)
+            repeated += sum(count - 1 for count in counts.values())
+            once = list(dict.fromkeys(remembered))
+            disorder += once != [text for text in texts if text in counts]
+        shown: dict[str, list[str]] = defaultdict(list)
+        to_person: Counter[tuple[str, str]] = Counter()
+        for line in self.journal.read("answer"):
+            for text in line["texts"]:
+                to_person[line["session"], text] += 1
+                if to_person[line["session"], text] == 1:
+                    shown[line["session"]].append(text)
+        overlapped = sum(
+            seen
+            != sorted(seen, key=lambda text: self.sent[SessionKey.parse(lane).place].index(text))
+            for lane, seen in shown.items()
+        )
+        unseen = sum(
+            to_person[str(SessionKey("loop", "A1", place)), text] == 0
+            for place, texts in self.sent.items()
+            for text in texts
+        )
+        return Tally(
+            sum(map(len, self.sent.values())),
+            lost + unseen,
+            repeated,
+            sum(count - 1 for count in to_person.values()),
+            disorder,
+            overlapped,
+            recovery_s,
+        )
+
+
+async def until(
+    predicate: Callable[[], object], timeout_s: float = 60, every_s: float = 0.02
+) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = predicate()
+        if asyncio.iscoroutine(value):
+            value = await value
+        if value:
+            return
+        if time.monotonic() > deadline:
+            raise AssertionError("it did not come about in time")
+        await asyncio.sleep(every_s)
+
+
+@asynccontextmanager
+async def world(
+    redis_url: str,
+    folder: Path,
+    *,
+    think_s: float = 0.02,
+    **environment: str,
+) -> AsyncIterator[World]:
+    """A world on a Redis that somebody else starts and stops."""
+    names = {
+        "REDIS_URL": redis_url,
+        "BOT_LEASE_S": str(LEASE_S),
+        "BOT_HTTP_PORT": "0",
+        "BOT_LOG_LEVEL": "error",
+        "BOT_SUMMARIZE": "false",
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "OPENAI_API_KEY": "none",
+        **environment,
+    }
+    settings = Settings.load(**{name.lower(): value for name, value in names.items()})
+    journal = Journal(folder / f"journal-{time.time_ns()}")
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(
+            open_service(settings, role="ingress", platforms={"loop": LoopbackPlatform(journal)})
+        )
+        here = World(service, journal, {**os.environ, **names}, think_s)
+        try:
+            yield here
+        finally:
+            for worker in here.workers:
+                if worker.poll() is None:
+                    worker.send_signal(signal.SIGCONT)
+                    worker.kill()
+            for worker in here.workers:
+                await asyncio.to_thread(worker.wait)
