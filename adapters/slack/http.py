@@ -56,7 +56,8 @@ def event_routes(app: AsyncApp, secret: str) -> list[BaseRoute]:
             return Response("not signed by Slack", 401)
         try:
             bolt_request = to_async_bolt_request(request, body)
-        except ValueError:  # also UnicodeDecodeError: signed, and yet nothing that Slack sends
+        except (ValueError, TypeError, AttributeError):
+            # Signed, and yet of no shape that Slack sends: Bolt reads it without looking.
             return Response("not readable", 400)
         return to_starlette_response(await app.async_dispatch(bolt_request))
 
