@@ -79,7 +79,7 @@ def test_paths_and_fractions_are_no_commands(line: str) -> None:
     assert (said.kind, said.text) == ("message", line)
 
 
-def test_goodbyes() -> None:
+def test_how_people_say_goodbye() -> None:
     assert is_goodbye(" /exit\n")
     assert is_goodbye("/quit")
     assert not is_goodbye("quit")
