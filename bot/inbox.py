@@ -248,10 +248,17 @@ class Inbox:
     async def move(self, old: SessionKey, new: SessionKey) -> int:
         """Let what waits under `old` wait under `new`, in its order. How many there were.
 
-        A crash in between leaves a message in both: its event id is taken in only once.
+        What is being answered stays: its worker ends it. A crash in between leaves a message in both:
+        its event id is taken in only once.
         """
-        key = self.keys.of(self.keys.shard(old), f"box:{old}")
-        waiting = await self.waiting(old)
+        shard = self.keys.shard(old)
+        key = self.keys.of(shard, f"box:{old}")
+        with store_errors():
+            state, upto = await self._client.hmget(
+                self.keys.of(shard, f"conv:{old}"), "state", "upto"
+            )
+        begun = _position(upto.decode()) if state == b"running" and upto else (0, 0)
+        waiting = [(id_, one) for id_, one in await self.waiting(old) if _position(id_) > begun]
         for item, incoming in waiting:
             address = replace(incoming.address, session=new)
             await self.put(replace(incoming, address=address), fresh=f"moved:{old}:{item}")
@@ -267,6 +274,12 @@ class Inbox:
     def _keys(self, shard: int, lane: str) -> tuple[str, str, str, str]:
         base = self.keys.of(shard, "")
         return base + "ready", base + "retry", base + "conv:" + lane, base + "box:" + lane
+
+
+def _position(item: str) -> tuple[int, int]:
+    """The id of a stream's entry, so that it can be compared."""
+    ms, _, number = item.partition("-")
+    return int(ms), int(number or 0)
 
 
 def _class_of(incoming: Incoming) -> str:
