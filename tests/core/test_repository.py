@@ -153,8 +153,8 @@ def test_nothing_is_left_to_be_done_later() -> None:
 KEY_SHAPES = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"sk-[A-Za-z0-9_-]{20,}"
-    r"|xox[abeprs]-[A-Za-z0-9-]{10,}"
-    r"|xapp-[A-Za-z0-9-]{10,}"
+    r"|xox[abeprs]-[A-Za-z0-9-]{24,}"
+    r"|xapp-[A-Za-z0-9-]{24,}"
     r"|lsv2_[a-z]{2}_[A-Za-z0-9_]{10,}"
     r"|hf_[A-Za-z0-9]{20,}"
     r"|gh[pousr]_[A-Za-z0-9]{20,}"
