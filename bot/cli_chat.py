@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import click
 
@@ -52,4 +53,5 @@ def _banner(settings: object, store: str) -> str:
 
     assert isinstance(settings, Settings)  # noqa: S101  narrows a lazily imported type
     model = "a small model on this machine" if settings.uses_local_model else settings.bot_model
-    return f"Keepthread with {model}. Memory: {store}. /help lists the commands, Ctrl-D leaves."
+    memory = store.replace(str(Path.home()), "~")
+    return f"Keepthread with {model}. Memory: {memory}.\n/help lists the commands, Ctrl-D leaves."

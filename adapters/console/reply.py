@@ -84,7 +84,7 @@ class ScreenReply(ConsoleReply):
         self._console.print(Lines(Answer(clean(text))))
         if file is not None:
             try:
-                self._console.print(Text(str(save(*file)), "bold"))
+                self._console.print(Text(str(save(*file)), "bold"), soft_wrap=True)
             except PlatformRefused as error:
                 self._complain(error)
         return Delivery()

@@ -53,6 +53,7 @@ class Editor:
             history=FileHistory(_private_file(folder / "console-history")),
             completer=self._commands,
             complete_while_typing=Condition(self._is_command),
+            reserve_space_for_menu=len(specs) + 2,
             key_bindings=self._keys(),
             multiline=True,
             prompt_continuation="  ",

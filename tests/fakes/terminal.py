@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
 import pexpect
 import pyte
+from pyte.screens import Char
 
 KEYS = {"enter": "\r", "tab": "\t", "up": "\x1b[A", "ctrl-c": "\x03", "ctrl-d": "\x04"}
 KEYS["alt-enter"] = "\x1b\r"
@@ -65,6 +66,12 @@ class Terminal:
         return [line.rstrip() for line in self._screen.display]
 
     @property
+    def cells(self) -> list[list[Char]]:
+        """The screen with its colours."""
+        rows, columns = range(self._screen.lines), range(self._screen.columns)
+        return [[self._screen.buffer[row][column] for column in columns] for row in rows]
+
+    @property
     def text(self) -> str:
         """Everything a person can see, scrolling up included."""
         return "\n".join([*self.scrolled, *self.screen]).rstrip()
@@ -81,12 +88,19 @@ class Terminal:
     def see_prompt(self, timeout_s: float = 30) -> None:
         """Wait until the last line is an empty prompt, with the cursor in it."""
 
+        self.see_line("›", timeout_s)
+
+    def see_line(self, start: str, timeout_s: float = 30) -> None:
+        """Wait until the line with the cursor is `start`, and the cursor a blank behind it."""
+
         def is_there() -> bool:
-            return self.screen[self._screen.cursor.y] == "›" and self._screen.cursor.x == 2
+            cursor = self._screen.cursor
+            return self.screen[cursor.y] == start and cursor.x == len(start) + 1
 
-        self.see_that(is_there, "a prompt", timeout_s)
+        self.see_that(is_there, f"line {start!r}", timeout_s)
 
-    def see_that(self, predicate, what: str, timeout_s: float = 30) -> None:  # type: ignore[no-untyped-def]
+    def see_that(self, predicate: Callable[[], object], what: str, timeout_s: float = 30) -> None:
+        """Wait until `predicate` is true; `what` it means is said if it never is."""
         deadline = time.monotonic() + timeout_s
         while not predicate():
             assert time.monotonic() < deadline, f"no {what} within {timeout_s} s:\n{self.text}"
@@ -118,4 +132,4 @@ class Terminal:
 
     def _answer(self, data: str) -> None:
         """What a terminal says when asked, such as where its cursor is."""
-        os.write(self._child.fd, data.encode())
+        os.write(self._child.child_fd, data.encode())
