@@ -198,12 +198,12 @@ class Handler:
         if not delivery.message_ids:
             return done
         done = replace(done, answer_ids=delivery.message_ids)
-        await self._note(done, fence)
+        await self._note(done, fence, at_once=True)
         return done
 
-    async def _note(self, done: Turn, fence: int) -> None:
+    async def _note(self, done: Turn, fence: int, *, at_once: bool = False) -> None:
         try:
-            await self.history.append(done, tokens=tokens_of(done), fence=fence)
+            await self.history.append(done, tokens=tokens_of(done), fence=fence, at_once=at_once)
         except StoreError as error:
             log.warning("delivery not noted", turn=done.id, error=repr(error))
 

@@ -19,8 +19,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import structlog
+from redis.exceptions import RedisError
+
 from bot.context import tokens_of
 from bot.conversation import Incoming, SessionKey, Turn
+from bot.courier import Courier
 from bot.errors import Overtaken
 from bot.ports import Past, Remembered
 from bot.scripts import script
@@ -28,6 +32,9 @@ from bot.store_errors import store_errors
 
 MOST_ARCHIVES = 20
 """Earlier talks of a conversation that `new` keeps; the oldest makes room."""
+
+
+log = structlog.get_logger("keepthread.history")
 
 
 class HistoryKeys:
@@ -53,14 +60,20 @@ class RedisHistory:
         client: a redis.asyncio client, standalone or cluster.
         prefix: first part of every key.
         ttl: a conversation is forgotten this long after its last use.
+
+    Attributes:
+        courier: takes what must leave at once, if there is one.
     """
 
     def __init__(self, client: Any, prefix: str, ttl: timedelta) -> None:
         self._client = client
         self._ttl_s = max(1, int(ttl.total_seconds()))
         self.keys = HistoryKeys(prefix)
+        self.courier: Courier | None = None
 
     async def read(self, session: SessionKey, *, turn_id: str = "", fence: int = 0) -> Past:
+        if self.courier is not None:
+            await self.courier.be_ready()
         args = (new_conversation_id(), int(time.time()), self._ttl_s, fence, turn_id)
         with store_errors():
             found = await script("history_read").run(self._client, self.keys.three(session), args)
@@ -92,6 +105,7 @@ class RedisHistory:
         calibration: float = 0,
         fence: int = 0,
         replaces: str = "",
+        at_once: bool = False,
     ) -> None:
         ids = [item.message_id for item in turn.incoming if item.message_id]
         ids += [one for one in turn.answer_ids if one]
@@ -104,8 +118,10 @@ class RedisHistory:
                 round(calibration, 3) if calibration else 0, int(time.time()), self._ttl_s,
                 turn.conversation_id or new_conversation_id(), known, *ids,
             )  # fmt: skip
-            with store_errors():
-                verdict = await script("history_append").run(self._client, keys, args)
+            verdict = await self._leave_at_once(keys, args) if at_once else None
+            if verdict is None:
+                with store_errors():
+                    verdict = await script("history_append").run(self._client, keys, args)
             if verdict in (b"generation", b"overtaken"):
                 raise Overtaken(
                     f"not written: {verdict.decode()}", by_reset=verdict == b"generation"
@@ -115,6 +131,17 @@ class RedisHistory:
             known = verdict[1]
             turn = replace(turn, incoming=_unpack(0, known).turn.incoming)
             tokens = tokens_of(turn)
+
+    async def _leave_at_once(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
+        """Append over the courier; None if that was not possible."""
+        if self.courier is None:
+            return None
+        try:
+            digest = script("history_append").digest
+            return await self.courier.send("EVALSHA", digest, len(keys), *keys, *args)
+        except RedisError as error:  # the same command again, over the pool, does no harm
+            log.info("the courier failed", error=repr(error))
+            return None
 
     async def fold(self, past: Past, session: SessionKey, *, summary: str, to: int) -> bool:
         args = (past.generation, past.summarised_to, past.edits, to, summary)

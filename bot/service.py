@@ -14,6 +14,7 @@ from typing import Literal
 
 import structlog
 
+from bot.courier import Courier
 from bot.durability import Durability
 from bot.errors import KeepthreadError, SettingsError, StoreError
 from bot.http_server import app, serving
@@ -235,6 +236,9 @@ async def _worker(
     link = await _link(stack, settings, patient=True)
     waiting = await connect(settings, patient=True, read_timeout_s=None)
     stack.push_async_callback(waiting.aclose)
+    if not waiting.is_cluster:
+        bot.history.courier = Courier(waiting.client)
+        stack.push_async_callback(bot.history.courier.aclose)
     transcriber = Transcriber(settings)
     stack.push_async_callback(transcriber.aclose)
     preparer = Preparer(

@@ -102,8 +102,11 @@ class History(Protocol):
         calibration: float = 0,
         fence: int = 0,
         replaces: str = "",
+        at_once: bool = False,
     ) -> None:
         """Write `turn`, in one round trip; writing it again overwrites it.
+
+        `at_once`: let it leave before anything else is awaited.
 
         Raises:
             Overtaken: a reset or a newer worker came first; nothing was written.

@@ -40,7 +40,8 @@ class Journal:
     def read(self, what: str = "") -> list[dict[str, Any]]:
         if not self.path.exists():
             return []
-        lines = [json.loads(line) for line in self.path.read_text().splitlines()]
+        whole, _, _ = self.path.read_text().rpartition("\n")  # the last may be half written
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if not what or line["what"] == what]
 
 
