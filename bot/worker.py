@@ -174,6 +174,7 @@ class Worker:
 
     async def _work_alone(self, lease: Lease) -> Verdict | None:
         self._dangerous += 1
+        self.leases.changed.set()  # a dangerous turn that waits for others to end need not wait for us
         try:
             async with self._alone:
                 while len(self.leases) > self._dangerous:
