@@ -106,7 +106,7 @@ class SlackConnection:
         return connection
 
     def reply(self, address: Address) -> Reply:
-        return SlackReply(self._outbound, address, self._core)
+        return SlackReply(self._outbound, address)
 
     async def receive(self) -> None:
         while self._settings.slack_bot_token and self._teams.home is None:

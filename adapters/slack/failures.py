@@ -112,6 +112,15 @@ UNFINISHED = ("fatal_error", "internal_error", "request_timeout", "service_unava
 LOST_MESSAGE = ("message_not_found", "cant_update_message", "edit_window_closed")
 """Answers to an edit of a message that can be edited no more."""
 
+OF_THE_APP = (
+    "access_denied",
+    "missing_scope",
+    "no_permission",
+    "not_allowed_token_type",
+    "unknown_method",
+)
+"""Refusals that are about the app, and not about the one place: it will be the same the next time."""
+
 
 def code_of(error: BaseException) -> str:
     """Slack's word for what went wrong, also of one of our errors that came from it; `""` if it said none."""

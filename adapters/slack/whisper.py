@@ -1,0 +1,66 @@
+"""Words only one person may see: below a slash command or a shortcut, where nobody else asked.
+
+Response addresses take five messages within half an hour
+(https://docs.slack.dev/interactivity/handling-user-interaction#message_responses).
+"""
+
+from __future__ import annotations
+
+import structlog
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from adapters.slack.failures import code_of, slack_errors
+from adapters.slack.outbound import Outbound
+from adapters.slack.render import Block, fallback, markdown_blocks
+from adapters.slack.spot import Mark, Spot
+from bot.errors import PlaceGone, PlatformError
+
+log = structlog.get_logger("keepthread.slack")
+
+
+async def whisper(outbound: Outbound, spot: Spot, text: str, extras: list[Block]) -> None:
+    """Tell `spot.only_for`: where they asked, else in their direct messages. Raises PlatformError."""
+    blocks = markdown_blocks(text) + extras
+    if spot.response_url and await _respond(outbound, spot, text, blocks):
+        return
+    try:
+        await outbound.call(
+            spot.team,
+            "chat.postEphemeral",
+            channel=spot.channel,
+            repeatable=False,
+            user=spot.only_for,
+            thread_ts=spot.thread_ts or None,
+            text=fallback(text),
+            blocks=blocks,
+        )
+    except PlaceGone as error:
+        log.info("nobody can be told there; telling directly", error=error.detail)
+        await outbound.post(await directly(outbound, spot), text, Mark(), extras)
+
+
+async def directly(outbound: Outbound, spot: Spot) -> Spot:
+    """The direct messages with the person `spot` is for. Raises PlatformError."""
+    person = spot.only_for or spot.recipient
+    channel = await outbound.home(spot.team, person)
+    return Spot(spot.session, channel, recipient=person, recipient_team=spot.recipient_team)
+
+
+async def _respond(outbound: Outbound, spot: Spot, text: str, blocks: list[Block]) -> bool:
+    """Whether the response address took it. What is unknown counts as told: nothing is said twice."""
+    client = await outbound.client(spot.team)
+    webhook = AsyncWebhookClient(spot.response_url, session=client.session, retry_handlers=[])
+    try:
+        with slack_errors("response_url"):
+            answer = await webhook.send(
+                text=fallback(text),
+                blocks=blocks,
+                response_type="ephemeral",
+                replace_original=False,
+            )
+    except PlatformError as error:
+        log.info("whether somebody was told is unknown", error=error.detail, code=code_of(error))
+        return True
+    if answer.status_code != 200:
+        log.info("a response address is used up", status=answer.status_code)
+    return answer.status_code == 200
