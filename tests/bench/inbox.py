@@ -1,0 +1,131 @@
+"""The inbox: how soon a message's turn begins, how many turns a second, what a waiting conversation weighs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from bot.inbox import Inbox, InboxKeys
+from bot.logs import configure_logging
+from tests.core.inboxes import said
+from tests.faults.servers import RedisProcess
+from tests.faults.world import world
+
+SHARDS = 8
+
+
+@asynccontextmanager
+async def _workers(
+    redis: RedisProcess, prefix: str, count: int
+) -> AsyncIterator[list[list[float]]]:
+    """Worker processes; on leaving, the list holds [when, waited] of every turn."""
+    starts: list[list[float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / str(number) for number in range(count)]
+        processes = [
+            subprocess.Popen(  # noqa: ASYNC220  it returns at once
+                [sys.executable, "-m", "tests.bench.inbox_worker", redis.url, prefix, str(file)],
+                stdout=subprocess.PIPE,
+            )
+            for file in files
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            await asyncio.to_thread(process.stdout.readline)
+        yield starts
+        for process in processes:
+            process.terminate()
+        for process, file in zip(processes, files, strict=True):
+            await asyncio.to_thread(process.wait)
+            assert process.stdout is not None
+            process.stdout.close()
+            starts.extend(json.loads(file.read_text()))
+
+
+async def _until_empty(client: Redis, keys: InboxKeys) -> None:
+    while any([await client.xlen(keys.of(shard, "ready")) for shard in range(SHARDS)]):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+
+
+async def measure() -> dict[str, float]:
+    """All figures of the inbox."""
+    figures: dict[str, float] = {}
+    async with RedisProcess() as redis, Redis(port=redis.port) as client:
+        keys = InboxKeys("bench", SHARDS)
+        inbox = Inbox(client, keys)
+
+        before = (await client.info("memory"))["used_memory"]
+        for number in range(5_000):
+            await inbox.put(said("x" * 100, f"W{number}", event_id=f"w{number}"))
+        after = (await client.info("memory"))["used_memory"]
+        figures["bytes a waiting conversation"] = (after - before) / 5_000
+        async with _workers(redis, "bench", 2) as starts:
+            await _until_empty(client, keys)
+        times = sorted(when for when, _ in starts)
+        figures["turns a second, 2 workers"] = (len(times) - 1) / (times[-1] - times[0])
+
+        async with _workers(redis, "bench", 2) as paced:
+            await asyncio.sleep(1)
+            next_at = time.perf_counter()
+            for number in range(2_000):
+                await inbox.put(said("hi", f"P{number % 500}", event_id=f"p{number}"))
+                next_at += 1 / 200
+                await asyncio.sleep(max(0, next_at - time.perf_counter()))
+            await _until_empty(client, keys)
+        waits_ms = sorted(waited * 1000 for _, waited in paced)
+        figures["enqueue to start, p50 ms"] = statistics.median(waits_ms)
+        figures["enqueue to start, p99 ms"] = waits_ms[int(len(waits_ms) * 0.99)]
+
+        async with _workers(redis, "bench", 1):
+            await asyncio.sleep(2)
+            await client.config_resetstat()
+            await asyncio.sleep(10)
+            stats = await client.info("commandstats")
+        sent = ("evalsha", "eval", "xread", "set", "ping", "subscribe")
+        calls = sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in sent)
+        figures["commands a second, idle worker"] = calls / 10
+
+        with tempfile.TemporaryDirectory() as folder:
+            async with world(redis.url, Path(folder), think_s=0) as here:
+                await here.talk(1_500, 1)
+                await here.start_workers(1)
+                await here.until_idle()
+                shown = sorted(line["at"] for line in here.journal.read("answer"))
+        figures["real turns a second, 1 worker"] = (len(shown) - 1) / (shown[-1] - shown[0])
+    return figures
+
+
+PROMISES = {
+    "turns a second, 2 workers": (1_500, "at least"),
+    "enqueue to start, p50 ms": (3, "at most"),
+    "commands a second, idle worker": (20, "at most"),
+}
+
+
+def main() -> int:
+    """Print the table; 1 if a promise is broken."""
+    configure_logging("error", "text")
+    figures = asyncio.run(measure())
+    broken = 0
+    print("\nInbox: turns of no work, Redis with everysec, 8 shards")
+    for name, value in figures.items():
+        limit, direction = PROMISES.get(name, (0, ""))
+        kept = not direction or (value >= limit if direction == "at least" else value <= limit)
+        broken += not kept
+        note = f"{direction} {limit:,}: {'kept' if kept else 'BROKEN'}" if direction else ""
+        print(f"  {name:34} {value:>10,.1f}   {note}")
+    return int(bool(broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""A worker process of the inbox bench: runs turns of no work, and writes down when each began.
+
+python -m tests.bench.inbox_worker REDIS_URL PREFIX RESULT_FILE
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+from bot.inbox import Inbox, InboxKeys
+from bot.leases import Lease, Verdict
+from bot.metrics import Metrics
+from bot.redis_client import connect
+from bot.settings import Settings
+from bot.worker import Worker
+
+
+async def main(redis_url: str, prefix: str, result: str) -> None:
+    settings = Settings.load(redis_url=redis_url, bot_redis_prefix=prefix)
+    link = await connect(settings, patient=True)
+    waiting = await connect(settings, patient=True, read_timeout_s=None)
+    starts: list[tuple[float, float]] = []
+
+    async def execute(lease: Lease) -> Verdict:
+        now = time.time()
+        arrived = int(lease.turn.ids[0].partition("-")[0]) / 1e6
+        starts.append((now, now - arrived))
+        return Verdict("done")
+
+    inbox = Inbox(link.client, InboxKeys(prefix, settings.bot_shards))
+    name = f"bench{time.time_ns()}"
+    worker = Worker(
+        inbox, waiting.client, execute, Metrics(), name=name, max_turns_per_person=10**6
+    )
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    running = asyncio.create_task(worker.run())
+    print("up", flush=True)
+    await ended.wait()
+    await worker.drain(1)
+    await running
+    await asyncio.to_thread(Path(result).write_text, json.dumps(starts))
+    await link.aclose()
+    await waiting.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
