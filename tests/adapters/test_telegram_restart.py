@@ -1,0 +1,153 @@
+"""`keepthread serve` as a process: killed in the middle and started again, by polling and by webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.telegram_world import ANNA, BEN, CLEO, EVE, FAST, allowed, model, telegram
+from tests.fakes.model_server import ModelServer, stall
+from tests.fakes.telegram_server import TelegramServer
+from tests.waiting import wait_until
+
+__all__ = ["model", "telegram"]
+
+ROOT = Path(__file__).parents[2]
+PEOPLE = (ANNA, BEN, CLEO)
+
+
+@asynccontextmanager
+async def serve(env: Mapping[str, str], log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of its own, killed with SIGKILL when left."""
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bot.cli",
+            "serve",
+            env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+
+def environment(telegram: TelegramServer, model: ModelServer, redis_url: str) -> dict[str, str]:
+    return {
+        "TELEGRAM_BOT_TOKEN": telegram.token,
+        "TELEGRAM_API_URL": telegram.url,
+        "OPENAI_BASE_URL": model.base_url,
+        "OPENAI_API_KEY": "test",
+        "REDIS_URL": redis_url,
+        "BOT_ALLOW": ",".join(allowed()),
+        "BOT_LEASE_S": "1",
+        "BOT_HTTP_PORT": "0",
+        **FAST,
+    }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["polling", "webhook"])
+async def test_nothing_is_lost_and_nothing_answered_twice_over_kills(
+    telegram: TelegramServer,
+    model: ModelServer,
+    redis_url: str,
+    tmp_path: Path,
+    transport: str,
+) -> None:
+    env = environment(telegram, model, redis_url)
+    if transport == "webhook":
+        port = free_port()
+        env |= {"BOT_HTTP_PORT": str(port), "TELEGRAM_WEBHOOK_URL": f"http://127.0.0.1:{port}"}
+    log = tmp_path / "log"
+    async with serve(env, log):
+        telegram.say(ANNA, ANNA, "My name is Anna.")
+        await wait_until(lambda: telegram.texts(ANNA) == ["You said: My name is Anna."], 30)
+        model.script = [stall("Well, ")] * 3
+        for person in PEOPLE:
+            telegram.say(person, person, f"first of {person}")
+        await wait_until(lambda: model.open_streams == 3)
+    await wait_until(lambda: model.open_streams == 0)
+    for person in PEOPLE:  # nobody is there now; Telegram keeps these
+        telegram.say(person, person, f"second of {person}")
+    async with serve(env, log):
+        await wait_until(lambda: model.open_streams or len(telegram.texts(ANNA)) > 1, 30)
+    async with serve(env, log):
+        texts = [f"{word} of {person}" for word in ("first", "second") for person in PEOPLE]
+        await wait_until(lambda: not telegram.updates, 30)
+        await wait_until(lambda: all(answers(telegram, text) for text in texts), 30)
+        telegram.say(ANNA, ANNA, "What is my name?")
+        await wait_until(lambda: telegram.texts(ANNA)[-1] == "Your name is Anna.", 30)
+    assert [answers(telegram, text) for text in texts] == [1] * len(texts)
+    assert telegram.token not in log.read_text()
+
+
+def answers(telegram: TelegramServer, text: str) -> int:
+    """How many messages of the bot hold `text`; those that own up to a repetition do not count."""
+    found = [one for person in PEOPLE for one in telegram.texts(person) if text in one]
+    return len([one for one in found if "I was interrupted" not in one]) or min(1, len(found))
+
+
+async def test_the_token_is_never_in_the_log_whatever_goes_wrong(
+    telegram: TelegramServer, model: ModelServer, redis_url: str, tmp_path: Path
+) -> None:
+    telegram.token = "7000:" + "AbCdEf" * 6
+    env = environment(telegram, model, redis_url) | {"BOT_LOG_LEVEL": "debug"}
+    log = tmp_path / "log"
+    async with serve(env, log):
+        telegram.fail("sendMessage", 500, "Internal Server Error", times=2)
+        telegram.fail("sendChatAction", 400, "Bad Request: strange", times=2)
+        telegram.say(ANNA, ANNA, "hello")
+        await wait_until(lambda: telegram.texts(ANNA), 30)
+        telegram.say(EVE, EVE, "hello")
+        await wait_until(lambda: telegram.texts(EVE))
+        await telegram.stop()
+        await wait_until(lambda: "cannot be reached" in log.read_text())
+        await telegram.start()
+        telegram.say(ANNA, ANNA, "again")
+        await wait_until(lambda: len(telegram.texts(ANNA)) == 2, 30)
+    text = log.read_text()
+    assert "AbCdEf" not in text
+    assert "message taken in" in text
+
+
+async def test_a_refused_token_ends_serve_with_its_cure(
+    telegram: TelegramServer, model: ModelServer, redis_url: str, tmp_path: Path
+) -> None:
+    env = environment(telegram, model, redis_url) | {"TELEGRAM_BOT_TOKEN": "7000:wrong"}
+    log = tmp_path / "log"
+    async with serve(env, log) as process:
+        assert await asyncio.wait_for(process.wait(), 30) == 1
+    assert "Telegram refuses TELEGRAM_BOT_TOKEN" in log.read_text()
+    assert "@BotFather" in log.read_text()
+
+
+async def test_serve_starts_while_telegram_is_away_and_hears_it_later(
+    telegram: TelegramServer, model: ModelServer, redis_url: str, tmp_path: Path
+) -> None:
+    await telegram.stop()
+    log = tmp_path / "log"
+    async with serve(environment(telegram, model, redis_url), log):
+        await wait_until(lambda: "cannot be reached yet" in log.read_text(), 30)
+        await telegram.start()
+        telegram.say(ANNA, ANNA, "hello")
+        await wait_until(lambda: telegram.texts(ANNA) == ["You said: hello"], 30)
