@@ -21,8 +21,9 @@ from bot.http_server import app, serving
 from bot.inbox import Inbox, InboxKeys
 from bot.inbox_view import InboxView
 from bot.metrics import Metrics
+from bot.model.build import LazyModel
 from bot.people import People
-from bot.ports import Adapter, Connection
+from bot.ports import Adapter, Connection, Model
 from bot.preparing import Preparer
 from bot.redis_client import RedisLink, connect
 from bot.service_core import ServiceCore
@@ -149,7 +150,7 @@ async def open_service(
         service = Service(
             core, connections, metrics, inbox, InboxView(ingress.client, inbox), worker
         )
-        await _run(stack, service, settings, role)
+        await _run(stack, service, bot.model, settings, role)
         log.info("serving", role=role, platforms=sorted(connections), port=service.port)
         try:
             yield service
@@ -157,9 +158,14 @@ async def open_service(
             service.draining = True
 
 
-async def _run(stack: AsyncExitStack, service: Service, settings: Settings, role: Role) -> None:
+async def _run(
+    stack: AsyncExitStack, service: Service, model: Model, settings: Settings, role: Role
+) -> None:
     """Start everything, so that leaving `stack` stops it in the right order: ears first."""
     if service.worker is not None:
+        if isinstance(model, LazyModel):
+            warming = asyncio.create_task(_warm(model), name="warm")
+            stack.push_async_callback(cancel_all, (warming,))
         working = asyncio.create_task(service.worker.run(), name="worker")
 
         async def stop_working() -> None:
@@ -183,6 +189,14 @@ async def _run(stack: AsyncExitStack, service: Service, settings: Settings, role
     ]
 
     stack.push_async_callback(cancel_all, ears)
+
+
+async def _warm(model: LazyModel) -> None:
+    """Have the local model fetched and loaded before the first message asks for it."""
+    try:
+        await model.start()
+    except KeepthreadError as error:
+        log.error("the local model is not ready", error=str(error), cure=error.cure)
 
 
 async def _receive(name: str, connection: Connection) -> None:

@@ -24,8 +24,8 @@ from bot.settings import Settings, SettingsBase, refuse_misspelt
 from bot.tracing import build_tracer
 from bot.vault import RedisVault
 
-LOCAL_HISTORY_TOKENS = 4_000
-"""With an answer of bot.model.build.LOCAL_ANSWER_TOKENS a quarter of what the local model has room for."""
+LOCAL_HISTORY_TOKENS = 2_500
+"""One core reads about 40 tokens a second: this is a minute when nothing is cached. With an answer of bot.model.build.LOCAL_ANSWER_TOKENS a quarter of what the local model has room for."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much of it."""
