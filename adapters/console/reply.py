@@ -101,7 +101,7 @@ class ScreenReply(ConsoleReply):
             self._console.print(Text(line, "dim"))
 
     def _animate(self) -> None:
-        if self._live is None:
+        if self._live is None and self._on_closed is not None:
             self._live = Live(self, console=self._console, transient=True, auto_refresh=False)
             self._live.start(refresh=True)
             self._ticking = asyncio.create_task(self._tick(self._live), name="console refresh")

@@ -26,6 +26,8 @@ from bot.settings import Settings, SettingsBase
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
+    from adapters.console.terminal import Editor
+
 
 class OwnCore(Core, Protocol):
     """The core of `keepthread chat`, which runs in this process and learns of its one connection."""
@@ -120,30 +122,41 @@ class TerminalConnection(ConsoleConnection):
     def __init__(self, core: Core, session: SessionKey, banner: str) -> None:
         super().__init__(core, session, banner)
         self._console = Console(highlight=False, theme=THEME)
-        self._stopping: asyncio.Task[bool] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self._is_answering = False
+        self._reply: ScreenReply | None = None
 
     def reply(self, address: Address) -> ScreenReply:
-        return ScreenReply(self._console, self._closed)
+        self._reply = ScreenReply(self._console, self._closed)
+        return self._reply
 
     async def receive(self) -> None:
-        from adapters.console.terminal import Editor, unechoed
+        from adapters.console.terminal import Editor
 
         editor = Editor(self._core.settings.bot_data_dir, self._core.commands())
         self._console.print(Text(self._banner, "dim"))
         with self._interruptible():
-            while True:
-                try:
-                    line = await editor.ask()
-                except EOFError:
-                    return
-                if is_goodbye(line):
-                    return
-                if incoming := parse(line, self._session):
-                    self._console.print()
-                    with unechoed(sys.stdin.fileno()):
-                        await self._answer(incoming)
-                    self._console.print()
+            try:
+                await self._talk(editor)
+            except asyncio.CancelledError:
+                if not self.exit_status:
+                    raise  # somebody else wants us to end
+
+    async def _talk(self, editor: Editor) -> None:
+        from adapters.console.terminal import unechoed
+
+        while True:
+            try:
+                line = await editor.ask()
+            except EOFError:
+                return
+            if is_goodbye(line):
+                return
+            if incoming := parse(line, self._session):
+                self._console.print()
+                with unechoed(sys.stdin.fileno()):
+                    await self._answer(incoming)
+                self._console.print()
 
     async def _answer(self, incoming: Incoming) -> None:
         self._is_answering = True
@@ -153,6 +166,11 @@ class TerminalConnection(ConsoleConnection):
                 await self._stopping
         finally:
             self._is_answering, self._stopping = False, None
+
+    async def _stop(self) -> None:
+        if self._reply is not None:
+            await self._reply.status("stopping (Ctrl-C again leaves)")
+        await self._core.stop(self._session, SPEAKER)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -166,8 +184,9 @@ class TerminalConnection(ConsoleConnection):
             if not self._is_answering:
                 return
             if self._stopping is None:
-                self._stopping = asyncio.create_task(self._core.stop(self._session, SPEAKER))
-            else:
+                self._stopping = asyncio.create_task(self._stop())
+            elif not self.exit_status:
+                self.exit_status = 128 + signal.SIGINT
                 receiving.cancel()
 
         with suppress(RuntimeError):  # Windows' loops have no signal handlers

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.core.chat_process import Program
 from tests.fakes.model_server import ModelServer, fail, say, stall
 from tests.fakes.terminal import Terminal
 from tests.waiting import wait_until
+
+CURSOR_ON = "\x1b[?25h"
 
 
 @pytest.fixture
@@ -101,6 +104,30 @@ async def test_control_c_before_the_first_word_stops_too(
     terminal.press("ctrl-c")
     await there(terminal.see_prompt)
     assert "(stopped)" in terminal.text
+
+
+async def test_control_c_twice_leaves_when_nothing_else_helps(
+    terminal: Terminal, program: Program
+) -> None:
+    (server,) = [
+        process
+        for process in psutil.process_iter(["cmdline", "exe"])
+        if str(program.home) in " ".join(process.info["cmdline"] or ())
+        and "valkey-server" in str(process.info["exe"])
+    ]
+    server.suspend()
+    try:
+        terminal.press("hello", "enter")
+        await there(terminal.see, "thinking")
+        shown = terminal.raw.count(CURSOR_ON)
+        terminal.press("ctrl-c")
+        await there(terminal.see, "Ctrl-C again leaves")
+        terminal.press("ctrl-c")
+        await there(terminal.see_that, lambda: terminal.raw.count(CURSOR_ON) > shown, "an end")
+    finally:
+        server.resume()
+    assert await there(terminal.end) == 128 + signal.SIGINT
+    assert "Traceback" not in terminal.text
 
 
 async def test_control_c_at_the_prompt_says_how_to_leave(terminal: Terminal) -> None:
