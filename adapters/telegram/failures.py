@@ -67,7 +67,7 @@ LOST_MESSAGE = ("message to edit not found", "message can't be edited", "message
 os.environ.setdefault("PTB_TIMEDELTA", "true")
 """Durations as timedeltas: else each RetryAfter warns that numbers will go away (PTB 22.2)."""
 
-_TOKEN = re.compile(r"\b\d+:[A-Za-z0-9_-]{6,}")
+_TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]{6,}")
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -124,10 +124,8 @@ def without_cause(error: TelegramError) -> TelegramError | None:
 
 def wait_of(error: RetryAfter) -> float:
     """How long Telegram wants us to wait, in seconds."""
-    seconds: float = (
-        error._retry_after.total_seconds()
-    )  # the public property warns of its own future
-    return seconds
+    wait = error.retry_after
+    return wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
 
 
 def may_come_again(error: NetworkError) -> bool:

@@ -101,6 +101,8 @@ class Preview:
     async def _keep_showing(self) -> None:
         if self._way == "draft":
             await self._show_draft(Formatted(""))
+        else:  # what is answered at once needs no preview, and groups have few messages to spare
+            await self._pause(self._ended, self._pace_s)
         while not self._ended.is_set() and self._way != "off":
             is_news = await self._pause(self._news, DRAFT_AGAIN_S)
             self._news.clear()
@@ -139,9 +141,10 @@ class Preview:
             self._news.set()
             self.drafts_fail()
         except BadRequest as error:
-            log.info("no drafts here, editing instead", why=without_token(str(error)))
-            self._way = "edit"
-            self._news.set()
+            if wanted.text:  # an empty one may just not be liked there
+                log.info("no drafts here, editing instead", why=without_token(str(error)))
+                self._way = "edit"
+                self._news.set()
         return False
 
     async def _show_message(self, wanted: Formatted) -> None:

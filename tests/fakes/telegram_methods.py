@@ -137,6 +137,9 @@ async def _get_member(server: TelegramServer, p: dict[str, Any]) -> Any:
 
 
 async def _get_file(server: TelegramServer, p: dict[str, Any]) -> Any:
+    if p["file_id"] in server.local_files:  # a Bot API server of one's own, in local mode
+        path = server.local_files[p["file_id"]]
+        return {"file_id": p["file_id"], "file_unique_id": p["file_id"], "file_path": path}
     if p["file_id"] not in server.files:
         raise bad("invalid file_id")
     name, data = server.files[p["file_id"]]

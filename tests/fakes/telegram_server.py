@@ -65,6 +65,7 @@ class TelegramServer:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    local_files: dict[str, str] = field(default_factory=dict)
     commands: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     answered: dict[str, dict[str, Any]] = field(default_factory=dict)
     webhook: dict[str, Any] = field(default_factory=dict)
