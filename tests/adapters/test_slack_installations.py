@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,9 @@ from tests.adapters.slack_world import slack_settings
 from tests.fakes.slack_events import SIGNING_SECRET, SlackEvents
 from tests.fakes.slack_server import Caller, SlackServer
 from tests.payloads import slack
+
+pytestmark = pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
+"""The SDK signs oauth.v2.access with aiohttp's BasicAuth, which aiohttp 4 will drop."""
 
 KEY = SecretStr("a long random text, for a test")
 SECOND = "xoxb-second"
@@ -163,8 +167,8 @@ async def test_somebody_installs_the_app_and_its_events_are_taken_in(
             cookie = SimpleCookie(page.headers["set-cookie"])
             (state,) = (morsel.value for morsel in cookie.values())
             assert state in page.text
-            asked = page.text.split('href="')[1].split('"')[0].replace("&amp;", "&")
-            query = parse_qs(urlsplit(asked).query)
+            (asked,) = re.findall(r'href="(https://slack.com/oauth[^"]*)"', page.text)
+            query = parse_qs(urlsplit(asked.replace("&amp;", "&")).query)
             assert set(query["scope"][0].split(",")) == set(SCOPES)
             back = f"{base}/slack/oauth_redirect?code=code-1&state={state}"
             # Another browser, and a state that nobody issued, install nothing.
@@ -172,7 +176,8 @@ async def test_somebody_installs_the_app_and_its_events_are_taken_in(
             headers = {"Cookie": f"slack-app-oauth-state={state}"}
             assert (await browser.get(back, headers=headers)).status_code == 200
             assert (await browser.get(back, headers=headers)).status_code >= 400
-        body = slack("message_im", team="T2")
+        server.add_person("U5", "Eli", team_id="T2")
+        body = slack("message_im", team="T2", user="U5")
         body["team_id"] = body["authorizations"][0]["team_id"] = "T2"
         body["authorizations"][0]["user_id"] = "UBOT2"
         assert (await events.deliver(body)).taken

@@ -56,7 +56,11 @@ def _methods_of(helper: str) -> set[str]:
     function = getattr(AsyncWebClient, helper, None)
     if function is None:
         return set()
-    return set(re.findall(r"api_call\(\s*\"([\w.]+)\"", inspect.getsource(function)))
+    source = inspect.getsource(function)
+    found = set(re.findall(r"api_call\(\s*\"([\w.]+)\"", source))
+    for inner in re.findall(r"self\.([a-z]+(?:_[A-Za-z0-9]+)+)\(", source):
+        found |= _methods_of(inner)
+    return found
 
 
 def test_the_methods_it_asks_rights_for_are_those_the_code_calls() -> None:

@@ -132,6 +132,20 @@ class SlackWorkspace:
             },
         )
 
+    async def stop(self, channel: str, thread_ts: str, user: str) -> None:
+        """Slack's own stop button, which it shows while an agent's session is processing."""
+        growing = [one.ts for one in self.server.answers(channel, thread_ts) if one.streaming]
+        await self.tell(
+            {
+                "type": "agent_session_stopped",
+                "channel": channel,
+                "thread_ts": thread_ts,
+                "user": user,
+                "streaming_message_ts": growing,
+                "event_ts": self.server.space.new_ts(),
+            }
+        )
+
     async def use_shortcut(self, callback: str, message: Message, user: str) -> Delivery:
         return await self._interact(
             user,

@@ -1,0 +1,237 @@
+"""Keepthread in Slack as a new user meets it: a real process, and Slack, the model and Redis on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.slack.actions import RESET_SHORTCUT
+from tests.adapters.slack_process import Premises
+from tests.fakes.model_server import ModelServer, say, stall
+from tests.fakes.slack_channels import Message
+from tests.fakes.slack_events import SIGNING_SECRET, encoded, signed
+from tests.fakes.slack_workspace import BOT, SlackWorkspace, slack_workspace
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackWorkspace]:
+    async with slack_workspace() as found:
+        yield found
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[ModelServer]:
+    async with ModelServer() as found:
+        yield found
+
+
+@pytest.fixture
+def premises(slack: SlackWorkspace, model: ModelServer, redis_url: str, tmp_path: Path) -> Premises:
+    return Premises(slack, model, redis_url, f"kt-{uuid.uuid4().hex[:8]}", tmp_path)
+
+
+@pytest.fixture(params=["socket", "http"])
+def either(premises: Premises, request: pytest.FixtureRequest) -> Premises:
+    premises.transport = request.param
+    return premises
+
+
+async def answers(
+    slack: SlackWorkspace, count: int, channel: str, thread_ts: str | None = None
+) -> list[Message]:
+    """The bot's messages there, once there are `count`."""
+    found: list[Message] = await wait_until(
+        lambda: (now := slack.finished(channel, thread_ts))[count - 1 :] and now, 30
+    )
+    assert len(found) == count, [one.text for one in found]
+    return found
+
+
+async def nothing_more(slack: SlackWorkspace, model: ModelServer, channel: str, count: int) -> None:
+    """Nothing else is on its way: what would be wrong has had its time."""
+    await asyncio.sleep(0.5)
+    assert len(slack.finished(channel)) == count, [one.text for one in slack.finished(channel)]
+    assert model.open_streams == 0
+
+
+async def test_a_mention_is_answered_in_its_thread_once_although_slack_tells_it_twice(
+    either: Premises,
+) -> None:
+    slack, model = either.slack, either.model
+    async with either.serving():
+        ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
+        (answer,) = await answers(slack, 1, "C1", ts)
+        assert answer.thread_ts == ts
+        assert "my name is Ada" in answer.text
+        assert len(slack.deliveries) == 2
+        assert all(one.taken for one in slack.deliveries)
+        await nothing_more(slack, model, "C1", 1)
+        assert slack.server.status("C1", ts) == ""
+    assert len(model.requests) == 1
+
+
+async def test_what_is_my_name_works_across_a_restart_and_threads_never_mix(
+    premises: Premises,
+) -> None:
+    slack = premises.slack
+    async with premises.serving() as first:
+        ada = await slack.say("C1", "U1", f"{BOT} my name is Ada")
+        ben = await slack.say("C1", "U2", f"{BOT} my name is Ben")
+        await answers(slack, 1, "C1", ada)
+        await answers(slack, 1, "C1", ben)
+        assert await first.end() == 0
+    async with premises.serving():
+        await slack.say("C1", "U1", "what is my name?", ada)
+        await slack.say("C1", "U2", "what is my name?", ben)
+        assert "Your name is Ada." in (await answers(slack, 2, "C1", ada))[1].text
+        assert "Your name is Ben." in (await answers(slack, 2, "C1", ben))[1].text
+        new = await slack.say("C1", "U1", f"{BOT} what is my name?")
+        assert "do not know" in (await answers(slack, 1, "C1", new))[0].text
+
+
+async def test_a_forged_or_stale_signature_gets_401_and_starts_nothing(
+    premises: Premises,
+) -> None:
+    premises.transport = "http"
+    slack, model = premises.slack, premises.model
+    async with premises.serving():
+        ts = slack.server.say("C1", "U1", f"{BOT} hello")
+        event = slack.message_event("C1", "U1", f"{BOT} hello", ts)
+        body, kind = encoded(slack.envelope(event))
+        headers = {"Content-Type": kind}
+        stale = signed(SIGNING_SECRET, body, at=time.time() - 600)
+        for forged in ({}, signed("guessed", body), stale):
+            assert await slack.events.post(body, headers | forged) == 401
+        await nothing_more(slack, model, "C1", 0)
+        assert await slack.events.post(body, headers | signed(SIGNING_SECRET, body)) == 200
+        await answers(slack, 1, "C1", ts)
+    assert len(model.requests) == 1
+
+
+async def test_a_replayed_event_answers_once(either: Premises) -> None:
+    slack, model = either.slack, either.model
+    async with either.serving():
+        ts = slack.server.say("D1", "U1", "hello")
+        envelope = slack.envelope(slack.message_event("D1", "U1", "hello", ts))
+        for _ in range(4):
+            assert (await slack.events.deliver(envelope)).taken
+        await answers(slack, 1, "D1")
+        await nothing_more(slack, model, "D1", 1)
+    assert len(model.requests) == 1
+
+
+async def test_an_answer_of_60_000_characters_arrives_whole_and_in_order(
+    premises: Premises,
+) -> None:
+    slack, model = premises.slack, premises.model
+    long = "\n\n".join(f"Paragraph {n}: " + "words and more words " * 12 for n in range(230))
+    assert len(long) > 60_000
+    model.script = [say(long, size=4000)]
+    async with premises.serving():
+        ts = await slack.say("C1", "U1", f"{BOT} tell me everything")
+        await wait_until(lambda: "Paragraph 229:" in _all(slack, ts), 60)
+        await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
+    assert _words(_all(slack, ts)) == _words(long)
+    assert all(len(one.text) <= 12_000 for one in slack.finished("C1", ts))
+
+
+async def test_a_stream_that_slack_ends_is_completed(premises: Premises) -> None:
+    slack, model = premises.slack, premises.model
+    slack.server.stream_lifetime_s = 1
+    text = "A slow answer. " * 60
+    model.script = [say(text, size=30, delay_s=0.08)]
+    async with premises.serving():
+        ts = await slack.say("C1", "U1", f"{BOT} slowly, please")
+        await wait_until(lambda: text.strip() in _all(slack, ts), 30)
+        await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
+    assert _words(_all(slack, ts)) == _words(text)
+
+
+async def test_a_reset_in_a_shared_thread_is_for_admins(premises: Premises) -> None:
+    slack = premises.slack
+    async with premises.serving():
+        ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
+        await answers(slack, 1, "C1", ts)
+        await slack.say("C1", "U2", f"{BOT} reset", ts)
+        refused = (await answers(slack, 2, "C1", ts))[1]
+        assert "admins" in refused.text
+        await slack.say("C1", "U1", "what is my name?", ts)
+        assert "Ada" in (await answers(slack, 3, "C1", ts))[2].text
+        await slack.say("C1", "UADMIN", f"{BOT} reset", ts)
+        assert "Forgotten" in (await answers(slack, 4, "C1", ts))[3].text
+        await slack.say("C1", "U1", f"{BOT} what is my name?", ts)
+        last = (await answers(slack, 5, "C1", ts))[4]
+        # Slack still shows the thread, so it is read again; the bot says what it remembers, not more.
+        assert last.text
+
+
+async def test_killed_in_the_middle_it_answers_once_after_the_restart(
+    premises: Premises,
+) -> None:
+    slack, model = premises.slack, premises.model
+    model.script = [stall("This was the beginning of")]
+    async with premises.serving() as first:
+        ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
+        await wait_until(lambda: model.open_streams == 1)
+        await wait_until(lambda: slack.server.answers("C1", ts) or slack.server.status("C1", ts))
+        await first.kill()
+    async with premises.serving():
+        await wait_until(lambda: "You said" in _all(slack, ts), 30)
+        await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
+        await nothing_more(slack, model, "C1", len(slack.finished("C1", ts)))
+        assert _all(slack, ts).count("You said") == 1
+        assert slack.server.status("C1", ts) == ""
+        await slack.say("C1", "U1", "what is my name?", ts)
+        await wait_until(lambda: "Your name is Ada." in _all(slack, ts), 30)
+
+
+async def test_what_was_said_while_nobody_listened_is_answered_later(
+    premises: Premises,
+) -> None:
+    slack = premises.slack
+    slack.events.most_attempts = 60
+    slack.events.retry_delay_s = 0.25
+    async with premises.serving() as first:
+        await first.kill()
+    telling = asyncio.create_task(slack.say("D1", "U1", "is anybody there?"))
+    async with premises.serving():
+        await asyncio.wait_for(telling, 30)
+        await answers(slack, 1, "D1")
+
+
+async def test_the_slash_command_answers_its_person_alone(premises: Premises) -> None:
+    slack = premises.slack
+    async with premises.serving():
+        await slack.say("D1", "U1", "my name is Ada")
+        await answers(slack, 1, "D1")
+        await slack.slash("D1", "U1", "status")
+        found = await wait_until(lambda: slack.server.ephemerals("D1", "U1"))
+        assert "Remembered" in found[0].text
+        hint = await slack.slash("C1", "U1", "reset")
+        assert hint.answer is not None
+        assert "!reset" in hint.answer["text"]
+
+
+async def test_the_shortcut_of_an_admin_resets_and_only_they_read_it(premises: Premises) -> None:
+    slack = premises.slack
+    async with premises.serving():
+        ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
+        (answer,) = await answers(slack, 1, "C1", ts)
+        await slack.use_shortcut(RESET_SHORTCUT, answer, "UADMIN")
+        found = await wait_until(lambda: slack.server.ephemerals("C1", "UADMIN"))
+        assert "Forgotten" in found[0].text
+        assert len(slack.finished("C1", ts)) == 1
+
+
+def _all(slack: SlackWorkspace, ts: str) -> str:
+    return "\n".join(one.text for one in slack.server.answers("C1", ts))
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
