@@ -378,11 +378,17 @@ async def test_stop_said_alone_and_as_a_command_stop_too(world: World) -> None:
     for words in ("stop", "/stop"):
         world.model.script = [stall("Once upon a time ")]
         world.telegram.say(ANNA, ANNA, "tell me a story")
-        chat = world.telegram.chat(ANNA)
-        await wait_until(lambda chat=chat: chat.drafts.get(None, {}).get("text"))
+        await wait_until(lambda: world.telegram.chat(ANNA).drafts.get(None, {}).get("text"))
         world.telegram.say(ANNA, ANNA, words)
         await world.settled()
     assert [turn.state for turn in await world.remembered(ANNA)] == ["stopped", "stopped"]
+
+
+async def said_to_press(world: World, chat: int, message_id: int, who: int, data: str) -> str:
+    """What somebody reads who presses a button."""
+    query = world.telegram.press(chat, message_id, who, data)
+    await wait_until(lambda: query in world.telegram.answered)
+    return str(world.telegram.answered[query].get("text", ""))
 
 
 async def test_a_press_is_authorized_before_anything_happens(world: World) -> None:
@@ -392,18 +398,16 @@ async def test_a_press_is_authorized_before_anything_happens(world: World) -> No
     await wait_until(lambda: world.model.open_streams)
     forged = world.telegram.message(-1009, BEN, "x")
     for data in ("stop::", "do::reset", "rate::up"):
-        query = world.telegram.press(-1009, forged["message_id"], EVE, data)
-        await wait_until(lambda query=query: query in world.telegram.answered)
-        assert "not on the list" in world.telegram.answered[query]["text"]
+        assert "not on the list" in await said_to_press(
+            world, -1009, forged["message_id"], EVE, data
+        )
     assert world.model.open_streams == 1
 
 
 async def test_an_offer_of_an_admins_command_is_refused_to_others(world: World) -> None:
     world.telegram.say(GROUP, BEN, "@keepthread_bot hello")
     shown = await world.answered(GROUP, "hello")
-    query = world.telegram.press(GROUP, shown.id, BEN, "do::reset")
-    await wait_until(lambda: query in world.telegram.answered)
-    assert "for admins" in world.telegram.answered[query]["text"]
+    assert "for admins" in await said_to_press(world, GROUP, shown.id, BEN, "do::reset")
     assert await world.remembered(GROUP)
 
 
