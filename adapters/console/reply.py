@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -143,9 +143,11 @@ class ScreenReply(ConsoleReply):
 class PipedReply(ConsoleReply):
     """Plain text as it comes, ended by a line feed; errors go to the other stream."""
 
-    def __init__(self, pipes: Pipes, closed: Closed) -> None:
+    def __init__(self, pipes: Pipes, closed: Closed, stop: Callable[[], Awaitable[object]]) -> None:
+        """`stop` ends an answer that nobody reads any more."""
         super().__init__(closed)
         self._pipes = pipes
+        self._stop = stop
 
     async def status(self, words: str) -> None:
         """Nobody looks."""
@@ -154,6 +156,8 @@ class PipedReply(ConsoleReply):
         piece = clean(piece)
         self._text += piece
         await self._pipes.write(piece)
+        if self._pipes.broken is not None:
+            await self._stop()
 
     async def finish(self, turn: Turn) -> Delivery:
         answer = clean(turn.answer)

@@ -109,6 +109,9 @@ class ConsoleConnection(ABC):
         if admission in ("queued", "merged"):
             await self._answered.wait()
 
+    async def _stop(self) -> None:
+        await self._core.stop(self._session, SPEAKER)
+
     def _closed(self, has_failed: bool) -> None:
         self._answered.set()
 
@@ -170,7 +173,7 @@ class TerminalConnection(ConsoleConnection):
     async def _stop(self) -> None:
         if self._reply is not None:
             await self._reply.status("stopping (Ctrl-C again leaves)")
-        await self._core.stop(self._session, SPEAKER)
+        await super()._stop()
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -210,7 +213,7 @@ class PipedConnection(ConsoleConnection):
         self._pipes = Pipes.standard()
 
     def reply(self, address: Address) -> PipedReply:
-        return PipedReply(self._pipes, self._closed)
+        return PipedReply(self._pipes, self._closed, self._stop)
 
     async def receive(self) -> None:
         async with aclosing(self._pipes.lines()) as lines:

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from adapters.console.parse import is_goodbye, parse, session_of
+from adapters.console.parse import SPEAKER, is_goodbye, parse, session_of
 from adapters.console.pipes import Pipes
 from adapters.console.render import THEME, Answer, Lines, clean, finished, words_of
 from adapters.console.reply import PipedReply, ScreenReply, save
@@ -246,8 +246,11 @@ class Stage:
 
     def reply(self, address: Address) -> ScreenReply | PipedReply:
         if self.pipes is not None:
-            return PipedReply(self.pipes, self.closed.append)
+            return PipedReply(self.pipes, self.closed.append, self.stop)
         return ScreenReply(self.console, self.closed.append)
+
+    async def stop(self) -> None:
+        await self.core.stop(SESSION, SPEAKER)
 
     async def ask(self, line: str) -> bool:
         """Whether it failed."""
@@ -306,7 +309,7 @@ async def test_a_stopped_answer_keeps_what_was_shown(core: DirectCore, model: Mo
     stage = Stage(core)
     asked = asyncio.create_task(stage.ask("hello"))
     await wait_until(lambda: "The first words" in stage.out.getvalue())
-    assert await core.stop(SESSION, parse("x", SESSION).speaker)  # type: ignore[union-attr]
+    assert await core.stop(SESSION, SPEAKER)
     assert await asked is False
     assert seen_on(stage).split() == ["The", "first", "words", "(stopped)"]
     past = await core.history.read(SESSION)
@@ -422,9 +425,15 @@ async def test_a_reader_that_has_gone_is_noticed_and_the_answer_counts_as_undeli
     complaints = io.StringIO()
     pipes = Pipes(None, writing, complaints)
     closed: list[bool] = []
-    reply = PipedReply(pipes, closed.append)
+    stopped: list[int] = []
+
+    async def stop() -> None:
+        stopped.append(1)
+
+    reply = PipedReply(pipes, closed.append, stop)
     await reply.show("words")
     assert pipes.is_reader_gone
+    assert stopped
     said = parse("hello", SESSION)
     assert said is not None
     with pytest.raises(PlaceGone):
@@ -450,7 +459,11 @@ async def test_an_answer_is_written_whole_whatever_was_shown(
     shown: list[str], answer: str, expected: str
 ) -> None:
     reading, writing = os.pipe()
-    reply = PipedReply(Pipes(None, writing, None), lambda _: None)
+
+    async def never() -> None:
+        raise AssertionError
+
+    reply = PipedReply(Pipes(None, writing, None), lambda _: None, never)
     for piece in shown:
         await reply.show(piece)
     said = parse("hello", SESSION)
