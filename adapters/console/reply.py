@@ -90,8 +90,12 @@ class ScreenReply(ConsoleReply):
         return Delivery()
 
     async def aclose(self) -> None:
-        self._still()
-        self._is_closed()
+        try:
+            self._still()
+        except OSError:
+            self._has_failed = True  # the terminal has gone: there is nobody to tell
+        finally:
+            self._is_closed()
 
     def _complain(self, error: KeepthreadError) -> None:
         self._has_failed = True

@@ -214,3 +214,23 @@ async def test_sigterm_leaves_the_terminal_as_it_was(terminal: Terminal) -> None
 async def test_quit_leaves(terminal: Terminal) -> None:
     terminal.press("/quit", "enter")
     assert await there(terminal.end) == 0
+
+
+async def test_a_window_that_is_closed_ends_it_and_its_server(
+    program: Program, model: ModelServer
+) -> None:
+    model.script = [stall("Once upon a time")]
+    with Terminal(program.command("chat"), program.environment, folder=program.home) as terminal:
+        await there(terminal.see_prompt)
+        terminal.press("tell me a story", "enter")
+        await there(terminal.see, "Once upon a time")
+        ours = [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if str(program.home) in " ".join(process.info["cmdline"] or ())
+        ]
+        assert ours
+        terminal.hang_up()
+        await there(psutil.wait_procs, [psutil.Process(terminal.pid), *ours], 30)
+        assert not any(process.is_running() for process in ours)
+        await wait_until(lambda: model.cancelled == 1)

@@ -126,6 +126,11 @@ class Terminal:
         status = self._child.exitstatus
         return -self._child.signalstatus if status is None else int(status)
 
+    def hang_up(self) -> None:
+        """Close the window: the system tells the program by SIGHUP."""
+        self._child.ptyproc.fileobj.close()
+        self._child.ptyproc.closed = True
+
     def _feed(self, text: str) -> None:
         self.raw += text
         self._stream.feed(text)
