@@ -86,7 +86,7 @@ def parse_message(
     kind: Literal["message", "command", "edit"] = "edit" if edited else "message"
     if command is not None:
         kind, text, addressing = "command", command.text, command.addressing
-    elif _starts_as_command(message):
+    elif edited and _starts_as_command(message):
         return None  # an edited command runs no second time
     else:
         text = _without_mention(text, me)

@@ -108,7 +108,7 @@ class TelegramReply:
             spot = self._spot if number == 0 else self._spot.after_first
             ids.append(str(await self._say_piece(spot, piece, under, is_first=number == 0)))
         if len(pieces) > MANY_MESSAGES:
-            ids.append(str(await self._send_whole(text)))
+            ids += await self._send_whole(text)
         return Delivery(tuple(ids))
 
     async def _say_piece(
@@ -122,7 +122,14 @@ class TelegramReply:
                 return preview_id
         return await self._outbound.send(spot, piece, buttons)
 
-    async def _send_whole(self, text: str) -> int:
-        return await self._outbound.send_file(
-            self._spot.after_first, "answer.md", text.encode(), "The whole answer as a file."
-        )
+    async def _send_whole(self, text: str) -> list[str]:
+        """The answer as a file besides. It was said already: that this fails must not say it again."""
+        caption = "The whole answer as a file."
+        try:
+            sent = await self._outbound.send_file(
+                self._spot.after_first, "answer.md", text.encode(), caption
+            )
+        except PlatformError as error:
+            log.warning("a long answer comes without its file", error=error.detail)
+            return []
+        return [str(sent)]

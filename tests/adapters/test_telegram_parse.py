@@ -167,6 +167,12 @@ def test_a_path_is_no_command(chats: TelegramServer) -> None:
     assert (one.incoming.kind, one.incoming.text) == ("message", "/usr/bin is full")
 
 
+def test_a_slash_that_telegram_does_not_mark_is_text(chats: TelegramServer) -> None:
+    raw = chats.message(ANNA, ANNA, "/" + "x" * 40 + " hello")
+    raw.pop("entities", None)
+    assert heard(raw).incoming.kind == "message"
+
+
 def test_an_edited_message_is_an_edit_and_an_edited_command_is_nothing(
     chats: TelegramServer,
 ) -> None:

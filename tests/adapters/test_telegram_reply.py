@@ -141,6 +141,14 @@ async def test_a_thirty_thousand_character_answer_arrives_whole_and_as_a_file(
     assert document.file == ("answer.md", answer.encode())
 
 
+async def test_a_file_that_cannot_be_sent_does_not_undo_the_answer(
+    desk: Desk, telegram: TelegramServer
+) -> None:
+    telegram.fail("sendDocument", 413, "Request Entity Too Large", times=9)
+    delivery = await desk.reply(ANNA).finish(turn("word " * 4_000))
+    assert len(delivery.message_ids) == len(telegram.seen(ANNA)) == 5
+
+
 async def test_an_answer_lands_in_its_topic_and_never_in_general(
     desk: Desk, telegram: TelegramServer
 ) -> None:
@@ -242,6 +250,29 @@ async def test_in_private_an_answer_grows_as_a_draft_and_becomes_one_message(
     await reply.finish(turn("One **two** three"))
     assert telegram.texts(ANNA) == ["One two three"]
     assert (chat.drafts, telegram.called("editMessageText")) == ({}, [])
+
+
+async def test_an_empty_draft_that_is_not_liked_does_not_end_drafts(
+    desk: Desk, telegram: TelegramServer
+) -> None:
+    telegram.fail("sendMessageDraft", 400, "Bad Request: message text is empty")
+    reply = desk.reply(ANNA, way="draft")
+    await reply.status("thinking")
+    await reply.show("One")
+    await wait_until(lambda: telegram.chat(ANNA).drafts_shown == ["One"])
+    await reply.finish(turn("One"))
+    assert telegram.called("editMessageText") == []
+
+
+async def test_where_a_chat_takes_no_drafts_this_answer_grows_by_edits(
+    desk: Desk, telegram: TelegramServer
+) -> None:
+    telegram.fail("sendMessageDraft", 400, "Bad Request: TEXTDRAFT_PEER_INVALID", times=9)
+    reply = desk.reply(ANNA, way="draft")
+    await reply.show("One")
+    await wait_until(lambda: telegram.texts(ANNA) == ["One"])
+    await reply.finish(turn("One two"))
+    assert telegram.texts(ANNA) == ["One two"]
 
 
 async def test_where_there_are_no_drafts_one_message_is_edited(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
+
+from bot.settings import Settings
 from tests.adapters.telegram_world import (
     ANNA,
     BEN,
@@ -10,12 +15,67 @@ from tests.adapters.telegram_world import (
     GROUP,
     World,
     model,
+    serving,
     telegram,
     world,
 )
+from tests.fakes.model_server import ModelServer, say, tiny_mind
+from tests.fakes.telegram_server import TelegramServer
 from tests.waiting import wait_until
 
 __all__ = ["model", "telegram", "world"]
+
+
+async def test_topics_of_a_private_chat_are_conversations_of_their_own(world: World) -> None:
+    world.telegram.chat(ANNA).topics = {5: "Work", 6: "Home"}
+    world.telegram.say(ANNA, ANNA, "My name is Anna.", thread=5)
+    await world.answered(ANNA, "You said", topic=5)
+    world.telegram.say(ANNA, ANNA, "What is my name?", thread=6)
+    await world.answered(ANNA, "I do not know your name.", topic=6)
+    world.telegram.say(ANNA, ANNA, "What is my name?")
+    await world.answered(ANNA, "I do not know your name.")
+    assert {5, 6, None} <= {topic for _, topic in world.telegram.chat(ANNA).actions}
+
+
+@pytest.mark.slow
+async def test_under_one_message_a_second_ten_questions_are_all_answered(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telegram.flood.chat_interval_s = 1
+    model.default = tiny_mind(delay_s=0.05)
+    env = {"TELEGRAM_CHAT_INTERVAL_S": "1", "TELEGRAM_GROUP_PER_MINUTE": "20"}
+    async with serving(telegram, model, settings, monkeypatch, env) as world:
+        for number in range(10):
+            topic = (5, 6)[number % 2]
+            telegram.say(FORUM, BEN, f"@keepthread_bot question {number}", thread=topic)
+            if number % 3 == 2:  # some wait together, some come one by one
+                await world.answered(FORUM, f"question {number}", topic)
+        for number in range(10):
+            await world.answered(FORUM, f"question {number}", (5, 6)[number % 2])
+        await world.settled()
+        assert all(turn.state == "complete" for turn in await world.remembered(FORUM, 5))
+    assert telegram.flood.ignored == 0
+
+
+async def test_a_thirty_thousand_character_answer_arrives_whole(world: World) -> None:
+    part = "## Part {} 😀\n\n| a | b |\n|---|---|\n| 1 | Vec<T> |\n\n```python\nx = '{} 👩‍👩‍👧'\n```\n\n"
+    answer = "".join(part.format(n, n) for n in range(30_000 // len(part) + 1))
+    world.model.default = say(answer, size=400)
+    world.telegram.say(GROUP, BEN, "@keepthread_bot tell me everything")
+    await world.answered(GROUP, "The whole answer as a file.")
+    *messages, document = world.telegram.seen(GROUP)
+    text = "\n".join(one.text for one in messages)
+    assert re.findall(r"Part (\d+) 😀", text) == [str(n) for n in range(30_000 // len(part) + 1)]
+    assert re.findall(r"x = '(\d+) 👩‍👩‍👧'", text) == re.findall(r"Part (\d+) 😀", text)
+    assert text.count("Vec<T>") == 30_000 // len(part) + 1
+    assert document.file == ("answer.md", answer.encode())
+    assert world.telegram.dropped_entities == 0
+    (turn,) = await world.remembered(GROUP)
+    assert turn.answer == answer
+    assert turn.answer_ids == tuple(str(one.id) for one in world.telegram.seen(GROUP))
 
 
 async def test_a_private_chat_is_answered_and_remembers(world: World) -> None:
