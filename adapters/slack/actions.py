@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from bot.conversation import SessionKey
 
+PLATFORM = "slack"
+"""First part of every session key of ours."""
+
 STOP = "keepthread_stop"
 """Button: stop the answer that is being written. Carries the session."""
 

@@ -71,6 +71,15 @@ def build_app(
     installations: Installations | None,
 ) -> AsyncApp:
     """The app; `installations` only if other workspaces may install it."""
+
+    async def note_team(req: AsyncBoltRequest, context: AsyncBoltContext, next: Any) -> Any:  # noqa: A002  Bolt's name
+        """Which installation is meant: in shared channels Bolt takes the speaker's workspace."""
+        team_id = context["installed_team"] = installed_team(req.body)
+        if team_id and await teams.team(team_id) is None:
+            log.warning("an event of a workspace where the app is not installed", team=team_id)
+            return BoltResponse(status=200, body="")  # Slack would only send it again
+        return await next()
+
     flow = _oauth_flow(settings, teams, vault, installations) if installations else None
     level = _bolt_log.level
     _bolt_log.setLevel(logging.ERROR)  # it warns that `authorize` wins over a token, which is meant
@@ -81,10 +90,11 @@ def build_app(
             signing_secret="",
             client=teams.new_client(None),
             authorize=cast(Any, _Authorize(teams)),  # Bolt's hint knows plain functions only
-            before_authorize=_note_team,
+            before_authorize=note_team,
             oauth_flow=flow,
             request_verification_enabled=False,  # adapters/slack/http.py did it, before parsing
             ssl_check_enabled=False,
+            ignoring_self_events_enabled=False,  # it would hide that an answer of ours was deleted
             attaching_function_token_enabled=False,
         )
     finally:
@@ -126,12 +136,6 @@ async def dispatch(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any]
 
     body: dict[str, Any] = orjson.loads(response.body)
     return body
-
-
-async def _note_team(req: AsyncBoltRequest, context: AsyncBoltContext, next: Any) -> Any:  # noqa: A002  Bolt's name
-    """Bolt takes the speaker's workspace in shared channels; the installation's is meant."""
-    context["installed_team"] = installed_team(req.body)
-    return await next()
 
 
 def _note_retry(req: AsyncBoltRequest) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adapters.slack import actions
 from adapters.slack.failures import slack_errors
-from adapters.slack.sessions import PLATFORM
 from bot.conversation import Address, SessionKey
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ Block = dict[str, Any]
 
 MAX_SHOWN = 20
 _SETTLE_S = 1.5
+_COUNTED_S = 60.0
 _NAMES_WAIT_S = 5.0
 
 
@@ -31,23 +32,32 @@ class Home:
     core: Core
     teams: Teams
     people: People
+    _totals: dict[str, tuple[float, tuple[int, int]]] = field(default_factory=dict)
 
     async def publish(self, team: str, user: str) -> None:
         """Show `user` their tab. Raises PlatformError, StoreError."""
         speaker = await self.people.speaker(team, user, external=True, wait_s=_NAMES_WAIT_S)
-        anywhere = Address(SessionKey(PLATFORM, team, "", ""), "channel")
+        anywhere = Address(SessionKey(actions.PLATFORM, team, "", ""), "channel")
         if not await self.core.allowed(anywhere, speaker):
             view = home_view(self.core.commands(), None, (), None)
         else:
-            own = await self.core.conversations_of(PLATFORM, speaker)
+            own = await self.core.conversations_of(actions.PLATFORM, speaker)
             here = [listed for listed in own if listed.session.account == team]
             # Whoever may reset what many share is an admin.
             is_admin = await self.core.allowed(anywhere, speaker, "reset")
-            totals = await self.core.totals(PLATFORM, team) if is_admin else None
+            totals = await self._count(team) if is_admin else None
             view = home_view(self.core.commands(), await self.teams.team(team), here, totals)
         client = await self.teams.client(team)
         with slack_errors("views.publish"):
             await client.views_publish(user_id=user, view=view)
+
+    async def _count(self, team: str) -> tuple[int, int]:
+        """Conversations and turns; counted once a minute, since that walks all keys."""
+        until, totals = self._totals.get(team, (0.0, (0, 0)))
+        if until < time.monotonic():
+            totals = await self.core.totals(actions.PLATFORM, team)
+            self._totals[team] = (time.monotonic() + _COUNTED_S, totals)
+        return totals
 
     async def publish_later(self, team: str, user: str) -> None:
         """Show it again once what was just asked for has happened."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from adapters.slack import actions
 from adapters.slack.happened import (
     AgentStopped,
     AgentThreadOpened,
@@ -24,7 +26,7 @@ from adapters.slack.happened import (
 )
 from adapters.slack.mrkdwn import decode, mentioned, without_mention
 from adapters.slack.parse import Json, parse
-from adapters.slack.sessions import PLATFORM, address_of, meaning, privately
+from adapters.slack.sessions import address_of, meaning, privately
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ log = structlog.get_logger("keepthread.slack")
 
 NAMES_WAIT_S = 1.2
 """Slack wants its acknowledgement within 3 s; who is not named by then keeps an id."""
+
+TELL_AGAIN_S = 600.0
+_MAX_TOLD = 1_000
 
 NOT_LISTED = "You are not on the list of people I talk with."
 
@@ -64,6 +69,7 @@ class Intake:
     errands: Errands
     say: Say
     forget_team: Callable[[Removed], Any]
+    _told: dict[tuple[str, str], float] = field(default_factory=dict)
 
     async def take(self, body: Json, bot_user: str) -> dict[str, Any] | None:
         """Take in what `body` tells. What Slack is to show at once, or None.
@@ -78,7 +84,7 @@ class Intake:
             case Edited():
                 await self._edited(happened, bot_user)
             case Deleted():
-                await self._deleted(happened)
+                await self._deleted(happened, bot_user)
             case Reacted():
                 await self._reacted(happened, bot_user)
             case Pressed():
@@ -108,7 +114,7 @@ class Intake:
         meant = await meaning(said, bot_user, self.core, self.settings.slack_mentions_only)
         if meant is None:
             return
-        speaker = await self._speaker(said)
+        speaker, names = await self._people(said)
         seed = meant.new and not said.in_agent_thread
         address = address_of(said, speaker_team=speaker.account, seed=seed)
         if not await self.core.allowed(address, speaker):
@@ -119,12 +125,12 @@ class Intake:
         incoming = Incoming(
             address,
             speaker,
-            meant.text if command else await self._words(said, meant.text),
+            meant.text if command else decode(meant.text, names),
             message_id=said.ts,
             event_id=said.event_id,
             sent_at=time_of(said.ts),
             kind=meant.kind,
-            quoted="" if command else await self._words(said, said.quoted),
+            quoted="" if command else decode(said.quoted, names),
             attachments=() if command else said.files,
         )
         # A mention comes twice, as app_mention and as message, under two event ids.
@@ -139,14 +145,13 @@ class Intake:
         said = edited.said
         if said.by_bot or not said.user or said.user == bot_user:
             return
-        if said.kind != "private" and not said.thread_ts and bot_user not in mentioned(said.text):
-            return  # it stands at top level and was no word to the bot: no conversation has it
-        speaker = await self._speaker(said)
-        text = await self._words(said, without_mention(said.text, bot_user))
+        if _concerns_nobody(said, bot_user):
+            return
+        speaker, names = await self._people(said)
         incoming = Incoming(
             address_of(said, speaker_team=speaker.account),
             speaker,
-            text,
+            decode(without_mention(said.text, bot_user), names),
             message_id=said.ts,
             event_id=said.event_id,
             kind="edit",
@@ -154,9 +159,9 @@ class Intake:
         )
         await self.core.put(incoming, dedupe=(f"{message_key(said)}:edit:{edited.edited_ts}",))
 
-    async def _deleted(self, deleted: Deleted) -> None:
+    async def _deleted(self, deleted: Deleted, bot_user: str) -> None:
         said = deleted.said
-        if not said.ts:
+        if not said.ts or (said.text and not said.by_bot and _concerns_nobody(said, bot_user)):
             return
         incoming = Incoming(
             address_of(said),
@@ -200,30 +205,34 @@ class Intake:
     async def _stopped(self, stopped: AgentStopped) -> None:
         speaker = await self.people.speaker(stopped.team, stopped.user, wait_s=NAMES_WAIT_S)
         kind: Any = "private" if stopped.channel.startswith("D") else "channel"
-        session = SessionKey(PLATFORM, stopped.team, stopped.channel, stopped.thread_ts)
+        session = SessionKey(actions.PLATFORM, stopped.team, stopped.channel, stopped.thread_ts)
         if await self.core.allowed(Address(session, kind), speaker, "stop"):
             await self.core.stop(session, speaker)
 
-    async def _speaker(self, said: Said) -> Speaker:
-        return await self.people.speaker(
-            said.team,
-            said.user,
-            claimed_team=said.user_team,
-            external=said.external,
-            wait_s=NAMES_WAIT_S,
+    async def _people(self, said: Said) -> tuple[Speaker, dict[str, str]]:
+        """Who speaks, and the names of those spoken of: one wait for all of them."""
+        mentions = (*mentioned(said.text), *mentioned(said.quoted))
+        names = await self.people.names(said.team, (said.user, *mentions), wait_s=NAMES_WAIT_S)
+        speaker = await self.people.speaker(
+            said.team, said.user, claimed_team=said.user_team, external=said.external, wait_s=0
         )
-
-    async def _words(self, said: Said, text: str) -> str:
-        """Raw mrkdwn with names for ids."""
-        if not text:
-            return ""
-        people = mentioned(text)
-        names = await self.people.names(said.team, people, wait_s=NAMES_WAIT_S) if people else {}
-        return decode(text, names)
+        return speaker, names
 
     def _refuse(self, address: Address, speaker: Speaker) -> None:
-        """A refusal always says so, to the person alone."""
+        """A refusal always says so, to the person alone; not for each of many words in a row."""
+        now, key = time.monotonic(), (address.session.place, speaker.id)
+        if now - self._told.get(key, -TELL_AGAIN_S) < TELL_AGAIN_S:
+            return
+        if len(self._told) >= _MAX_TOLD:
+            self._told.clear()
+        self._told[key] = now
         self.say(privately(address, speaker), NOT_LISTED)
+
+
+def _concerns_nobody(said: Said, bot_user: str) -> bool:
+    """It stood at top level of a channel and was no word to the bot: no conversation has it."""
+    at_top = said.kind != "private" and not said.thread_ts
+    return at_top and bot_user not in mentioned(said.text)
 
 
 def message_key(said: Said) -> str:

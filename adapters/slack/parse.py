@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from adapters.slack.actions import PLATFORM, read_button
 from adapters.slack.files import attachment_of, quoted
 from adapters.slack.happened import (
     AgentStopped,
@@ -48,7 +49,14 @@ def parse(body: Json) -> Happened | None:
 
 
 def installed_team(body: Json) -> str:
-    """The workspace whose installation of the app was meant; not always the speaker's."""
+    """The workspace whose installation of the app was meant; not always the speaker's.
+
+    A button knows it: Slack tells the workspace of whoever pressed it, which in a shared channel is another.
+    """
+    for action in body.get("actions") or ():
+        carried = read_button(str(action.get("value") or ""))
+        if carried and carried[0].platform == PLATFORM:
+            return carried[0].account
     for authorization in body.get("authorizations") or ():
         if authorization.get("team_id"):
             return str(authorization["team_id"])

@@ -9,7 +9,7 @@ import structlog
 
 from adapters.slack import actions
 from adapters.slack.happened import Pressed, Said, Shortcut, Slashed
-from adapters.slack.sessions import PLATFORM, address_of, privately
+from adapters.slack.sessions import address_of, privately
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Presses:
             return
         session, word = carried
         at_home = press.action in (actions.HOME_RESET, actions.HOME_EXPORT)
-        if session.platform != PLATFORM or (not at_home and session.place != press.channel):
+        if session.platform != actions.PLATFORM or (not at_home and session.place != press.channel):
             log.warning("a button out of place", action=press.action, session=str(session))
             return
         speaker = await self._speaker(session.account, press.user, press.user_team)

@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from adapters.slack.actions import PLATFORM
 from adapters.slack.happened import Said
 from adapters.slack.mrkdwn import mentioned, without_mention
 from bot.conversation import Address, SessionKey, Speaker
 
 if TYPE_CHECKING:
     from bot.ports import CommandSpec, Core
-
-PLATFORM = "slack"
 
 _SOMEBODY = r"<(?:@[UW][A-Z0-9]+|!subteam\^[A-Z0-9]+|!here|!channel|!everyone)(?:\|[^<>]*)?>"
 _CALLS_SOMEBODY = re.compile(

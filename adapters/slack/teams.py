@@ -102,7 +102,7 @@ class Teams:
     async def team(self, team_id: str) -> Team | None:
         """The installation in a workspace; None if there is none. Raises StoreError, PlatformError."""
         home = await self.sign_on()
-        if home is not None and (home.id == team_id or self._installations is None):
+        if home is not None and home.id == team_id:
             return home
         return (await self._installed(team_id))[0]
 
@@ -111,7 +111,7 @@ class Teams:
         own = self._settings.slack_bot_token
         if own is not None:
             home = self._home
-            if self._installations is None or (home is not None and home.id == team_id):
+            if home.id == team_id if home is not None else self._installations is None:
                 return own.get_secret_value()
         token = (await self._installed(team_id))[1]
         if not token:

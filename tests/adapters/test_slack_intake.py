@@ -171,6 +171,53 @@ async def test_people_from_elsewhere_are_told_that_they_are_not_listed(http: Sla
     assert address.details["ephemeral_user"] == "U9"
 
 
+async def test_a_refusal_is_told_once_though_slack_tells_a_mention_twice(http: SlackWorld) -> None:
+    await http.deliver("message_from_elsewhere")
+    await http.deliver("message_from_elsewhere", type="app_mention", event_id="twin")
+    await http.deliver("message_from_elsewhere", ts="1700000099.1", event_id="later")
+    assert len(http.said) == 1
+
+
+async def test_the_same_time_stamp_in_two_channels_is_two_messages(http: SlackWorld) -> None:
+    """Elsewhere the bare time stamp was the key, and one of them was lost."""
+    await http.deliver("app_mention")
+    await http.deliver("app_mention", channel="C7", event_id="other")
+    assert [one.session.place for one in http.core.taken] == ["C1", "C7"]
+
+
+async def test_a_mention_in_a_followed_thread_is_taken_in_once(http: SlackWorld) -> None:
+    http.core.known.add(THREAD)
+    words = {"text": "<@UBOT> and now?"}
+    await http.deliver("message_thread", **words)
+    await http.deliver("message_thread", **words, type="app_mention", event_id="twin")
+    assert [one.text for one in http.core.taken] == ["and now?"]
+
+
+async def test_a_workspace_without_the_app_is_acknowledged_and_starts_nothing(
+    world: SlackWorld,
+) -> None:
+    body = slack("message_im")
+    body["team_id"] = body["authorizations"][0]["team_id"] = "T8"
+    assert (await world.events.deliver(body)).attempts in (["200"], ["ack"])
+    assert world.core.taken == []
+
+
+async def test_deleting_what_no_conversation_has_asks_nothing_of_the_core(
+    http: SlackWorld,
+) -> None:
+    body = slack("message_deleted")
+    body["event"]["previous_message"].pop("thread_ts")
+    await http.events.deliver(body)
+    assert http.core.taken == []
+
+
+async def test_deleting_an_answer_forgets_it(http: SlackWorld) -> None:
+    body = slack("message_deleted")
+    body["event"]["previous_message"] |= {"user": "UBOT", "bot_id": "B1"}
+    await http.events.deliver(body)
+    assert [one.kind for one in http.core.taken] == ["delete"]
+
+
 async def test_people_from_elsewhere_talk_where_they_are_listed(settings: Settings) -> None:
     listed = settings.model_copy(update={"bot_allow": ("slack:T9/U9", "slack:T1")})
     async with slack_world(listed, transport="http") as world:

@@ -226,6 +226,7 @@ async def test_in_direct_messages_it_is_one_long_talk_and_threads_are_their_own(
 
 async def test_a_partner_in_a_shared_channel_is_told_that_it_does_not_know_them(day: Day) -> None:
     await day.slack.say("C1", NORA, f"{BOT} tell me your secrets")
+    await day.slack.say("C1", NORA, f"{BOT} please")
     (refusal,) = await wait_until(lambda: day.slack.server.ephemerals("C1", NORA))
     assert "not on the list" in refusal.text
     assert day.slack.finished("C1") == []
