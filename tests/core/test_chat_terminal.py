@@ -230,7 +230,7 @@ async def test_a_window_that_is_closed_ends_it_and_its_server(
             if str(program.home) in " ".join(process.info["cmdline"] or ())
         ]
         assert ours
-        terminal.hang_up()
-        await there(psutil.wait_procs, [psutil.Process(terminal.pid), *ours], 30)
-        assert not any(process.is_running() for process in ours)
+        assert await there(terminal.hang_up) == 128 + signal.SIGHUP
+        _, alive = await there(psutil.wait_procs, ours, 30)
+        assert not alive
         await wait_until(lambda: model.cancelled == 1)

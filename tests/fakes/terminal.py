@@ -126,10 +126,11 @@ class Terminal:
         status = self._child.exitstatus
         return -self._child.signalstatus if status is None else int(status)
 
-    def hang_up(self) -> None:
-        """Close the window: the system tells the program by SIGHUP."""
+    def hang_up(self) -> int:
+        """Close the window (the system tells the program by SIGHUP) and wait for its end; the exit status."""
         self._child.ptyproc.fileobj.close()
         self._child.ptyproc.closed = True
+        return int(self._child.wait() or -(self._child.signalstatus or 0))
 
     def _feed(self, text: str) -> None:
         self.raw += text
