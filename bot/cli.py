@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -118,7 +119,19 @@ async def _until_told(coroutine: Coroutine[Any, Any, int]) -> int:
     except asyncio.CancelledError:
         if not told:
             raise
+        _let_go_of_the_terminal()
         return 128 + told[0]
+
+
+def _let_go_of_the_terminal() -> None:
+    """Where the window was closed nothing can be written any more: Python would exit with 120 for it."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 if __name__ == "__main__":

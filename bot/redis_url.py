@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote
 
 from bot.errors import SettingsError
 
@@ -78,7 +78,7 @@ def parse(text: str) -> RedisUrl:
         raise _wrong(f"has to begin with one of {known}", "standalone")
     kind, tls = _SCHEMES[scheme]
     try:
-        parts = urlsplit(text)
+        parts = _split(text)
         options = _options(parts, kind, tls)
     except _Mistake as mistake:
         raise _wrong(str(mistake), kind) from None
@@ -117,6 +117,18 @@ def _wrong(what: str, kind: Kind) -> SettingsError:
         f"REDIS_URL {what}",
         cure=f"Write it like {_EXAMPLES[kind]}. In a password write @ : / ? # % as %40 %3A %2F %3F %23 %25.",
     )
+
+
+def _split(text: str) -> SplitResult:
+    """As urlsplit, which in some versions refuses brackets after a comma. Raises ValueError."""
+    scheme, _, rest = text.partition("://")
+    rest, _, fragment = rest.partition("#")
+    rest, _, query = rest.partition("?")
+    netloc, slash, path = rest.partition("/")
+    hosts = netloc.rpartition("@")[2]
+    if hosts.count("[") != hosts.count("]"):
+        raise ValueError("unpaired bracket")
+    return SplitResult(scheme, netloc, slash + path, query, fragment)
 
 
 def _options(parts: SplitResult, kind: Kind, tls: bool) -> dict[str, Any]:

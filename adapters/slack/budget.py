@@ -6,6 +6,7 @@ https://docs.slack.dev/apis/web-api/rate-limits
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,8 +47,11 @@ class _Lane:
 class Budget:
     """Says how long a call has to wait, and counts it."""
 
-    def __init__(self, *, post_every_s: float = POST_EVERY_S) -> None:
+    def __init__(
+        self, *, post_every_s: float = POST_EVERY_S, per_minute: Mapping[str, int] = PER_MINUTE
+    ) -> None:
         self._post_every_s = post_every_s
+        self._per_minute = per_minute
         self._lanes: dict[_Key, _Lane] = {}
 
     def wait_s(self, team: str, method: str, channel: str, care: Care) -> float:
@@ -89,7 +93,7 @@ class Budget:
     def _new_lane(self, method: str) -> _Lane:
         if method == "post":
             return _Lane(self._post_every_s)
-        per_minute = PER_MINUTE.get(method)
+        per_minute = self._per_minute.get(method)
         return _Lane(60 / per_minute, 60 * _BURST) if per_minute else _Lane(0.0)
 
     def _forget_idle(self) -> None:

@@ -130,6 +130,6 @@ class Calls:
 
 
 def _form_or_json(method: str, args: dict[str, Any]) -> dict[str, Any]:
-    """Methods that read take forms; those that say something take JSON."""
-    reads = method.startswith(("conversations.", "auth."))
-    return {"params": args} if reads else {"json": args}
+    """Methods that read, and those about files, take forms; the others JSON."""
+    takes_form = method.startswith(("conversations.", "auth.", "files."))
+    return {"params": args} if takes_form else {"json": args}

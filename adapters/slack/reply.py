@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from adapters.slack.delivery import LATE_S, Answer
-from adapters.slack.failures import slack_errors
 from adapters.slack.render import (
     Block,
     again_button,
-    escape,
     feedback_buttons,
     neutral,
     offer_buttons,
@@ -21,6 +19,7 @@ from adapters.slack.sign import Sign
 from adapters.slack.split import closed, spoken
 from adapters.slack.spot import Mark, Spot
 from adapters.slack.stream import Growing
+from adapters.slack.upload import COMMENT_CHARS, send_file
 from adapters.slack.whisper import directly, whisper
 from bot.conversation import Address, Turn
 from bot.errors import AccessRefused, CommandError, KeepthreadError, MessageTooLong, PlatformError
@@ -34,7 +33,6 @@ log = structlog.get_logger("keepthread.slack")
 STOPPED = "_Stopped._"
 NO_WORDS = "_(The answer has no words.)_"
 SENT_DIRECTLY = "I sent you the file in our direct messages."
-_COMMENT_CHARS = 2_000
 _NO_USE_TO_REPEAT = (AccessRefused, CommandError, MessageTooLong)
 
 
@@ -110,13 +108,14 @@ class SlackReply:
         if file is None:
             return await self._say(text, [])
         delivery = Delivery()
-        if len(text) > _COMMENT_CHARS:
+        if len(text) > COMMENT_CHARS:
             delivery, text = await self._say(text, []), ""
         spot = await self._where()
         if spot.only_for:  # files cannot be for one of many
-            await self._send_file(await directly(self._outbound, spot), text, *file)
+            there = await directly(self._outbound, spot)
+            await send_file(self._outbound, there, text, *file)
             return await self._say(SENT_DIRECTLY, [])
-        await self._send_file(spot, text, *file)
+        await send_file(self._outbound, spot, text, *file)
         return delivery
 
     async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
@@ -154,15 +153,3 @@ class SlackReply:
         if self._spot.channel:
             return self._spot
         return await directly(self._outbound, self._spot)
-
-    async def _send_file(self, spot: Spot, comment: str, name: str, content: bytes) -> None:
-        client = await self._outbound.client(spot.team)
-        with slack_errors("files.completeUploadExternal"):
-            await client.files_upload_v2(
-                filename=name,
-                content=content or b"\n",
-                title=name,
-                channel=spot.channel,
-                thread_ts=spot.thread_ts or None,
-                initial_comment=escape(neutral(comment)) or None,
-            )

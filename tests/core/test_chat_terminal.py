@@ -211,7 +211,7 @@ async def test_sigterm_leaves_the_terminal_as_it_was(terminal: Terminal) -> None
     assert terminal.raw.rstrip().endswith("\x1b[?2004l") or "\x1b[?25h" in terminal.raw[-40:]
 
 
-async def test_quit_leaves(terminal: Terminal) -> None:
+async def test_the_command_quit_leaves(terminal: Terminal) -> None:
     terminal.press("/quit", "enter")
     assert await there(terminal.end) == 0
 

@@ -102,13 +102,14 @@ async def answer(model: LazyModel, text: str, limit: int = 10_000) -> tuple[str,
     """What it says, up to so many pieces, and what that took."""
     said, usage, pieces = "", None, 0
     prompt = Prompt((Message("user", text),))
-    async with aclosing(model.stream(prompt)) as stream:
-        async for piece in stream:
-            said += piece.text
-            usage = piece.usage or usage
-            pieces += 1
-            if pieces >= limit:
-                break
+    with suppress(AnswerCut):  # so small a model may not come to an end by itself
+        async with aclosing(model.stream(prompt)) as stream:
+            async for piece in stream:
+                said += piece.text
+                usage = piece.usage or usage
+                pieces += 1
+                if pieces >= limit:
+                    break
     return said, usage
 
 

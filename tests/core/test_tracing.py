@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -736,6 +737,11 @@ async def test_the_fake_understands_langsmiths_own_client(zstd: bool) -> None:
 
         def speak() -> None:
             client = Client(server.url, api_key=KEY)
+            give_up_at = time.monotonic() + 20
+            while zstd and client.compressed_traces is None and time.monotonic() < give_up_at:
+                time.sleep(
+                    0.01
+                )  # its thread asks what the server can do, and compresses from then on
             tree = langsmith.RunTree(
                 name="parent", inputs={"a": 1}, ls_client=client, project_name="p"
             )

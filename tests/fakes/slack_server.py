@@ -129,7 +129,7 @@ class SlackServer:
 
     Attributes:
         open_link: gives the address of a WebSocket for apps.connections.open.
-        enforce_rates: 429 beyond one post a second in a channel and beyond each method's tier.
+        enforce_rates: 429 beyond one post in a channel within `post_every_s`, and beyond each method's tier.
         distributed: the reading limits of apps outside the Marketplace (1 a minute, 15 messages).
         is_agent: whether the app is declared as an agent; `hears_stop`: whether it subscribed to its stop button.
         stream_lifetime_s: a stream ends by itself after this; `stream_dies_at`: when it has so many characters.
@@ -140,6 +140,7 @@ class SlackServer:
     open_link: Callable[[], str] | None = None
     enforce_rates: bool = False
     post_burst: int = 1
+    post_every_s: float = 1.0
     distributed: bool = False
     is_agent: bool = True
     hears_stop: bool = True
@@ -303,7 +304,7 @@ class SlackServer:
         Args:
             after: carry the call out, then lose the answer.
             cut: break the connection without an answer.
-            delay_s: wait before whatever happens.
+            delay_s: wait before the answer, or the lack of it.
         """
         self._failures.append(
             _Failure(method, status, error, retry_after, times, after, delay_s, cut, skip)
@@ -312,7 +313,9 @@ class SlackServer:
     def limit_posts(self, channel: str) -> None:
         """Raises SlackRefusal beyond about a post a second in a channel."""
         if self.enforce_rates:
-            self._limit(self._posted.setdefault(channel, deque()), self.post_burst, 1.0)
+            self._limit(
+                self._posted.setdefault(channel, deque()), self.post_burst, self.post_every_s
+            )
 
     def _limit(self, times: deque[float], most: int, within_s: float) -> None:
         now = time.monotonic()
@@ -332,17 +335,17 @@ class SlackServer:
         call = Call(method, args, time.monotonic())
         self.calls.append(call)
         failure = self._failure(method)
-        if failure is not None:
+        if failure is not None and not failure.after:
             await asyncio.sleep(failure.delay_s)
-            if not failure.after:
-                call.error = failure.error or f"status {failure.status}"
-                return _failed(request, failure)
+            call.error = failure.error or f"status {failure.status}"
+            return _failed(request, failure)
         try:
             body: Json = {"ok": True} | self._run(method, token, args)
         except SlackRefusal as refusal:
             call.error = refusal.code
             body = {"ok": False, "error": refusal.code} | refusal.more
         if failure is not None:
+            await asyncio.sleep(failure.delay_s)
             _cut(request)
         headers = {"x-oauth-scopes": ",".join(self.tokens.get(token, Caller()).scopes)}
         if body.get("error") == "ratelimited":
