@@ -1,6 +1,7 @@
-# make chat    talk with the bot here, now        make test   everything that proves it works
-# make lint    types and style                    make faults kill things while they work (minutes)
-# make bench   how fast, as ratios                make clean  remove what make has made
+# make chat    talk with the bot here, now        make test      everything that proves it works
+# make serve   answer in Slack and Telegram       make install   put the command into .venv/bin
+# make lint    types and style                    make faults    kill things while they work (minutes)
+# make bench   how fast, as ratios                make clean     remove what make has made
 
 VENV := .venv
 PYTHON ?= python3
@@ -8,7 +9,9 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 WORKERS ?= auto
 
-.PHONY: chat serve test lint bench faults clean lock
+.PHONY: chat serve install test lint bench faults clean lock
+
+install: $(VENV)/.run
 
 chat: $(VENV)/.run
 	@$(BIN)/keepthread chat
