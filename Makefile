@@ -11,10 +11,10 @@ WORKERS ?= auto
 
 .PHONY: chat serve install test lint bench faults clean lock
 
-install: $(VENV)/.run
-
 chat: $(VENV)/.run
 	@$(BIN)/keepthread chat
+
+install: $(VENV)/.run
 
 serve: $(VENV)/.run
 	@$(BIN)/keepthread serve
