@@ -65,7 +65,7 @@ class Leases:
 
     Attributes:
         changed: set when one ended.
-        beat_at: when the last sign of life was given, on the monotonic clock.
+        beat_at: when the last sign of life was given, or Redis took none, on the monotonic clock.
     """
 
     def __init__(
@@ -110,9 +110,11 @@ class Leases:
 
         async def beat() -> None:
             began_at = time.monotonic()
-            await self._inbox.can_write()
-            await self._look_after(touch=True)
-            self.beat_at = time.monotonic()
+            try:
+                await self._inbox.can_write()
+                await self._look_after(touch=True)
+            finally:
+                self.beat_at = time.monotonic()
             if self.beat_at - began_at > OUTAGE_S:
                 self._let_others_renew()
             if self.beat_at >= self._no_claim_before:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import secrets
 import socket
@@ -50,6 +51,7 @@ class Service:
     Attributes:
         port: where probes and webhooks listen.
         worker: None in a process that only takes messages in.
+        listens: False in a process that only works.
     """
 
     core: ServiceCore
@@ -58,17 +60,22 @@ class Service:
     inbox: Inbox
     view: InboxView
     worker: Worker | None
+    listens: bool = True
     port: int = 0
     draining: bool = False
     deaf_since: dict[str, float] = field(default_factory=dict)
 
     async def wrong_health(self) -> dict[str, str]:
-        """What only a restart helps against."""
-        wrong = {
-            name: self.connections[name].health().detail or "deaf"
-            for name, since in self._deaf().items()
-            if time.monotonic() - since > DEAF_S
-        }
+        """What only a restart helps against: never that Redis is away, nor what follows from it."""
+        wrong: dict[str, str] = {}
+        if await self._redis_trouble():
+            self.deaf_since.clear()  # who cannot take in what was heard counts as deaf, too
+        else:
+            wrong = {
+                name: self.connections[name].health().detail or "deaf"
+                for name, since in self._deaf().items()
+                if time.monotonic() - since > DEAF_S
+            }
         if self.worker is not None:
             leases = self.worker.leases
             silent_s = time.monotonic() - leases.beat_at
@@ -77,14 +84,13 @@ class Service:
         return wrong
 
     async def wrong_readiness(self) -> dict[str, str]:
-        """Why no messages can be taken in."""
+        """Why no messages can be taken in, or worked on."""
         wrong = {name: self.connections[name].health().detail or "deaf" for name in self._deaf()}
         if self.draining:
             wrong["service"] = "it is being stopped"
-        try:
-            await self.inbox.can_write()
-        except StoreError as error:
-            wrong["redis"] = error.user_text
+        trouble = await self._redis_trouble()
+        if trouble:
+            wrong["redis"] = trouble
         return wrong
 
     async def render_metrics(self) -> bytes:
@@ -95,10 +101,20 @@ class Service:
             self.metrics.age.set(await self.view.oldest_s())
         except StoreError as error:
             self.metrics.redis_errors.labels(type(error).__name__).inc()
+            self.metrics.depth.clear()  # unknown, and not what it was before
+            self.metrics.age.set(math.nan)
         return self.metrics.render()
 
+    async def _redis_trouble(self) -> str:
+        try:
+            await self.inbox.can_write()
+        except StoreError as error:
+            return error.user_text
+        return ""
+
     def _deaf(self) -> dict[str, float]:
-        for name, connection in self.connections.items():
+        """Platforms that are not heard, and since when. A mere worker does not listen."""
+        for name, connection in self.connections.items() if self.listens else ():
             if connection.health().ready:
                 self.deaf_since.pop(name, None)
             else:
@@ -147,10 +163,9 @@ async def open_service(
             stack.push_async_callback(connection.aclose)
             connections[name] = connection
             bot.access.admin_checks[name] = connection.is_admin
-        service = Service(
-            core, connections, metrics, inbox, InboxView(ingress.client, inbox), worker
-        )
-        await _run(stack, service, bot.model, settings, role)
+        view = InboxView(ingress.client, inbox)
+        service = Service(core, connections, metrics, inbox, view, worker, listens=role != "worker")
+        await _run(stack, service, bot.model, settings)
         log.info("serving", role=role, platforms=sorted(connections), port=service.port)
         try:
             yield service
@@ -158,10 +173,15 @@ async def open_service(
             service.draining = True
 
 
-async def _run(
-    stack: AsyncExitStack, service: Service, model: Model, settings: Settings, role: Role
-) -> None:
-    """Start everything, so that leaving `stack` stops it in the right order: ears first."""
+async def _run(stack: AsyncExitStack, service: Service, model: Model, settings: Settings) -> None:
+    """Start everything, so that leaving `stack` stops it in the right order: ears first, probes last."""
+    routes = []
+    if service.listens:
+        routes = [route for one in service.connections.values() for route in one.routes()]
+    application = app(routes, service.wrong_health, service.wrong_readiness, service.render_metrics)
+    service.port = await stack.enter_async_context(
+        serving(application, settings.bot_http_host, settings.bot_http_port)
+    )
     if service.worker is not None:
         if isinstance(model, LazyModel):
             warming = asyncio.create_task(_warm(model), name="warm")
@@ -174,14 +194,7 @@ async def _run(
             await working
 
         stack.push_async_callback(stop_working)
-    routes = []
-    if role != "worker":
-        routes = [route for one in service.connections.values() for route in one.routes()]
-    application = app(routes, service.wrong_health, service.wrong_readiness, service.render_metrics)
-    service.port = await stack.enter_async_context(
-        serving(application, settings.bot_http_host, settings.bot_http_port)
-    )
-    if role == "worker":
+    if not service.listens:
         return
     ears = [
         asyncio.create_task(_receive(name, one), name=f"receive {name}")

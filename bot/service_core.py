@@ -11,7 +11,7 @@ import structlog
 
 from bot.commands import COMMANDS
 from bot.conversation import Address, Incoming, SessionKey, Speaker
-from bot.errors import PlatformError
+from bot.errors import PlatformError, StoreError
 from bot.inbox import SIDE, Inbox
 from bot.metrics import Metrics
 from bot.people import People
@@ -68,7 +68,11 @@ class ServiceCore:
     async def put(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
     ) -> Admission:
-        admission = await self._put(incoming, dedupe, hold_s)
+        try:
+            admission = await self._put(incoming, dedupe, hold_s)
+        except StoreError as error:
+            self._metrics.redis_errors.labels(type(error).__name__).inc()
+            raise
         self._metrics.admitted.labels(incoming.session.platform, admission).inc()
         log.info(
             "message taken in" if admission in ("queued", "merged") else f"message {admission}",

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
+from pydantic import SecretStr
 
 from bot.conversation import Attachment
-from bot.errors import PlaceGone, PlatformBusy, PlatformUnreachable, SettingsError
+from bot.errors import PlaceGone, PlatformBusy, PlatformUnreachable, SettingsError, StoreUnavailable
 from bot.ports import Health
 from bot.service import open_service
 from bot.settings import Settings
 from tests.core.inboxes import said
-from tests.core.services import served, settings_for
+from tests.core.services import Served, served, settings_for
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
 from tests.fakes.model_server import ModelServer, fail, say, stall
+from tests.fakes.redis_server import running
 from tests.waiting import wait_until
 
 SESSION = str(said("x").session)
@@ -333,6 +336,74 @@ async def test_probes_and_metrics_tell_the_truth(
                 {"loop": "the line is dead"},
             )
             assert (await web.get("/healthz")).status_code == 200, "a restart would not help yet"
+
+
+async def get(bot: Served, path: str) -> tuple[int, dict[str, str]]:
+    """Status of a probe, and what it says is wrong."""
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{bot.service.port}") as web:
+        answer = await web.get(path)
+    return answer.status_code, answer.json()["wrong"]
+
+
+async def test_a_platform_that_stays_deaf_asks_for_a_restart_of_those_who_listen(
+    settings: Settings, tmp_path: Path, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.service.DEAF_S", 0)
+    deaf = Health(False, "the line is dead")
+    async with served(settings, tmp_path, model, role="ingress") as bot:
+        bot.platform.health = deaf
+        await get(bot, "/readyz")
+        assert await get(bot, "/healthz") == (503, {"loop": "the line is dead"})
+    async with served(settings, tmp_path, model, role="worker") as bot:
+        bot.platform.health = deaf
+        assert await get(bot, "/readyz") == (200, {}), "it only speaks"
+        assert await get(bot, "/healthz") == (200, {})
+
+
+async def test_redis_away_makes_it_unready_and_asks_for_no_restart(
+    settings: Settings, tmp_path: Path, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.service.DEAF_S", 0)
+    async with running() as redis:
+        url = SecretStr(f"redis://127.0.0.1:{redis.port}")
+        async with served(settings, tmp_path, model, redis_url=url) as bot:
+            await bot.service.render_metrics()
+            redis.kill()
+            bot.platform.health = Health(False, "memory does not take it")
+            status, wrong = await get(bot, "/readyz")
+            assert (status, "memory" in wrong["redis"]) == (503, True)
+            assert await get(bot, "/healthz") == (200, {})
+            with pytest.raises(StoreUnavailable):
+                await bot.say(said("hello"))
+            errors = bot.service.metrics.redis_errors.labels("StoreUnavailable")._value
+            assert errors.get() >= 1
+            metrics = (await bot.service.render_metrics()).decode()
+            assert "keepthread_queue_age_seconds NaN" in metrics
+            assert "keepthread_queue_depth{" not in metrics
+            bot.platform.health = Health(True)
+            await redis.start()
+            await wait_until(lambda: get_ready(bot))
+
+
+async def get_ready(bot: Served) -> bool:
+    return await get(bot, "/readyz") == (200, {})
+
+
+async def test_probes_tell_of_the_end_while_answers_are_finished(
+    settings: Settings, tmp_path: Path, model: ModelServer
+) -> None:
+    model.default = stall("hm")
+    async with AsyncExitStack() as stack:
+        bot = await stack.enter_async_context(served(settings, tmp_path, model, bot_drain_s=0.5))
+        await bot.say(said("hello"))
+        await wait_until(lambda: bot.journal.read("show"))
+        ending = asyncio.create_task(stack.pop_all().aclose())
+        worker = bot.service.worker
+        assert worker
+        await wait_until(worker._draining.is_set)
+        assert await get(bot, "/readyz") == (503, {"service": "it is being stopped"})
+        assert await get(bot, "/healthz") == (200, {})
+        await ending
 
 
 async def test_ingress_and_workers_can_be_different_processes(

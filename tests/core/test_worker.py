@@ -10,9 +10,11 @@ from redis.asyncio import Redis
 
 from bot.inbox import SIDE
 from bot.inbox_view import InboxView
-from bot.leases import Lease, Verdict
+from bot.leases import Lease, Leases, Verdict
+from bot.metrics import Metrics
 from bot.settings import Settings
 from tests.core.inboxes import inbox_on, said, working
+from tests.fakes.redis_server import running
 from tests.waiting import wait_until
 
 
@@ -281,3 +283,19 @@ async def test_an_idle_worker_asks_redis_little(
         stats = await redis.info("commandstats")
     sent = ("cmdstat_evalsha", "cmdstat_xread", "cmdstat_info", "cmdstat_eval")
     assert sum(stats[name]["calls"] for name in sent if name in stats) / 2 < 20
+
+
+async def test_a_worker_that_waits_for_redis_counts_as_alive(settings: Settings) -> None:
+    async with running() as server, Redis(port=server.port, retry=None) as client:
+        leases = Leases(inbox_on(client, settings), client, Metrics(), name="w1", lease_s=0.04)
+
+        async def nothing() -> None:
+            pass
+
+        keeping = asyncio.create_task(leases.keep(nothing))
+        server.kill()
+        for _ in range(2):
+            was = leases.beat_at
+            await wait_until(lambda was=was: leases.beat_at > was)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
