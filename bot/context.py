@@ -28,6 +28,11 @@ MAX_WINDOW_TURNS = 2_000
 
 SUMMARY_TITLE = "Earlier in this conversation:\n"
 
+_TOO_LONG = ("MessageTooLong", "PromptTooLong")
+"""Notes of turns that failed because what was said was too long for any prompt."""
+_KEPT_CHARS = 400
+"""So much of it goes into later prompts: the whole would push out everything said before it."""
+
 _PART = re.compile(
     r"[A-Za-z0-9+/_=-]{32,}"  # base64, keys, long addresses: nothing a tokenizer knows
     r"|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|\n+|[ ](?=[0-9])|[!-/:-@\[-`{-~]"
@@ -169,7 +174,10 @@ def tokens_of(turn: Turn) -> int:
 
 def messages_of(turn: Turn) -> tuple[Message, ...]:
     """A remembered turn as messages. What was stopped or failed is marked, never passed off as an answer."""
-    said = Message("user", words_of(turn))
+    words = words_of(turn)
+    if turn.note in _TOO_LONG and len(words) > _KEPT_CHARS:
+        words = f"{words[:_KEPT_CHARS]}…\n[the rest was too long to be read]"
+    said = Message("user", words)
     if turn.state == "complete":
         return said, Message("assistant", turn.answer)
     if turn.state == "stopped" and turn.answer:

@@ -235,6 +235,8 @@ class Turn:
         model: the model that answered.
         usage: tokens, or None if the provider did not say.
         note: why it failed, in a word, for people who look at it later.
+        handover: of an answer that is written but may not have arrived: `refused`, it certainly did
+            not; `repeated`, it was sent a second time.
         answer_ids: the platform's ids of the messages that hold the answer.
         finished_at: when it ended, in UTC.
     """
@@ -249,6 +251,7 @@ class Turn:
     model: str = ""
     usage: Usage | None = None
     note: str = ""
+    handover: Literal["", "refused", "repeated"] = ""
     answer_ids: tuple[str, ...] = ()
     finished_at: datetime | None = None
 

@@ -23,6 +23,7 @@ KeepthreadError
 ├── MessageTooLong           one message larger than the whole budget
 ├── CommandError             a command used wrongly
 ├── AccessRefused            not allowed
+├── FailedBefore             a failure that is told again
 └── PlatformError            Slack, Telegram …
     ├── PlatformRefused      token or rights; `cure` says which
     ├── PlatformBusy         429; `retry_after_s`
@@ -172,6 +173,8 @@ class MessageTooLong(KeepthreadError):
         limit_tokens: the most that fits.
     """
 
+    sentence = "This message is too long for me. Please send it in parts."
+
     def __init__(self, tokens: int, limit_tokens: int) -> None:
         super().__init__(f"message of about {tokens} tokens, limit {limit_tokens}")
         self.tokens = tokens
@@ -200,6 +203,21 @@ class AccessRefused(KeepthreadError):
     @property
     def user_text(self) -> str:
         return self.detail or "You may not do that here."
+
+
+class FailedBefore(KeepthreadError):
+    """A failure that is told again, of which only the name of its class is still known."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} (told again)")
+        kinds: list[type[KeepthreadError]] = [KeepthreadError]
+        for kind in kinds:  # the whole tree, as it grows
+            kinds += kind.__subclasses__()
+        self._text = next((one.sentence for one in kinds if one.__name__ == name), self.sentence)
+
+    @property
+    def user_text(self) -> str:
+        return self._text
 
 
 class PlatformError(KeepthreadError):

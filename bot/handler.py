@@ -12,7 +12,14 @@ import structlog
 from bot.compaction import Compactor
 from bot.context import Context, tokens_of
 from bot.conversation import Turn
-from bot.errors import KeepthreadError, ModelError, Overtaken, PlatformBusy, StoreError
+from bot.errors import (
+    FailedBefore,
+    KeepthreadError,
+    ModelError,
+    Overtaken,
+    PlatformBusy,
+    StoreError,
+)
 from bot.ports import Delivery, History, Model, Past, Remembered, Reply, Tracer, TurnTrace
 from bot.thinking import Stop, Thought
 
@@ -20,8 +27,6 @@ log = structlog.get_logger("keepthread.handler")
 
 NOT_REMEMBERED = "_My memory is not working: I will not remember this answer._"
 PERHAPS_TWICE = "_(I was interrupted: you may have seen this answer already.)_"
-DELIVERED_AGAIN = "delivered again"
-NOT_DELIVERED = "not delivered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +135,14 @@ class Handler:
             delivery = await reply.finish(done)
         except PlatformBusy:
             if remembered:  # it certainly did not arrive, so it is no repetition when it does
-                await self._note(replace(done, note=NOT_DELIVERED), request.fence)
+                await self._note(replace(done, handover="refused"), request.fence)
             raise
         if not remembered:
             await reply.say(NOT_REMEMBERED)
             return done
         done = await self._note_delivery(done, delivery, request.fence)
-        self._fold_later(done, past, thought)
+        if not request.replaces:  # no summary outlives a turn that is replaced
+            self._fold_later(done, past, thought)
         return done
 
     async def _remember(
@@ -152,7 +158,8 @@ class Handler:
         Raises:
             Overtaken: it must not be written.
         """
-        first_seq = thought.prompt.first_seq if thought else 0
+        # A prompt that failed says nothing of what fits.
+        first_seq = thought.prompt.first_seq if thought and done.state != "failed" else 0
         calibration = _calibrated(past, thought) if thought else 0
         give_up_at = time.monotonic() + self.write_patience_s
         delay_s = 0.05
@@ -181,17 +188,21 @@ class Handler:
 
     async def _deliver_again(self, known: Turn, request: Request, reply: Reply) -> Turn:
         """A redelivery of a turn that is written: call no model, hand over unless that was done."""
-        if known.answer_ids or known.note == DELIVERED_AGAIN or known.state == "overheard":
+        if known.answer_ids or known.handover == "repeated" or known.state == "overheard":
             return known
         there = await reply.already_there(known)
-        if there is None:
-            # Noted before it is tried, so that a crash in between repeats it once and no more.
-            marked = replace(known, note=DELIVERED_AGAIN)
-            await self.history.append(marked, tokens=tokens_of(known), fence=request.fence)
-            text = f"{PERHAPS_TWICE}\n\n{known.answer}" if known.answer else PERHAPS_TWICE
-            is_new = known.note == NOT_DELIVERED
-            there = await reply.finish(known if is_new else replace(known, answer=text))
-        return await self._note_delivery(known, there, request.fence)
+        if there is not None:
+            return await self._note_delivery(known, there, request.fence)
+        # Noted before it is tried, so that a crash in between repeats it once and no more.
+        marked = replace(known, handover="repeated")
+        await self.history.append(marked, tokens=tokens_of(known), fence=request.fence)
+        if known.state == "failed":
+            await reply.fail(known, FailedBefore(known.note))
+            return known
+        text = f"{PERHAPS_TWICE}\n\n{known.answer}" if known.answer else PERHAPS_TWICE
+        is_new = known.handover == "refused"
+        delivery = await reply.finish(known if is_new else replace(known, answer=text))
+        return await self._note_delivery(known, delivery, request.fence)
 
     async def _note_delivery(self, done: Turn, delivery: Delivery, fence: int) -> Turn:
         """Keep the ids of the answer's messages: they prove its delivery and lead from a reaction to it."""

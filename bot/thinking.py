@@ -10,24 +10,25 @@ from bot.context import Context
 from bot.conversation import Turn, Usage
 from bot.errors import PromptTooLong
 from bot.ports import Model, Past, Prompt, Reply, TurnTrace
+from bot.tasks import cancel_all
 
 
 class Stop:
     """Asks a running answer to end; safe to use before, during and after it."""
 
     def __init__(self) -> None:
-        self.requested = False
-        self._thinking: asyncio.Task[None] | None = None
+        self._asked = asyncio.Event()
+
+    @property
+    def requested(self) -> bool:
+        return self._asked.is_set()
 
     def request(self) -> None:
-        self.requested = True
-        if self._thinking is not None:
-            self._thinking.cancel()
+        self._asked.set()
 
-    def watch(self, thinking: asyncio.Task[None]) -> None:
-        self._thinking = thinking
-        if self.requested:
-            thinking.cancel()
+    async def wait(self) -> None:
+        """Until it is requested."""
+        await self._asked.wait()
 
 
 @dataclass(slots=True)
@@ -58,20 +59,20 @@ class Thought:
             ModelError: the model failed.
             MessageTooLong: a shorter prompt is not possible.
         """
+        if stop.requested:
+            return
         # A task of its own, so that `stop` ends the thought and not the turn around it.
-        task = asyncio.create_task(self._stream(model, context, reply, trace), name="think")
-        stop.watch(task)
+        thinking = asyncio.create_task(self._stream(model, context, reply, trace), name="think")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.wait({task})
-            raise
-        if task.cancelled():
+            await asyncio.wait({thinking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_all((thinking, stopping))
+        if thinking.cancelled():
             if not stop.requested:
                 raise asyncio.CancelledError
             return
-        task.result()
+        thinking.result()
 
     async def _stream(self, model: Model, context: Context, reply: Reply, trace: TurnTrace) -> None:
         while True:

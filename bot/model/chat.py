@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import cache
@@ -104,9 +104,7 @@ class ChatModel:
         reason, usage, model = None, None, self.endpoint.model
         try:
             async with aclosing(chat.astream(messages, config=config, **options)) as chunks:
-                async for chunk in chunks:
-                    if time.monotonic() > give_up_at:
-                        raise ModelTimeout(f"not ended after {self.endpoint.timeout_s:g} s")
+                while (chunk := await self._next(chunks, give_up_at)) is not None:
                     meta = chunk.response_metadata
                     if meta:
                         reason = meta.get("finish_reason") or reason
@@ -130,6 +128,19 @@ class ChatModel:
             raise AnswerCut("the stream ended without a finish_reason")
         if reason == "length":
             raise AnswerCut("finish_reason length")
+
+    async def _next(self, chunks: AsyncIterator[Any], give_up_at: float) -> Any:
+        """The next chunk, or None. Raises ModelTimeout, also where comments keep the line alive."""
+        endpoint, left_s = self.endpoint, give_up_at - time.monotonic()
+        try:
+            async with asyncio.timeout(min(endpoint.first_token_timeout_s, left_s)):
+                return await anext(chunks)
+        except StopAsyncIteration:
+            return None
+        except TimeoutError:
+            if left_s < endpoint.first_token_timeout_s:
+                raise ModelTimeout(f"not ended after {endpoint.timeout_s:g} s") from None
+            raise ModelTimeout(f"nothing for {endpoint.first_token_timeout_s:g} s") from None
 
     async def _open(self) -> Any:
         """The LangChain object for this event loop; importing it takes a second, so not on the loop."""
@@ -165,8 +176,7 @@ class ChatModel:
             timeout=timeout,
             max_retries=0,
             stream_usage=True,
-            # Endpoints that send comments to keep the line alive never run into the read timeout.
-            stream_chunk_timeout=endpoint.first_token_timeout_s,
+            stream_chunk_timeout=None,  # see `_next`; theirs swallows cancellations (Python 3.11)
             default_headers=dict(endpoint.headers) or None,
             use_responses_api=False,
             **options,
