@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -241,6 +242,13 @@ class Settings(SettingsBase):
                 raise ValueError(f"{item!r} is no pattern such as slack:T1/U1 or telegram:42")
         return value
 
+    @field_validator("openai_base_url", "bot_fallback_base_url", "langsmith_endpoint")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None and not _leads_somewhere(value):
+            raise ValueError("is no address such as https://api.example.org/v1")
+        return value
+
     @field_validator("bot_data_dir", "bot_local_model")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
@@ -250,6 +258,14 @@ class Settings(SettingsBase):
     def uses_local_model(self) -> bool:
         """No key and no endpoint: the small model on this machine answers."""
         return self.openai_api_key is None and self.openai_base_url is None
+
+
+def _leads_somewhere(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:  # a port that is none, an unpaired bracket
+        return False
 
 
 def table(classes: Iterable[type[SettingsBase]]) -> str:

@@ -95,7 +95,6 @@ class ChatModel:
     async def _once(
         self, prompt: Prompt, trace: TurnTrace | None, give_up_at: float
     ) -> AsyncGenerator[Piece]:
-        chat = await self._open()
         messages = to_langchain(prompt.messages)
         options: dict[str, Any] = {}
         if prompt.cache_key and self.endpoint.is_openai:
@@ -103,6 +102,7 @@ class ChatModel:
         config = trace.model_config() if trace is not None else None
         reason, usage, model = None, None, self.endpoint.model
         try:
+            chat = await self._open()
             async with aclosing(chat.astream(messages, config=config, **options)) as chunks:
                 while (chunk := await self._next(chunks, give_up_at)) is not None:
                     meta = chunk.response_metadata
@@ -117,7 +117,7 @@ class ChatModel:
         except (asyncio.CancelledError, GeneratorExit, ModelError):
             raise
         except Exception as error:  # noqa: BLE001  translated, whatever it is: the table ends in ModelBroken
-            failure = translate(error)
+            failure = translate(error, self.endpoint.api_key)
             if type(failure) is ModelBroken:
                 log.warning("model failed", error=type(error).__name__, detail=failure.detail)
             raise failure from None

@@ -145,6 +145,12 @@ def test_all_misspelt_names_are_told_at_once_and_others_left_alone(setenv: SetEn
         ("BOT_ALLOW", "slack:T1/U1/x"),
         ("BOT_ALLOW", "slack:T1 U2"),
         ("BOT_ADMINS", "slack T1"),
+        ("OPENAI_BASE_URL", "localhost:8000/v1"),
+        ("OPENAI_BASE_URL", "http://"),
+        ("OPENAI_BASE_URL", "http://[::1/v1"),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:99999/v1"),
+        ("BOT_FALLBACK_BASE_URL", "api.example.org/v1"),
+        ("LANGSMITH_ENDPOINT", "smith"),
     ],
 )
 def test_an_impossible_value_is_named(setenv: SetEnv, name: str, value: str) -> None:
