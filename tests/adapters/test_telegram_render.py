@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -64,6 +65,50 @@ def test_what_looks_like_html_or_a_footnote_or_a_spoiler_is_kept(text: str) -> N
     assert render(text).text == text
 
 
+def test_a_list_of_sources_that_no_text_refers_to_is_kept() -> None:
+    formatted = render("See [1] and [b][2].\n\n[1]: https://a.example\n[2]: https://b.example")
+    assert looks(formatted) == [("text_link", "1"), ("text_link", "b")]
+    sources = "[1]: https://a.example\n- [2]: https://b.example\n> [3]: https://c.example"
+    assert re.findall(r"\[(\d)\]: https://(.)\.example", render(sources).text) == [
+        ("1", "a"),
+        ("2", "b"),
+        ("3", "c"),
+    ]
+
+
+def test_cells_beyond_the_last_column_of_a_table_are_kept() -> None:
+    table = "| sign | means |\n|---|---|\n| `a || b` | or | often |\n| `&` | and |"
+    rows = [" ".join(line.split()) for line in render(table).text.splitlines()]
+    assert rows == ["sign | means", "-------+-----------", "a || b | or | often", "& | and"]
+
+
+ONCE = (
+    "{w} ", "**{w}** ", "***{w}*** ", "<{w}> ", "</{w}>", "<{w} a='{w}'>", "\n<{w}>\n\n", "[{w}](https://x.example) ",
+    "[{w}](x y) ", "[{w}]() ", "\n```lang\n", "```\n", "\n```py\n{w}\n```\n", "\n| {w} | {w} |\n|---|---|\n| {w} | |\n",
+    "| {w} || {w} |\n", "[^{w}] ", "\n[^{w}]: {w}\n", "![{w}](https://x.example/a.png) ", "<!-- {w} --> ", "\n<!--\n",
+    "-->", "\n> {w}\n", "\n>> {w}\n", "||{w}|| ", "$${w}$$ ", "\n# {w}\n", "\n- [ ] {w}\n", "\n- {w}\n  - {w}\n",
+    "\n1. {w}\n", "\\{w} ", "\\<{w} ", "&{w}; ", "`{w}` ", "\n~~~lang\n", "\n[{w}]: https://x.example\n", "[{w}][{w}] ",
+    "<https://{w}.example> ", "\n{w}\n===\n", "\n    {w}\n", "~~{w}~~ ", "\n---\n", "{w}\\\n", "{w}  \n", "\n\n",
+    "\n<div>\n{w}\n</div>\n", "<?{w}?>", "<![CDATA[{w}]]>", "<!{w}>", "@{w} ", "\n{w}\n: {w}\n", "^{w}^ ", "=={w}== ",
+    "[[{w}]] ", "\n> [!NOTE]\n> {w}\n", "{{{w}}}", "\n---\n{w}: {w}\n---\n", "[{w}](tg://user?id=4) ", "\r\n",
+)  # fmt: skip
+"""Marks of every kind. Each `{w}` becomes a word of its own."""
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(ONCE), max_size=25).map("".join))
+def test_every_word_that_a_model_writes_is_shown_once_whatever_marks_are_around_it(
+    template: str,
+) -> None:
+    numbers = itertools.count()
+    markdown = re.sub(r"\{w\}", lambda _: f"W{next(numbers)}x", template)
+    words = [f"W{number}x" for number in range(next(numbers))]
+    shown = render(markdown)
+    links = [one.url or "" for one in shown.entities]
+    for word in words:
+        assert shown.text.count(word) == 1 or any(word in link for link in links)
+
+
 def test_code_keeps_what_is_escaped_elsewhere() -> None:
     formatted = render("`a||b<c>`\n\n```js\nx = a || b || <i>\n```\n\n    indented <b>")
     assert looks(formatted) == [
@@ -76,6 +121,11 @@ def test_code_keeps_what_is_escaped_elsewhere() -> None:
 def test_a_table_with_empty_cells_stays_a_table() -> None:
     formatted = render("| a || b |\n|---|---|---|\n| 1 || 3 |")
     assert [kind for kind, _ in looks(formatted)] == ["pre"]
+
+
+def test_a_quote_within_a_quote_is_one_quote() -> None:
+    formatted = render("> first\n>> second\n> third\n\n> other")
+    assert looks(formatted) == [("blockquote", "first\nsecond\nthird"), ("blockquote", "other")]
 
 
 def test_an_address_that_telegram_would_refuse_is_no_link() -> None:

@@ -1,0 +1,123 @@
+"""What a model writes, changed so that the Markdown parser drops none of its words.
+
+By the rules of Markdown raw HTML, addresses of links that are nowhere used, and cells beyond a table's last
+column are not shown; telegramify-markdown also takes double bars for a spoiler.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+_ROUNDS = 8
+"""Escaping one tag may make another one visible to the parser."""
+
+_DEFINITION = re.compile(rb"(?m)^[ \t>*+\-\d.)]*(\[)([^\]\n]+)\]:")
+_BAR = re.compile(rb"(?<!\\)\|")
+_CODE = re.compile(rb"`[^`]*`")
+
+Edit = tuple[int, int, bytes]
+"""From, to (in bytes), and what is to stand there."""
+
+
+def escaped(markdown: str) -> str:
+    """`markdown` with backslashes where they keep words alive; outside of code they are not seen."""
+    for _ in range(_ROUNDS):
+        data = markdown.encode()
+        edits = sorted(_edits(_Parsed.of(markdown)), reverse=True)
+        if not edits:
+            break
+        for start, end, new in edits:
+            data = data[:start] + new + data[end:]
+        markdown = data.decode()
+    return markdown
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """Where the parser sees HTML, code and tables; ranges in bytes of `source`."""
+
+    source: bytes
+    html: list[tuple[int, int]] = field(default_factory=list)
+    code: list[tuple[int, int]] = field(default_factory=list)
+    tables: list[tuple[int, int]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, markdown: str) -> _Parsed:
+        import pyromark
+        from telegramify_markdown.converter import STANDARD_OPTIONS
+
+        found = cls(markdown.encode())
+        for event, place in pyromark.events_with_range(markdown, options=STANDARD_OPTIONS):
+            if not isinstance(event, dict):
+                continue
+            at = (place["start"], place["end"])
+            start: Any = event.get("Start")
+            if "InlineHtml" in event or "Html" in event:
+                found.html.append(at)
+            elif "Code" in event or (isinstance(start, dict) and "CodeBlock" in start):
+                found.code.append(at)
+            elif isinstance(start, dict) and "Table" in start:
+                found.tables.append(at)
+        return found
+
+    def in_code(self, at: int) -> bool:
+        return any(start <= at < end for start, end in self.code)
+
+    def in_table(self, at: int) -> bool:
+        return any(start <= at < end for start, end in self.tables)
+
+
+def _edits(parsed: _Parsed) -> Iterator[Edit]:
+    surplus = [edit for table in parsed.tables for edit in _surplus_cells(parsed.source, *table)]
+    if surplus:  # the rest in the next round: a bar that is escaped is no longer one of two
+        yield from surplus
+        return
+    yield from _tags(parsed)
+    yield from _double_bars(parsed)
+    yield from _definitions(parsed)
+
+
+def _tags(parsed: _Parsed) -> Iterator[Edit]:
+    for start, end in parsed.html:
+        for found in re.finditer(rb"<", parsed.source[start:end]):
+            at = start + found.start()
+            if not parsed.in_code(at):
+                yield at, at + 1, b"\\<"
+
+
+def _double_bars(parsed: _Parsed) -> Iterator[Edit]:
+    """telegramify takes ||…|| for a spoiler, also across the cells of a table."""
+    for found in re.finditer(rb"(?<!\\)\|(?=\|)", parsed.source):
+        if parsed.in_table(found.start()):
+            yield found.start(), found.end(), b"| "
+        elif not parsed.in_code(found.start()):
+            yield found.start(), found.end(), b"\\|"
+
+
+def _definitions(parsed: _Parsed) -> Iterator[Edit]:
+    """Footnotes, and lists of sources: addresses of links that no text leads to."""
+    source = parsed.source.lower()
+    for found in _DEFINITION.finditer(source):
+        is_used = source.count(b"[" + found[2] + b"]") > 1
+        if (found[2].startswith(b"^") or not is_used) and not parsed.in_code(found.start(1)):
+            yield found.start(1), found.end(1), b"\\["
+
+
+def _surplus_cells(source: bytes, start: int, end: int) -> Iterator[Edit]:
+    """Bars of a row with too many cells: first those in code, else those behind the last column."""
+    columns = 0
+    at = start
+    for line in source[start:end].splitlines(keepends=True):
+        row = line.rstrip()
+        first = len(row) - len(row.lstrip(b" \t>"))
+        bars = [one.start() for one in _BAR.finditer(row)]
+        inner = [one for one in bars if first < one < len(row) - 1]
+        columns = columns or len(inner) + 1
+        surplus = inner[columns - 1 :]
+        in_code = [range(*one.span()) for one in _CODE.finditer(row)] if surplus else []
+        for bar in [one for one in inner if any(one in span for span in in_code)] or surplus:
+            yield at + bar, at + bar + 1, b"\\|"
+        at += len(line)
