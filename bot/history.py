@@ -2,7 +2,8 @@
 
 Keys of one conversation share a hash tag, so each operation is one script on one node:
 
-    <prefix>:{<session>}:state     hash: generation, conversation id, window bounds, summary
+    <prefix>:{<session>}:state     hash: generation, conversation id, window bounds, summary; of a
+                                   conversation that moved: where to
     <prefix>:{<session>}:turns     hash: number of the turn → "<tokens> <turn as JSON>"
     <prefix>:{<session>}:index     hash: `t:<turn id>` and `m:<message id>` → number of the turn;
                                    `e:<turn id>`: its words were amended
@@ -79,6 +80,8 @@ class RedisHistory:
             found = await script("history_read").run(self._client, self.keys.three(session), args)
         if found[0] == b"overtaken":
             raise Overtaken("a newer worker runs this conversation")
+        if found[0] == b"moved":  # a fence is of one place: the other one has its own
+            return await self.read(SessionKey.parse(found[1].decode()), turn_id=turn_id)
         _, gen, conv, following, first, summary, folded, calibration, known, window, edits = found
         first_seq = int(first)
         return Past(
@@ -128,6 +131,10 @@ class RedisHistory:
                 )
             if not isinstance(verdict, list):
                 return  # written; or forgotten meanwhile, and not brought back
+            if verdict[0] == b"moved":
+                keys = self.keys.three(SessionKey.parse(verdict[1].decode()))
+                generation, fence = int(verdict[2]), 0
+                continue
             known = verdict[1]
             turn = replace(turn, incoming=_unpack(0, known).turn.incoming)
             tokens = tokens_of(turn)

@@ -14,7 +14,7 @@ from bot.store_errors import store_errors
 
 PAGE_TURNS = 500
 TOMBSTONE_S = 24 * 3600
-"""How long a forgotten conversation keeps its generation: longer than any turn of it can still run."""
+"""How long a forgotten or moved conversation keeps its generation: longer than any turn of it can still run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Sessions:
         with store_errors():
             data = await self._client.hgetall(state)
             count = await self._client.hlen(turns) if data else 0
-        if not data:
+        if not data or b"moved" in data:
             return None
         text = {key.decode(): value.decode() for key, value in data.items()}
         return SessionInfo(
@@ -139,12 +139,17 @@ class Sessions:
                 await self._client.hset(state, "left", "1")
 
     async def move(self, old: SessionKey, new: SessionKey) -> bool:
-        """Carry a conversation over to another place's key, before what is there. False: there was none."""
-        olds = self._keys.three(old)
+        """Carry a conversation over to another place's key, before what is there. False: there was none.
+
+        What still runs at `old` reads and writes at `new` from the first moment on.
+        """
+        olds, news = self._keys.three(old), self._keys.three(new)
         with store_errors():
-            state, turns, index = [await self._client.hgetall(key) for key in olds]
-            if not state:
+            if not await self._lead_on(olds[0], news[0], new):
                 return False
+            state, turns, index = [await self._client.hgetall(key) for key in olds]
+            for name in (b"moved", b"as"):
+                state.pop(name, None)
             ttl_s = max(1, await self._client.ttl(olds[0]))
             archives = [f"old:{one}" for one in state.get(b"olds", b"").decode().split()]
             for archive in archives:
@@ -152,10 +157,24 @@ class Sessions:
             args = [str(old), ttl_s, state.get(b"next", 0)]
             for data in (state, turns, index):
                 args += [2 * len(data), *(one for pair in data.items() for one in pair)]
-            await script("history_join").run(self._client, self._keys.three(new), tuple(args))
-            for key in (*olds, *(self._keys.of(old, archive) for archive in archives)):
+            await script("history_join").run(self._client, news, tuple(args))
+            for key in (*olds[1:], *(self._keys.of(old, archive) for archive in archives)):
                 await self._client.unlink(key)
+            await self._client.hset(olds[0], "as", await self._client.hget(news[0], "gen") or 0)
+            await self._client.hdel(olds[0], *(name for name in state if name != b"gen"))
+            await self._client.expire(olds[0], TOMBSTONE_S)
         return True
+
+    async def _lead_on(self, old_state: str, new_state: str, new: SessionKey) -> bool:
+        """From now on what is written at the old place goes to the new one. Whether there was anything yet."""
+        gen, conversation = await self._client.hmget(old_state, "gen", "conv")
+        there = await self._client.hget(new_state, "gen")
+        ttl_s = await self._client.ttl(old_state)
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.hset(old_state, mapping={"moved": str(new), "as": there or gen or 0})
+            pipe.expire(old_state, max(ttl_s, TOMBSTONE_S))
+            await pipe.execute()
+        return conversation is not None
 
     async def _copy_hash(self, source: str, target: str) -> None:
         """By value, because the keys may live on different nodes."""

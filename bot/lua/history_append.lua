@@ -2,10 +2,12 @@
 -- KEYS state turns index
 -- ARGV gen fence turn-id replaces value first calibration now-s ttl-s conversation-id known-value message-id...
 -- 'amended' comes with what is there now: its words were changed meanwhile and must not be lost.
+-- 'moved' comes with the session where it is to be written now, and the generation there.
 local state, turns, index = KEYS[1], KEYS[2], KEYS[3]
 local gen, fence, id, replaces = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local MOST_TURNS = 2000 -- bot.context.MAX_WINDOW_TURNS
-local found = redis.call('HMGET', state, 'gen', 'fence', 'next', 'first', 'folded')
+local found = redis.call('HMGET', state, 'gen', 'fence', 'next', 'first', 'folded', 'moved', 'as')
+if found[6] then return {'moved', found[6], gen == found[1] and found[7] or gen} end
 if not found[1] then
   -- A full server evicted the state, and turns without it have no order. What was said now still counts.
   redis.call('UNLINK', turns, index)

@@ -7,6 +7,8 @@ if redis.call('EXISTS', state) == 0 then
   redis.call('HSET', state, 'gen', '0', 'conv', ARGV[1], 'next', '0', 'first', '0', 'born', ARGV[2], 'used', ARGV[2])
   redis.call('EXPIRE', state, ARGV[3])
 end
+local f = redis.call('HMGET', state, 'gen', 'conv', 'next', 'first', 'summary', 'folded', 'cal', 'edits', 'moved')
+if f[9] then return {'moved', f[9]} end
 if fence ~= '0' then
   local held = redis.call('HGET', state, 'fence')
   if held and tonumber(held) > tonumber(fence) then
@@ -14,7 +16,6 @@ if fence ~= '0' then
   end
   redis.call('HSET', state, 'fence', fence)
 end
-local f = redis.call('HMGET', state, 'gen', 'conv', 'next', 'first', 'summary', 'folded', 'cal', 'edits')
 local first, last = tonumber(f[4] or '0'), tonumber(f[3] or '0') - 1
 local window = {}
 for from = first, last, 1000 do

@@ -144,7 +144,30 @@ async def test_when_a_group_moves_its_conversation_moves_along(
         telegram.migrate(-55, -10055)
         telegram.say(-10055, BEN, "@keepthread_bot what is my name?")
         await world.answered(-10055, "Your name is Ben")
-        assert await world.remembered(-55) == []
+        assert await world.service.core.sessions.look(world.session(-55)) is None
+
+
+async def test_an_answer_that_is_thought_while_its_group_moves_is_said_and_remembered_there(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telegram.group(-55, "Small")
+    listed = allowed(-55, -10055)
+    async with serving(telegram, model, settings, monkeypatch, bot_allow=listed) as world:
+        telegram.say(-55, BEN, "@keepthread_bot my name is Ben")
+        await world.answered(-55, "You said")
+        model.script = [say("Hello, Ben.", size=1, delay_s=0.02)]
+        telegram.say(-55, BEN, "@keepthread_bot greet me")
+        await wait_until(lambda: model.open_streams)
+        telegram.migrate(-55, -10055)
+        await world.answered(-10055, "Hello, Ben.")
+        telegram.say(-10055, BEN, "@keepthread_bot what is my name?")
+        await world.answered(-10055, "Your name is Ben.")
+        await world.settled()
+        answers = [turn.answer for turn in await world.remembered(-10055)]
+        assert answers == ["You said: Ben: my name is Ben", "Hello, Ben.", "Your name is Ben."]
 
 
 async def test_an_answer_finds_the_group_that_moved_while_it_was_thought(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -32,14 +33,17 @@ def sessions(redis: Redis, history: RedisHistory) -> Sessions:
 async def tell(history: RedisHistory, session: SessionKey, *names: str) -> None:
     past = await history.read(session)
     for name in names:
-        said = Incoming(Address(session), Speaker("1", "Ada"), f"say {name}", f"m-{name}")
-        turn = Turn(name, (said,)).ended(
-            "complete",
-            f"said {name}",
+        turn = replace(
+            turn_of(session, name),
             conversation_id=past.conversation_id,
             generation=past.generation,
         )
         await history.append(turn, tokens=tokens_of(turn))
+
+
+def turn_of(session: SessionKey, name: str) -> Turn:
+    said = Incoming(Address(session), Speaker("1", "Ada"), f"say {name}", f"m-{name}")
+    return Turn(name, (said,)).ended("complete", f"said {name}")
 
 
 async def test_conversations_are_listed_the_latest_used_first(
@@ -165,10 +169,45 @@ async def test_a_conversation_moves_with_all_that_belongs_to_it(
     assert after == {**before, "session": str(NEW_PLACE)}
     assert next(iter(after["earlier"].values()))[0]["id"] == "old"
     assert await history.find(NEW_PLACE, "m-a") is not None
-    assert await redis.keys(f"*{{{KEY}}}*") == []
+    assert await redis.keys(f"*{{{KEY}}}*") == [history.keys.of(KEY, "state").encode()]
     for key in await redis.keys("*"):
         assert 0 < await redis.ttl(key) <= 86400
     assert not await sessions.move(KEY, NEW_PLACE)
+    assert await sessions.look(KEY) is None
+
+
+@pytest.mark.parametrize("begun", ["nothing", "a talk", "a talk after a reset"])
+async def test_what_runs_while_its_place_moves_is_remembered_in_the_new_one(
+    sessions: Sessions, history: RedisHistory, begun: str
+) -> None:
+    if begun != "nothing":
+        await tell(history, KEY, "a")
+    if begun == "a talk after a reset":
+        await history.reset(KEY)
+        await tell(history, KEY, "a")
+    past = await history.read(KEY, fence=7)
+    await sessions.move(KEY, NEW_PLACE)
+    await tell(history, NEW_PLACE, "c")
+    running = replace(turn_of(KEY, "b"), generation=past.generation)
+    await history.append(running, tokens=1, fence=7)
+    assert not await sessions.move(KEY, NEW_PLACE)  # told twice
+    expected = ["c", "b"] if begun == "nothing" else ["a", "c", "b"]
+    for place in (KEY, NEW_PLACE):
+        window = (await history.read(place, turn_id="b", fence=7)).window
+        assert [item.turn.id for item in window] == expected
+    assert (await history.read(KEY, turn_id="b")).known is not None
+
+
+async def test_what_runs_while_its_place_moves_is_forgotten_by_a_reset_in_the_new_one(
+    sessions: Sessions, history: RedisHistory
+) -> None:
+    await tell(history, KEY, "a")
+    past = await history.read(KEY)
+    await sessions.move(KEY, NEW_PLACE)
+    await history.reset(NEW_PLACE)
+    with pytest.raises(Overtaken):
+        await history.append(replace(turn_of(KEY, "b"), generation=past.generation), tokens=1)
+    assert (await history.read(NEW_PLACE)).window == ()
 
 
 async def test_what_was_said_in_the_new_place_before_the_move_comes_after_it(
@@ -185,5 +224,5 @@ async def test_what_was_said_in_the_new_place_before_the_move_comes_after_it(
     assert found.id == "c"
     await tell(history, NEW_PLACE, "d")
     assert [turn.id async for turn in sessions.turns(NEW_PLACE)] == ["a", "b", "c", "d"]
-    assert await redis.keys(f"*{{{KEY}}}*") == []
+    assert await redis.keys(f"*{{{KEY}}}*") == [history.keys.of(KEY, "state").encode()]
     assert not await sessions.move(KEY, NEW_PLACE)
