@@ -10,11 +10,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from aiohttp import web
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
+from openai.resources.chat.completions import completions
 
 from bot import errors
 from bot.conversation import Usage
+from bot.model import chat
 from bot.model.chat import ChatModel, Endpoint, lean_chat_class
 from bot.model.fallback import FallbackModel
 from bot.ports import Message, Prompt
@@ -133,6 +136,76 @@ async def test_an_endless_answer_ends_at_the_limit(server: ModelServer) -> None:
     await model.aclose()
 
 
+def alive(*, comments: bool) -> fake.Behaviour:
+    """Begins to answer, and then says nothing; perhaps with comments that keep the line alive."""
+
+    async def behave(exchange: fake.Exchange) -> web.StreamResponse:
+        response = await exchange.open()
+        while True:
+            await asyncio.sleep(0.02)
+            if comments:
+                await response.write(b": wait\n\n")
+
+    return behave
+
+
+@pytest.mark.parametrize("behaviour", [fake.hang(), alive(comments=True), alive(comments=False)])
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [((0.2, 30), "nothing for 0.2 s"), ((30, 0.2), "not ended after 0.2 s")],
+)
+async def test_silence_ends_at_the_sooner_of_both_limits(
+    server: ModelServer, behaviour: fake.Behaviour, limits: tuple[float, float], words: str
+) -> None:
+    server.script = [behaviour]
+    model = ChatModel(Endpoint("m", KEY, server.base_url, *limits, retries=0))
+    with pytest.raises(errors.ModelTimeout) as caught:
+        await ask(model)
+    await model.aclose()
+    assert caught.value.detail in (words, "Request timed out.")
+    await wait_until(lambda: server.open_streams == 0)
+
+
+async def test_whoever_stops_reading_closes_the_stream(
+    server: ModelServer, model: ChatModel
+) -> None:
+    server.script = [fake.stall("so")]
+    async with aclosing(model.stream(PROMPT)) as pieces:
+        assert (await anext(pieces)).text == "so"
+    await wait_until(lambda: server.open_streams == 0)
+
+
+async def test_a_cancellation_is_heard_at_any_moment(server: ModelServer, model: ChatModel) -> None:
+    """Also when a chunk arrives at the same time: `asyncio.wait_for` would lose it (Python 3.11)."""
+    await ask(model)
+    server.default = fake.stall("so it begins and never ends")
+    for turns in range(30):
+        task = asyncio.create_task(ask(model))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_key_that_the_endpoint_repeats_is_not_shown(
+    server: ModelServer, model: ChatModel
+) -> None:
+    server.script = [fake.fail(401, "invalid_api_key", f"Incorrect API key provided: {KEY}")]
+    with pytest.raises(errors.ModelKeyRefused) as caught:
+        await ask(model)
+    assert "Incorrect API key provided" in caught.value.detail
+    assert KEY not in repr(caught.value)
+
+
+async def test_an_address_that_leads_nowhere_is_one_of_our_errors() -> None:
+    model = ChatModel(Endpoint("m", KEY, "http://nöt a host/v1", retries=0))
+    with pytest.raises(errors.ModelUnreachable) as caught:
+        await ask(model)
+    assert "OPENAI_BASE_URL" in caught.value.cure
+    await model.aclose()
+
+
 async def test_an_address_where_nobody_listens_says_so(model: ChatModel) -> None:
     absent = ChatModel(Endpoint("m", KEY, "http://127.0.0.1:9/v1"))
     with pytest.raises(errors.ModelUnreachable):
@@ -156,7 +229,7 @@ async def test_the_wire_carries_the_same_with_and_without_the_short_cut(
     ]
     for cls in (ChatOpenAI, lean_chat_class()):
         async with httpx2.AsyncClient() as client:
-            chat = cls(
+            chosen = cls(
                 model="m",
                 api_key=KEY,
                 base_url=server.base_url,
@@ -164,16 +237,41 @@ async def test_the_wire_carries_the_same_with_and_without_the_short_cut(
                 temperature=0.1,
                 http_async_client=client,
             )
-            async for _ in chat.astream(messages):
+            async for _ in chosen.astream(messages):
                 pass
     plain, lean = (seen.body for seen in server.requests)
     assert plain == lean
     assert len(lean["messages"]) == 4
 
 
-async def test_the_cache_key_goes_to_openai_only(server: ModelServer, model: ChatModel) -> None:
+async def test_the_short_cut_is_still_where_upstream_goes_along(
+    server: ModelServer, model: ChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If langchain-openai or openai build a request elsewhere, long histories are slow again."""
+    walked: list[Any] = []
+
+    async def watch(data: Any, kind: Any) -> Any:
+        walked.append(data)
+        return await transform(data, kind)
+
+    transform = completions.async_maybe_transform
+    monkeypatch.setattr(completions, "async_maybe_transform", watch)
+    await ask(model)
+    assert [body["messages"] for body in walked] == [[]]
+    assert len(server.requests[0].messages) == 2
+
+
+async def test_the_cache_key_goes_to_openai_only(
+    server: ModelServer, model: ChatModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await ask(model)
     assert "prompt_cache_key" not in server.requests[0].body
+    monkeypatch.setattr(chat, "OPENAI_HOST", "127.0.0.1")
+    await ask(model)
+    assert server.requests[1].body["prompt_cache_key"] == "talk-1"
+    await ask(model, Prompt(PROMPT.messages))
+    assert "prompt_cache_key" not in server.requests[2].body
+    monkeypatch.undo()
     assert Endpoint("m", KEY).is_openai
     assert Endpoint("m", KEY, "https://api.openai.com/v1").is_openai
     assert not Endpoint("m", KEY, "https://api.openai.com.example.org/v1").is_openai
