@@ -207,7 +207,7 @@ async def test_an_address_that_leads_nowhere_is_one_of_our_errors() -> None:
 
 
 async def test_an_address_where_nobody_listens_says_so(model: ChatModel) -> None:
-    absent = ChatModel(Endpoint("m", KEY, "http://127.0.0.1:9/v1"))
+    absent = ChatModel(Endpoint("m", KEY, "http://127.0.0.1:9/v1", retries=0))
     with pytest.raises(errors.ModelUnreachable):
         await ask(absent)
     await absent.aclose()
@@ -297,7 +297,7 @@ def test_each_event_loop_has_its_own_connections() -> None:
 
 
 async def test_the_second_model_answers_when_the_first_is_down(server: ModelServer) -> None:
-    first = ChatModel(Endpoint("first", KEY, "http://127.0.0.1:9/v1"))
+    first = ChatModel(Endpoint("first", KEY, "http://127.0.0.1:9/v1", retries=0))
     second = ChatModel(Endpoint("second", KEY, server.base_url))
     model = FallbackModel(first, second)
     assert (await ask(model))[0] == "You said: hello"
