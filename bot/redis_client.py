@@ -23,6 +23,7 @@ from redis.asyncio.sentinel import (
     SentinelManagedSSLConnection,
 )
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as LostConnection
 
 from bot import redis_url
 from bot.errors import KeepthreadError
@@ -153,13 +154,23 @@ def _open(
 def _cluster(
     where: RedisUrl, options: dict[str, Any], patient: bool, max_connections: int
 ) -> RedisCluster:
-    return RedisCluster(
+    return _Cluster(
         startup_nodes=[ClusterNode(host, port) for host, port in where.hosts],
         ssl=where.tls,
         max_connections=max(max_connections, CLUSTER_CONNECTIONS),
         retry=Retry(NoBackoff(), CLUSTER_RETRIES[patient]),
         **options,
     )
+
+
+class _Cluster(RedisCluster):
+    """After a failure redis-py closes a node's free connections while other tasks take them (redis-py 8.1)."""
+
+    async def _execute_command(self, target_node: ClusterNode, *args: Any, **options: Any) -> Any:
+        try:
+            return await super()._execute_command(target_node, *args, **options)
+        except AttributeError as error:  # of a stream that is None by now
+            raise LostConnection("closed by another task") from error
 
 
 def _behind_sentinels(where: RedisUrl, options: dict[str, Any]) -> tuple[Redis, Sentinel]:

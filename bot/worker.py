@@ -80,7 +80,7 @@ class Worker:
         self._due_soon.set()
 
     async def run(self) -> None:
-        """Work until `drain`. A failure of Redis is waited out."""
+        """Work until `drain`. A failure of Redis is waited out; whatever else breaks ends it, and is raised."""
         leases = self.leases
         helpers = [
             asyncio.create_task(step, name="worker helper")
@@ -90,7 +90,11 @@ class Worker:
             asyncio.create_task(self._take(group), name="worker take") for group in self._groups
         ]
         try:
-            await asyncio.gather(*takers)
+            running = {*takers, *helpers}
+            while not all(taker.done() for taker in takers):
+                ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    task.result()  # without a helper it would go on with leases that nobody renews
             while self._tasks:
                 await asyncio.wait(tuple(self._tasks))
         finally:

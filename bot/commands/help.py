@@ -11,6 +11,6 @@ async def run(call: Call) -> None:
     lines = []
     for spec in COMMANDS.specs:
         names = " or ".join(f"`{name}`" for name in (spec.name, *spec.aliases))
-        admins = " (admins, where several people talk)" if spec.admin_in_shared else ""
+        admins = " (for admins here)" if spec.admin_in_shared and call.address.shared else ""
         lines.append(f"- {names} – {spec.summary}{admins}")
     await call.say("\n".join(lines))

@@ -125,6 +125,28 @@ async def test_a_cluster_takes_keys_scripts_and_transactions_of_one_tag_on_every
         gc.collect()  # a connection left open would be found now
 
 
+async def test_a_clusters_connections_may_be_closed_while_they_are_taken() -> None:
+    async with cluster(1) as nodes:
+        link = await connect(at(f"redis+cluster://127.0.0.1:{nodes[0].port}"), patient=True)
+
+        async def close_again_and_again() -> None:  # as redis-py does after a failure
+            while True:
+                for node in link.client.get_nodes():
+                    await node.disconnect_free_connections()
+                await asyncio.sleep(0.001)
+
+        async def write(number: int) -> None:
+            for _ in range(40):
+                with store_errors():
+                    await link.client.set(number, 1, ex=60)
+
+        closing = asyncio.create_task(close_again_and_again())
+        await asyncio.gather(*(write(number) for number in range(20)))
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        await link.aclose()
+
+
 async def test_a_server_that_is_no_cluster_is_told_from_one_that_is_down() -> None:
     async with running() as server:
         with pytest.raises(StoreRefused) as caught:

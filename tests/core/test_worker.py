@@ -13,6 +13,7 @@ from bot.inbox_view import InboxView
 from bot.leases import Lease, Leases, Verdict
 from bot.metrics import Metrics
 from bot.settings import Settings
+from bot.worker import Worker
 from tests.core.inboxes import inbox_on, said, working
 from tests.fakes.redis_server import running
 from tests.waiting import wait_until
@@ -240,11 +241,13 @@ async def test_draining_hands_over_what_takes_too_long(redis: Redis, settings: S
 async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.put(said("poison", "C1"))
-    for _ in range(2):
-        await asyncio.sleep(0.003)
-        taken, _ = await inbox.take("dead", 1, range(8))
-        taken = taken or (await inbox.take("dead", 1, range(8), silent_ms=1))[0]
-        assert taken
+    assert (await inbox.take("dead", 1, range(8)))[0]
+
+    async def it_is_taken_from_the_dead() -> bool:
+        taken, _ = await inbox.take("dead", 1, range(8), silent_ms=1)
+        return bool(taken)
+
+    await wait_until(it_is_taken_from_the_dead)  # not from a server that has just started
     alongside: list[int] = []
     work = Work()
     work.go_on.clear()
@@ -299,3 +302,17 @@ async def test_a_worker_that_waits_for_redis_counts_as_alive(settings: Settings)
             await wait_until(lambda was=was: leases.beat_at > was)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_a_worker_whose_helper_breaks_ends_and_says_so(
+    redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = inbox_on(redis, settings)
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a mistake of a library's")
+
+    monkeypatch.setattr(inbox, "due", broken)
+    worker = Worker(inbox, redis, Work().run, Metrics(), name="w1")
+    with pytest.raises(RuntimeError, match="mistake"):
+        await worker.run()

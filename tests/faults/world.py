@@ -26,7 +26,10 @@ LEASE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of all messages. All must be 0, but that a kill may fall between showing and noting once."""
+    """What became of all messages; `repeated_to_person` counts answers, each to one or more messages.
+
+    All must be 0, but that a kill may fall between showing and noting once.
+    """
 
     sent: int
     lost: int
@@ -140,19 +143,18 @@ class World:
             once = list(dict.fromkeys(remembered))
             disorder += once != [text for text in texts if text in counts]
         shown: dict[str, list[str]] = defaultdict(list)
-        to_person: Counter[tuple[str, str]] = Counter()
+        shown_again = 0
         for line in self.journal.read("answer"):
-            for text in line["texts"]:
-                to_person[line["session"], text] += 1
-                if to_person[line["session"], text] == 1:
-                    shown[line["session"]].append(text)
+            new = [text for text in line["texts"] if text not in shown[line["session"]]]
+            shown[line["session"]] += new
+            shown_again += len(new) < len(line["texts"])
         overlapped = sum(
             seen
             != sorted(seen, key=lambda text: self.sent[SessionKey.parse(lane).place].index(text))
             for lane, seen in shown.items()
         )
         unseen = sum(
-            to_person[str(SessionKey("loop", "A1", place)), text] == 0
+            text not in shown[str(SessionKey("loop", "A1", place))]
             for place, texts in self.sent.items()
             for text in texts
         )
@@ -160,7 +162,7 @@ class World:
             sum(map(len, self.sent.values())),
             lost + unseen,
             repeated,
-            sum(count - 1 for count in to_person.values()),
+            shown_again,
             disorder,
             overlapped,
             recovery_s,
