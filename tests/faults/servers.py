@@ -42,6 +42,7 @@ class RedisProcess:
     options: tuple[str, ...] = ("--appendfsync", "everysec")
     port: int = field(default_factory=free_port)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="kt-faults-")))
+    binary: Path = field(default_factory=server_binary)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -53,7 +54,7 @@ class RedisProcess:
         with log:
             self.process = subprocess.Popen(  # noqa: ASYNC220  it returns at once
                 [
-                    str(server_binary()),
+                    str(self.binary),
                     *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
                     *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"),
                     *self.options,

@@ -1,0 +1,39 @@
+"""Conversations of any length, written fast: the product's own appends, many in one round trip."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache
+
+from redis.asyncio import Redis
+
+from bot.context import count_tokens, messages_of
+from bot.conversation import Turn
+from bot.history import RedisHistory
+from bot.scripts import script
+from tests.bench.small_talk import Talk
+
+AT_ONCE = 500
+TTL = timedelta(days=1)
+
+_count = cache(count_tokens)
+
+
+def size_of(turn: Turn) -> int:
+    """`bot.context.tokens_of`, for texts that come again and again."""
+    return sum(_count(message.text) + 4 for message in messages_of(turn))
+
+
+async def fill(client: Redis, prefix: str, talk: Talk, turns: int, *, window: int = 0) -> None:
+    """Let `talk` have been held for so many turns, of which the newest `window` are read (0: all)."""
+    past = await RedisHistory(client, prefix, TTL).read(talk.session)
+    await client.script_load(script("history_append").text)
+    for start in range(0, turns, AT_ONCE):
+        async with client.pipeline(transaction=False) as pipe:
+            # An append to a pipeline is noted down there; the verdicts come from `execute`.
+            writer = RedisHistory(pipe, prefix, TTL)
+            for at in range(start, min(start + AT_ONCE, turns)):
+                turn = talk.answered(at, conversation_id=past.conversation_id)
+                first = max(0, at + 1 - window) if window else 0
+                await writer.append(turn, tokens=size_of(turn), first_seq=first)
+            assert set(await pipe.execute()) == {b"written"}

@@ -1,0 +1,191 @@
+"""The prompt cache: how much of the prompts of a long conversation a provider could reuse.
+
+One conversation of 300 turns runs through the real handler, context, history and compaction, with a model
+that answers from a script and summarises by keeping first sentences. Beside it the same talk goes through
+a window of the same budget that drops the oldest turns as it overflows.
+
+The cache is an exact one, as providers describe theirs: what a prompt has in common with the beginning of
+an earlier one, in whole blocks of 128 tokens, if that is 1,024 tokens or more
+(https://platform.openai.com/docs/guides/prompt-caching). Counted are the prompts of the turns, and in a
+second figure those of the summaries as well, of which nothing is reused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import statistics
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+
+from bot.compaction import Compactor
+from bot.context import Context, messages_of, tokens_of
+from bot.conversation import Turn
+from bot.handler import Handler, Request
+from bot.history import RedisHistory
+from bot.ports import Message, Piece, Prompt, TurnTrace
+from bot.settings import Settings
+from bot.tracing.tracer import SilentTracer
+from tests.bench.quiet_reply import QuietReply
+from tests.bench.small_talk import Talk
+from tests.bench.tables import Promise, Table, number, share
+from tests.faults.servers import RedisProcess
+
+TURNS = 300
+BLOCK_TOKENS = 128
+LEAST_TOKENS = 1_024
+OURS_AT_LEAST_PERCENT = 90
+SLIDING_AT_MOST_PERCENT = 10
+
+_TOKEN = re.compile(r" ?\w{1,6}|\s+|[^\w\s]")
+"""Not a real tokenizer, but as long a piece on average, and like one it reads from the left."""
+
+
+@dataclass(slots=True)
+class PrefixCache:
+    """What a provider remembers of prompts: each beginning that ends with a whole block."""
+
+    tokens: int = 0
+    reused: int = 0
+    prompts: int = 0
+    _known: set[int] = field(default_factory=set)
+
+    def ask(self, messages: tuple[Message, ...]) -> None:
+        size, beginnings = _beginnings(messages)
+        common = 0
+        for beginning in beginnings:
+            if beginning not in self._known:
+                break
+            common += BLOCK_TOKENS
+        self.prompts += 1
+        self.tokens += size
+        self.reused += common if common >= LEAST_TOKENS else 0
+        self._known.update(beginnings)
+
+    @property
+    def share(self) -> float:
+        return self.reused / self.tokens
+
+
+def _beginnings(messages: tuple[Message, ...]) -> tuple[int, list[int]]:
+    """Size of a prompt in tokens, and a hash of each of its beginnings, block by block."""
+    tokens = [one for message in messages for one in (message.role, *_TOKEN.findall(message.text))]
+    found, last = [], 0
+    for at in range(BLOCK_TOKENS, len(tokens) + 1, BLOCK_TOKENS):
+        last = hash((last, *tokens[at - BLOCK_TOKENS : at]))
+        found.append(last)
+    return len(tokens), found
+
+
+@dataclass(slots=True)
+class ScriptedModel:
+    """The `Model` port: answers as `talk` has it, and writes summaries of first sentences."""
+
+    talk: Talk
+    turns: PrefixCache = field(default_factory=PrefixCache)
+    summary_tokens: int = 0
+
+    async def stream(
+        self, prompt: Prompt, trace: TurnTrace | None = None
+    ) -> AsyncGenerator[Piece, None]:
+        if prompt.messages[0].text.startswith("You keep the notes"):
+            self.summary_tokens += _beginnings(prompt.messages)[0]
+            lines = [line for line in prompt.messages[-1].text.splitlines() if line.strip()]
+            yield Piece("\n".join(line[:100].rpartition(" ")[0] for line in lines[::3]))
+            return
+        self.turns.ask(prompt.messages)
+        yield Piece(self.talk.answer(self.turns.prompts - 1))
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+async def keepthread(client: Any, context: Context, talk: Talk, turns: int) -> ScriptedModel:
+    """Hold `talk` as Keepthread does; its summaries are ready before the next message comes."""
+    history = RedisHistory(client, f"prefix-{talk.place}", timedelta(hours=1))
+    model = ScriptedModel(talk)
+    compactor = Compactor(history, model, context)
+    handler = Handler(history, model, SilentTracer(), context, compactor)
+    for at in range(turns):
+        done = await handler.answer(Request(talk.asked(at)), QuietReply())
+        assert done.state == "complete"
+        await compactor.settle()
+    return model
+
+
+def newest_turns(context: Context, talk: Talk, turns: int) -> PrefixCache:
+    """Hold `talk` with a window of so many turns as the budget holds on average."""
+    said, sizes = _said(talk, turns)
+    most = int(context.budget_tokens / statistics.mean(sizes))
+    cache = PrefixCache()
+    for at, turn in enumerate(said):
+        cache.ask(_prompt(context, said[max(0, at - most) : at], turn))
+    return cache
+
+
+def newest_tokens(context: Context, talk: Talk, turns: int) -> PrefixCache:
+    """Hold `talk` with the newest turns that fit into the budget."""
+    said, sizes = _said(talk, turns)
+    cache = PrefixCache()
+    start, used = 0, 0
+    for at, turn in enumerate(said):
+        while used + sizes[at] > context.budget_tokens:
+            used -= sizes[start]
+            start += 1
+        cache.ask(_prompt(context, said[start:at], turn))
+        used += sizes[at]
+    return cache
+
+
+def _said(talk: Talk, turns: int) -> tuple[list[Turn], list[int]]:
+    said = [talk.answered(at) for at in range(turns)]
+    return said, [tokens_of(turn) for turn in said]
+
+
+def _prompt(context: Context, past: list[Turn], new: Turn) -> tuple[Message, ...]:
+    told = [message for turn in past for message in messages_of(turn)]
+    return Message("system", context.system), *told, messages_of(new)[0]
+
+
+async def measure(turns: int = TURNS) -> Table:
+    settings = Settings.load(redis_url="redis://unused")
+    context = Context(
+        settings.bot_system_prompt, settings.bot_history_tokens, settings.bot_history_low_water
+    )
+    talk = Talk("C0PREFIX")
+    async with RedisProcess() as server, Redis(port=server.port) as client:
+        ours = await keepthread(client, context, talk, turns)
+    slid = newest_turns(context, talk, turns)
+    with_summaries = ours.turns.reused / (ours.turns.tokens + ours.summary_tokens)
+    return Table(
+        f"Prompt cache: {turns} turns, {context.budget_tokens:,} tokens of window",
+        ("", "tokens a prompt", "reusable", "with summaries"),
+        (
+            _row("Keepthread", ours.turns, share(with_summaries)),
+            _row("sliding window of turns", slid, "-"),
+            _row("sliding window of tokens", newest_tokens(context, talk, turns), "-"),
+        ),
+        (
+            Promise(
+                "reusable, Keepthread, %",
+                100 * ours.turns.share,
+                OURS_AT_LEAST_PERCENT,
+                "at least",
+            ),
+            Promise(
+                "reusable, sliding window of turns, %", 100 * slid.share, SLIDING_AT_MOST_PERCENT
+            ),
+        ),
+    )
+
+
+def _row(name: str, cache: PrefixCache, with_summaries: str) -> tuple[str, ...]:
+    return name, number(cache.tokens / cache.prompts), share(cache.share), with_summaries
+
+
+def tables() -> Iterator[Table]:
+    yield asyncio.run(measure())

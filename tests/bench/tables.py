@@ -1,0 +1,64 @@
+"""What a part of the bench prints: one table, and whether each promise in it was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A figure, in words, that must be `limit` at most (or at least)."""
+
+    what: str
+    value: float
+    limit: float
+    direction: Literal["at most", "at least"] = "at most"
+
+    @property
+    def is_kept(self) -> bool:
+        return self.value <= self.limit if self.direction == "at most" else self.value >= self.limit
+
+    def __str__(self) -> str:
+        verdict = "kept" if self.is_kept else "BROKEN"
+        return (
+            f"  {self.what}: {number(self.value)}, {self.direction} {number(self.limit)}: {verdict}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The first cell of each row names it; the others stand to the right."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    promises: Sequence[Promise] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def is_kept(self) -> bool:
+        return all(promise.is_kept for promise in self.promises)
+
+    def __str__(self) -> str:
+        lines = [self.columns, *self.rows]
+        widths = [max(len(line[at]) for line in lines) for at in range(len(self.columns))]
+        drawn = [
+            "  " + line[0].ljust(widths[0])
+            + "".join("  " + cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
+            for line in lines
+        ]  # fmt: skip
+        notes = [f"  ({note})" for note in self.notes]
+        return "\n".join(["", self.title, *drawn, *notes, *map(str, self.promises)])
+
+
+def number(value: float) -> str:
+    """Three digits that matter, without an exponent."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def share(value: float) -> str:
+    return f"{value:.1%}"

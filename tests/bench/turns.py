@@ -1,0 +1,94 @@
+"""Where whole turns are measured: the real handler and Redis, and a model server in a process of its own.
+
+A turn is always told to a conversation of the same length: before it, and outside what is measured, the
+conversation is put back to what it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from bot.compaction import Compactor
+from bot.context import Context
+from bot.handler import Handler, Request
+from bot.history import RedisHistory
+from bot.model.chat import ChatModel, Endpoint
+from bot.ports import Prompt, Tracer
+from bot.settings import DEFAULT_SYSTEM_PROMPT
+from tests.bench.filling import TTL, fill
+from tests.bench.quiet_reply import QuietReply
+from tests.bench.small_talk import Talk
+from tests.faults.servers import RedisProcess
+
+PREFIX = "turns"
+MODEL, API_KEY = "loopback", "none"
+BUDGET_TOKENS = 400_000
+"""So much that nothing is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Turns are answered here, by the model at `model_url`."""
+
+    model_url: str
+    client: Redis
+    history: RedisHistory
+    context: Context
+    model: ChatModel
+
+    def handler(self, tracer: Tracer) -> Handler:
+        compactor = Compactor(self.history, self.model, self.context)
+        return Handler(self.history, self.model, tracer, self.context, compactor)
+
+    async def prepare(self, turns: int) -> Prompt:
+        """Hold a conversation of so many turns. What the model will be given in `answer`."""
+        talk = talk_of(turns)
+        await fill(self.client, PREFIX, talk, turns)
+        for key in self.history.keys.three(talk.session):
+            await self.client.copy(key, f"{key}:kept")
+        return self.context.prompt(await self.history.read(talk.session), talk.asked(turns))
+
+    async def restore(self, turns: int) -> None:
+        for key in self.history.keys.three(talk_of(turns).session):
+            await self.client.copy(f"{key}:kept", key, replace=True)
+
+    async def answer(self, handler: Handler, turns: int) -> None:
+        """The next turn of the conversation of so many turns: read, model, append."""
+        done = await handler.answer(Request(talk_of(turns).asked(turns)), QuietReply())
+        assert done.state == "complete"
+
+
+def talk_of(turns: int) -> Talk:
+    return Talk(f"C{turns}")
+
+
+@asynccontextmanager
+async def place() -> AsyncIterator[Place]:
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(process("tests.fakes.model_server"))
+        redis = await stack.enter_async_context(RedisProcess())
+        client = await stack.enter_async_context(Redis(port=redis.port))
+        model = ChatModel(Endpoint(MODEL, API_KEY, url))
+        stack.push_async_callback(model.aclose)
+        context = Context(DEFAULT_SYSTEM_PROMPT, BUDGET_TOKENS)
+        yield Place(url, client, RedisHistory(client, PREFIX, TTL), context, model)
+
+
+@asynccontextmanager
+async def process(module: str) -> AsyncIterator[str]:
+    """A loopback server as a process; yields the address it prints."""
+    server = subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    try:
+        yield (await asyncio.to_thread(server.stdout.readline)).decode().strip()
+    finally:
+        server.terminate()
+        await asyncio.to_thread(server.wait)
+        server.stdout.close()
