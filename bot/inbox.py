@@ -132,7 +132,7 @@ class Inbox:
         lane: str = "",
         fresh: str = "",
     ) -> tuple[Admission, str]:
-        """Take a message in. Returns the verdict, and the message's id in the mailbox.
+        """Take a message in, as safely as `durability` asks. Returns the verdict, and its id in the mailbox.
 
         `fresh` names an event of our own: a known message is to be taken in again, once.
         """
@@ -150,8 +150,10 @@ class Inbox:
         )  # fmt: skip
         with store_errors():
             verdict, item = await script("inbox_put").run(self._client, keys, args)
-            if self._durability and verdict in (b"queued", b"merged"):
-                await self._durability.wait(keys[3], KEPT_MS)
+            if (
+                self._durability and verdict != b"full"
+            ):  # a repetition comes because it was not safe
+                await self._durability.wait(self.keys.of(shard, "clock"), KEPT_MS)
         return cast("Admission", verdict.decode()), item.decode()
 
     async def take(
@@ -165,15 +167,8 @@ class Inbox:
         keys = tuple(self.keys.of(shard, "ready") for shard in shards)
         mode = "silent" if silent_ms else "new"
         args = (
-            mode,
-            worker,
-            most,
-            MOST_MESSAGES,
-            MOST_BYTES,
-            silent_ms,
-            KEPT_MS,
-            self.max_attempts,
-        )
+            mode, worker, most, MOST_MESSAGES, MOST_BYTES, silent_ms, KEPT_MS, self.max_attempts,
+        )  # fmt: skip
         with store_errors():
             turns, positions = await script("inbox_take").run(self._client, keys, args)
         taken = [_taken(shards[turn[0] - 1], turn) for turn in turns]
@@ -266,10 +261,13 @@ class Inbox:
                 await self._client.xdel(key, item)
         return len(waiting)
 
-    async def can_write(self) -> None:
-        """Raises StoreError if nothing can be written."""
+    async def can_write(self, *, safely: bool = False) -> None:
+        """Raises StoreError if nothing can be written; with `safely`, nothing as safe as messages must be."""
+        key = f"{self.keys.prefix}:probe"
         with store_errors():
-            await self._client.set(f"{self.keys.prefix}:probe", "1", px=1000)
+            await self._client.set(key, "1", px=2000)
+            if safely and self._durability:
+                await self._durability.wait(key, 1000)
 
     def _keys(self, shard: int, lane: str) -> tuple[str, str, str, str]:
         base = self.keys.of(shard, "")

@@ -107,7 +107,7 @@ class Service:
 
     async def _redis_trouble(self) -> str:
         try:
-            await self.inbox.can_write()
+            await self.inbox.can_write(safely=True)
         except StoreError as error:
             return error.user_text
         return ""

@@ -1,0 +1,74 @@
+"""A message counts as taken in only when it is as safe as was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from bot.conversation import Incoming
+from bot.durability import Durability
+from bot.errors import StoreError, StoreUnavailable
+from bot.inbox import Inbox, InboxKeys
+from tests.core.inboxes import said
+from tests.fakes.redis_server import RedisServer, running
+from tests.waiting import wait_until
+
+
+def inbox_on(client: Redis, *, disk: bool = False, replicas: int = 0) -> Inbox:
+    durability = Durability(client, is_cluster=False, disk=disk, replicas=replicas)
+    return Inbox(client, InboxKeys("kt", 2), durability=durability)
+
+
+@pytest.fixture
+async def primary() -> AsyncIterator[RedisServer]:
+    async with running("--appendonly", "yes", "--repl-diskless-sync-delay", "0") as server:
+        yield server
+
+
+async def test_a_message_that_no_replica_has_is_not_taken_in_and_neither_is_its_repetition(
+    primary: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with primary.admin() as client:
+        with monkeypatch.context() as patch:
+            patch.setattr("bot.durability.WAIT_MS", 50)
+            inbox = inbox_on(client, replicas=1)
+        hello = said("hello", event_id="e1")
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):
+                await inbox.put(hello)
+        with pytest.raises(StoreUnavailable):
+            await inbox.can_write(safely=True)
+        await inbox.can_write()
+        inbox = inbox_on(client, replicas=1)
+        replica = RedisServer("--replicaof", "127.0.0.1", str(primary.port))
+        try:
+            await replica.start()
+            assert await wait_until(lambda: verdict_of(inbox, hello)) == "duplicate"
+            assert (await inbox.put(said("again", event_id="e2")))[0] == "merged"
+            await inbox.can_write(safely=True)
+            async with replica.admin() as copy:
+                assert len(await copy.keys("kt:{q*}:box:*")) == 1
+        finally:
+            replica.close()
+        assert [one.text for _, one in await inbox.waiting(hello.session)] == ["hello", "again"]
+
+
+async def verdict_of(inbox: Inbox, incoming: Incoming) -> str:
+    """`""` while it is refused."""
+    try:
+        return (await inbox.put(incoming))[0]
+    except StoreUnavailable:
+        return ""
+
+
+async def test_a_message_waits_for_the_disk_where_that_is_asked_for(primary: RedisServer) -> None:
+    async with primary.admin() as client:
+        inbox = inbox_on(client, disk=True)
+        assert (await inbox.put(said("hello", event_id="e1")))[0] == "queued"
+        assert (await inbox.put(said("hello", event_id="e1")))[0] == "duplicate"
+        assert "waitaof" in str(await client.info("commandstats"))
+        await client.config_set("appendonly", "no")
+        with pytest.raises(StoreError):
+            await inbox.put(said("and now"))
