@@ -89,17 +89,21 @@ class Sessions:
             for item in await self._history.between(session, first, min(end, first + PAGE_TURNS)):
                 yield item.turn
 
+    async def earlier(self, session: SessionKey, conversation: str) -> tuple[Turn, ...]:
+        """Every turn of an earlier talk that `new` kept, oldest first."""
+        with store_errors():
+            old = await self._client.hgetall(self._keys.of(session, f"old:{conversation}"))
+        values = sorted((int(seq), value) for seq, value in old.items())
+        return tuple(Turn.from_json(value.partition(b" ")[2]) for _, value in values)
+
     async def export(self, session: SessionKey) -> dict[str, Any]:
         """All that is kept of a conversation, as plain data, earlier talks included."""
         info = await self.look(session)
         turns = [turn.to_dict() async for turn in self.turns(session)]
         earlier: dict[str, list[dict[str, Any]]] = {}
         for conversation in info.earlier if info else ():
-            with store_errors():
-                old = await self._client.hgetall(self._keys.of(session, f"old:{conversation}"))
-            values = sorted((int(seq), value) for seq, value in old.items())
             earlier[conversation] = [
-                Turn.from_json(value.partition(b" ")[2]).to_dict() for _, value in values
+                turn.to_dict() for turn in await self.earlier(session, conversation)
             ]
         return {
             "session": str(session),

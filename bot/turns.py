@@ -112,7 +112,7 @@ class Turns:
 
     async def _do(self, lease: Lease, reply: LeasedReply) -> Verdict:
         taken = lease.turn
-        one = taken.incoming[0]
+        one, connection = taken.incoming[0], self.connections[taken.session.platform]
         match one.kind:
             case "message":
                 return await self._answer(lease, reply)
@@ -122,6 +122,7 @@ class Turns:
                 call = Call(
                     self.services, one, reply, id=self._id(lease), item=taken.ids[0],
                     fence=taken.token, stopper=lease.stop,
+                    prepare=lambda turn: self.preparer.prepare(turn, connection),
                 )  # fmt: skip
                 await COMMANDS.run(call)
             case "edit":
@@ -162,9 +163,8 @@ class Turns:
             return
         if all(one.text == old.text for old in was.incoming if old.message_id == one.message_id):
             return
-        past = await self.history.read(one.session)
-        asked = [item.turn.id for item in past.window if item.turn.state != "overheard"]
-        if asked and asked[-1] == was.id and isinstance(reply, OffersButtons):
+        latest = (await self.history.read(one.session)).question
+        if latest and latest.turn.id == was.id and isinstance(reply, OffersButtons):
             await reply.offer(EDITED, [Offer("Answer again", "retry")])
 
     async def _feedback(self, one: Incoming) -> None:

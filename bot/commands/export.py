@@ -1,9 +1,11 @@
 """Get all that I remember of this conversation, as a file (`export json` for programs)."""
 
 import json
+from collections.abc import Iterator
 
 from bot.commands.registry import Call
 from bot.context import words_of
+from bot.conversation import Turn
 from bot.errors import CommandError
 
 READS_ONLY = True
@@ -22,10 +24,23 @@ async def run(call: Call) -> None:
         return
     if call.arguments:
         raise CommandError("Say “export” for text or “export json” for programs.")
-    parts = [f"# Conversation of {info.born_at:%Y-%m-%d}\n"]
+    parts: list[str] = []
+    for conversation in reversed(info.earlier):
+        parts.append("# An earlier conversation\n")
+        for turn in await sessions.earlier(call.session, conversation):
+            parts += _lines(turn)
+    parts.append(f"# Conversation of {info.born_at:%Y-%m-%d}\n")
     async for turn in sessions.turns(call.session):
-        parts.append(f"**{turn.incoming[0].speaker.label}:** {words_of(turn)}\n")
-        if turn.answer:
-            mark = "" if turn.state == "complete" else f" ({turn.state})"
-            parts.append(f"**Bot{mark}:** {turn.answer}\n")
+        parts += _lines(turn)
     await call.say("This conversation:", file=(f"{stem}.md", "\n".join(parts).encode()))
+
+
+def _lines(turn: Turn) -> Iterator[str]:
+    """What was said, and what was answered."""
+    words = words_of(turn)  # where several people talk they are named in it
+    yield (
+        f"{words}\n" if turn.address.shared else f"**{turn.incoming[0].speaker.label}:** {words}\n"
+    )
+    if turn.answer:
+        mark = "" if turn.state == "complete" else f" ({turn.state})"
+        yield f"**Bot{mark}:** {turn.answer}\n"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bot.conversation import Address, Incoming, SessionKey, Speaker
+from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.errors import AccessRefused, CommandError
 from bot.ports import CommandSpec, Reply
 
@@ -32,6 +33,13 @@ class Services(Protocol):
     async def stop(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool: ...
 
 
+Prepare = Callable[[Turn], Awaitable[tuple[Turn, tuple[str, ...]]]]
+
+
+async def _as_it_is(turn: Turn) -> tuple[Turn, tuple[str, ...]]:
+    return turn, ()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One use of a command.
@@ -42,6 +50,7 @@ class Call:
         item: the inbox's id of it, or `""`; what came later is later.
         fence: the worker's token, or 0.
         stopper: ends what the command starts (`retry`).
+        prepare: reads a turn's attachments again, where there can be any: the turn, and its pictures.
     """
 
     services: Services
@@ -52,6 +61,7 @@ class Call:
     item: str = ""
     fence: int = 0
     stopper: Stop | None = None
+    prepare: Prepare = _as_it_is
 
     @property
     def session(self) -> SessionKey:
@@ -103,7 +113,7 @@ class Registry:
 
     def is_reading(self, text: str) -> bool:
         """Whether it changes nothing, so that it need not wait for a running answer."""
-        module = self._modules.get(text.partition(" ")[0].lower())
+        module = self._modules.get(_words(text)[0].lower())
         return module is None or bool(getattr(module, "READS_ONLY", False))
 
     async def run(self, call: Call) -> None:
@@ -112,7 +122,7 @@ class Registry:
         Raises:
             StoreError: Redis failed; the caller decides whether to try again.
         """
-        name, _, arguments = call.incoming.text.strip().partition(" ")
+        name, arguments = _words(call.incoming.text)
         try:
             spec = self.spec(name)
             access = call.services.access
@@ -123,9 +133,15 @@ class Registry:
                     else "You are not on the list of people I talk with."
                 )
             module: Any = self._modules[spec.name]
-            await module.run(replace(call, arguments=arguments.strip()))
+            await module.run(replace(call, arguments=arguments))
         except (CommandError, AccessRefused) as error:
             await call.say(error.user_text)
+
+
+def _words(text: str) -> tuple[str, str]:
+    """The command's name and its arguments, whatever blank is between them."""
+    name, *arguments = text.split(maxsplit=1) or [""]
+    return name, "".join(arguments).strip()
 
 
 def _spec(module: ModuleType) -> CommandSpec:

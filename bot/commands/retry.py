@@ -10,12 +10,13 @@ ALIASES = ("again",)
 
 async def run(call: Call) -> None:
     past = await call.services.history.read(call.session)
-    asked = [item for item in past.window if item.turn.state != "overheard"]
-    if not asked:
+    if past.question is None:
         raise CommandError("There is no question to answer again.")
-    last = asked[-1].turn
+    last = past.question.turn
     turn_id = call.id or f"{last.id}:again:{call.incoming.message_id}"
-    # The same id: this very call came again, and its answer is there.
-    turn = last if last.id == turn_id else Turn(id=turn_id, incoming=last.incoming)
-    request = Request(turn, fence=call.fence, replaces=last.id)
+    if last.id == turn_id:  # this very call came again, and its answer is there
+        request = Request(last, call.fence)
+    else:
+        turn, images = await call.prepare(Turn(id=turn_id, incoming=last.incoming))
+        request = Request(turn, call.fence, images, replaces=last.id)
     await call.services.handler.answer(request, call.reply, call.stopper)

@@ -8,12 +8,12 @@ ADMIN_IN_SHARED = True
 
 async def run(call: Call) -> None:
     history = call.services.history
-    past = await history.read(call.session, fence=call.fence)
-    if not past.window or not await history.forget_turn(
-        call.session, past.window[-1], fence=call.fence, once=call.id
+    latest = (await history.read(call.session, fence=call.fence)).question
+    if latest is None or not await history.forget_turn(
+        call.session, latest, fence=call.fence, once=call.id
     ):
         raise CommandError("There is nothing to undo.")
-    said = past.window[-1].turn.incoming[0].text.strip().splitlines()
+    said = latest.turn.incoming[0].text.strip().splitlines()
     start = said[0] if said else ""
     short = start if len(start) <= 60 else start[:59] + "…"
     await call.say(f"Forgotten: “{short}” and its answer.")

@@ -85,6 +85,12 @@ class Past:
     known: Turn | None = None
     edits: int = 0
 
+    @property
+    def question(self) -> Remembered | None:
+        """The newest turn in which something was asked, however it ended; not what was only overheard."""
+        asked = (item for item in reversed(self.window) if item.turn.state != "overheard")
+        return next(asked, None)
+
 
 class History(Protocol):
     """Memory. Every call raises StoreError when Redis fails."""
