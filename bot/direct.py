@@ -30,6 +30,7 @@ class DirectCore:
         self.handler = bot.handler
         self.access = bot.access
         self.vault = bot.vault
+        self.notes = bot.notes
         self._connection: Connection | None = None
         self._running: dict[SessionKey, Stop] = {}
         self._order: dict[SessionKey, asyncio.Lock] = {}

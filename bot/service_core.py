@@ -54,6 +54,7 @@ class ServiceCore:
     ) -> None:
         self.settings = bot.settings
         self.vault = bot.vault
+        self.notes = bot.notes
         self.history = bot.history
         self.handler = bot.handler
         self.access = bot.access

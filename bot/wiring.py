@@ -17,6 +17,7 @@ from bot.handler import Handler
 from bot.history import RedisHistory
 from bot.model.build import build_model
 from bot.model.runtime import LocalRuntime
+from bot.notes import RedisNotes
 from bot.ports import Adapter, Model, Tracer
 from bot.redis_client import connect
 from bot.sessions import Sessions
@@ -55,6 +56,7 @@ class Bot:
     handler: Handler
     access: Authorizer
     vault: RedisVault
+    notes: RedisNotes
 
 
 @asynccontextmanager
@@ -116,6 +118,7 @@ async def open_bot(
             handler,
             access,
             vault,
+            RedisNotes(store.client, settings.bot_redis_prefix),
         )
 
 

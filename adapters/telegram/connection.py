@@ -14,6 +14,7 @@ from adapters.telegram.client import make_client
 from adapters.telegram.errands import Errands
 from adapters.telegram.failures import TOKEN_CURE, in_our_words, telegram_errors, without_token
 from adapters.telegram.intake import Intake
+from adapters.telegram.marks import Marks
 from adapters.telegram.menu import set_menus
 from adapters.telegram.outbound import Outbound, Spot
 from adapters.telegram.parse import Me
@@ -43,6 +44,7 @@ class TelegramConnection:
         self._budget = Budget(settings.telegram_chat_interval_s, settings.telegram_group_per_minute)
         self.client, self._request = make_client(settings, self._budget)
         self.outbound = Outbound(self.client, self._budget, core.migrate)
+        self._marks = Marks(core.notes, str(settings.bot_id))
         self._errands = Errands()
         self._pulse = Pulse()
         self._drafts = settings.telegram_streaming == "auto"
@@ -77,6 +79,7 @@ class TelegramConnection:
     def reply(self, address: Address) -> TelegramReply:
         reply = TelegramReply(
             self.outbound,
+            self._marks,
             address,
             way=self._way(address),
             pace_s=self._settings.telegram_chat_interval_s,
@@ -144,7 +147,7 @@ class TelegramConnection:
     async def _know_oneself(self) -> None:
         user = await self.client.get_me()
         me = Me(user.id, user.username or "", bool(user.can_read_all_group_messages))
-        presses = Presses(self._core, me, self.outbound, self._errands)
+        presses = Presses(self._core, me, self.outbound, self._marks, self._errands)
         self._intake = Intake(self._core, me, self.outbound, self.reply, self._errands, presses)
         log.info("connected", username=me.username, reads_all=me.reads_all)
 

@@ -97,8 +97,6 @@ class Outbound:
         self._moved = moved
         self._wait_s = wait_s
         self._new_ids: dict[int, int] = {}
-        self.topics: dict[tuple[int, int], str] = {}
-        """Topics of our latest messages, for reactions: they do not tell theirs."""
 
     async def send(
         self,
@@ -122,9 +120,7 @@ class Outbound:
             )
             return message.message_id
 
-        message_id = await self._with_or_without_looks(spot, formatted, call)
-        self.remember_topic(spot, message_id)
-        return message_id
+        return await self._with_or_without_looks(spot, formatted, call, care=care)
 
     async def edit(
         self,
@@ -155,7 +151,7 @@ class Outbound:
                     raise
             return True
 
-        return await self._with_or_without_looks(spot, formatted, call, is_edit=True)
+        return await self._with_or_without_looks(spot, formatted, call, is_edit=True, care=care)
 
     async def set_buttons(
         self, spot: Spot, message_id: int, buttons: Sequence[Button] = ()
@@ -191,12 +187,17 @@ class Outbound:
         )
 
     async def at(
-        self, spot: Spot, call: Callable[[Spot], Awaitable[T]], *, is_edit: bool = False
+        self,
+        spot: Spot,
+        call: Callable[[Spot], Awaitable[T]],
+        *,
+        is_edit: bool = False,
+        care: Care = "must",
     ) -> T:
         """`call` where `spot` is now. Follows groups that got a new id.
 
         What was not carried out for sure is tried again; what may have been, only if it `is_edit`,
-        which is the same twice.
+        which is the same twice. A courtesy is tried once.
 
         Raises:
             PlatformError: it failed.
@@ -212,8 +213,8 @@ class Outbound:
                 if isinstance(ours, PlaceGone):
                     log.info("nobody to answer there any more", chat=here.chat_id, why=ours.detail)
                 is_safe = isinstance(error, NetworkError) and (is_edit or may_come_again(error))
-                is_final = isinstance(error, BadRequest) or not is_safe or attempt == TRIES - 1
-                if is_final:
+                is_last = attempt == TRIES - 1 or care == "courtesy"
+                if is_last or not is_safe or isinstance(error, BadRequest):
                     raise ours from without_cause(error)
                 log.info("trying again", chat=here.chat_id, error=ours.detail)
                 await asyncio.sleep(self._wait_s * 2**attempt)
@@ -229,12 +230,6 @@ class Outbound:
         )
         self._new_ids[old] = new
 
-    def remember_topic(self, spot: Spot, message_id: int) -> None:
-        if spot.topic is not None:
-            self.topics[spot.chat_id, message_id] = str(spot.topic)
-            if len(self.topics) > 5_000:
-                del self.topics[next(iter(self.topics))]
-
     async def _with_or_without_looks(
         self,
         spot: Spot,
@@ -242,16 +237,19 @@ class Outbound:
         call: Callable[[Spot, Formatted], Awaitable[T]],
         *,
         is_edit: bool = False,
+        care: Care,
     ) -> T:
         """`call` with entities; without them if Telegram dislikes one: words matter more than looks."""
         try:
-            return await self.at(spot, lambda where: call(where, formatted), is_edit=is_edit)
+            return await self.at(
+                spot, lambda where: call(where, formatted), is_edit=is_edit, care=care
+            )
         except PlatformError as error:
             if "entit" not in error.detail.lower() or not formatted.entities:
                 raise
             log.warning("Telegram dislikes an entity; sent without looks", why=error.detail)
         bare = Formatted(formatted.text)
-        return await self.at(spot, lambda where: call(where, bare), is_edit=is_edit)
+        return await self.at(spot, lambda where: call(where, bare), is_edit=is_edit, care=care)
 
 
 def _entities(formatted: Formatted) -> list[MessageEntity]:

@@ -18,6 +18,7 @@ from telegram.error import BadRequest
 
 from adapters.telegram.buttons import Button, Press, rating_buttons
 from adapters.telegram.errands import Errands
+from adapters.telegram.marks import Marks
 from adapters.telegram.outbound import Outbound, Spot
 from adapters.telegram.parse import Me, session_of, speaker_for, topic_of
 from adapters.telegram.words import (
@@ -44,6 +45,7 @@ class Presses:
     core: Core
     me: Me
     outbound: Outbound
+    marks: Marks
     errands: Errands
 
     async def press(self, query: CallbackQuery, update_id: int) -> None:
@@ -70,7 +72,7 @@ class Presses:
         user, chat = reaction.user, reaction.chat
         if user is None or user.is_bot:
             return
-        topic = self.outbound.topics.get((chat.id, reaction.message_id), "")
+        topic = await self.marks.topic_of(chat.id, reaction.message_id)
         address = self._address_in(chat, topic, reaction.message_id)
         if await self.core.allowed(address, speaker_for(user)):
             emoji = [

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import structlog
 
 from adapters.telegram.buttons import Button, offer_buttons, rating_buttons
+from adapters.telegram.marks import Marks
 from adapters.telegram.outbound import Outbound, Spot
 from adapters.telegram.render import Formatted, render
 from adapters.telegram.split import CAPTION_UNITS, split, units
 from adapters.telegram.stream import Preview, Way
 from bot.conversation import Address, Turn
-from bot.errors import KeepthreadError, PlatformError
+from bot.errors import KeepthreadError, PlatformBusy, PlatformError, PlatformUnreachable
 from bot.ports import Delivery, Offer
 
 log = structlog.get_logger("keepthread.telegram")
@@ -34,13 +35,25 @@ class TelegramReply:
     """
 
     def __init__(
-        self, outbound: Outbound, address: Address, *, way: Way, pace_s: float, rated: bool
+        self,
+        outbound: Outbound,
+        marks: Marks,
+        address: Address,
+        *,
+        way: Way,
+        pace_s: float,
+        rated: bool,
     ) -> None:
         self._outbound = outbound
+        self._marks = marks
+        self._session = address.session
         self._spot = Spot.of(address)
         self._topic = address.session.thread
         self._rated = rated
-        self.preview = Preview(outbound, self._spot, way, pace_s=pace_s)
+        self._trail = marks.trail(address)
+        self._said: list[str] = []
+        self._is_finished = False
+        self.preview = Preview(outbound, self._spot, way, self._trail, pace_s=pace_s)
 
     async def status(self, words: str) -> None:
         """Typing, and in private chats Telegram's own “Thinking…”; the words are Telegram's."""
@@ -56,13 +69,13 @@ class TelegramReply:
         buttons: list[Button] = []
         if self._rated and turn.state == "complete":
             buttons = rating_buttons(self._topic)
-        return await self._deliver(text, buttons)
+        return await self._answer(text, buttons)
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
         words = f"⚠️ {error.user_text}"
         text = f"{turn.answer}\n\n{words}" if turn.answer.strip() else words
         offers = (AGAIN,) if error.can_retry else ()
-        await self._deliver(text, offer_buttons(self._topic, offers))
+        await self._answer(text, offer_buttons(self._topic, offers))
 
     async def already_there(self, turn: Turn) -> Delivery | None:
         """None: a bot cannot read what it has sent."""
@@ -85,7 +98,7 @@ class TelegramReply:
         return await self._deliver(text, offer_buttons(self._topic, offers))
 
     async def aclose(self) -> None:
-        """Nothing keeps typing; a preview that became no answer is taken back."""
+        """Nothing keeps typing; a preview that became no answer is taken back; what is known is noted."""
         await self.preview.end()
         left, self.preview.message_id = self.preview.message_id, None
         if left is not None:
@@ -93,8 +106,22 @@ class TelegramReply:
                 await self._outbound.delete(self._spot, left)
             except PlatformError as error:
                 log.info("a preview stays behind", error=error.detail)
+        said, self._said = self._said, []
+        await self._marks.note_topic(self._session, said)
+        if self._is_finished:
+            await self._trail.close()
 
-    async def _deliver(self, text: str, buttons: Sequence[Button] = ()) -> Delivery:
+    async def _answer(self, text: str, buttons: Sequence[Button]) -> Delivery:
+        """`_deliver`, instead of whatever an earlier try has said of it."""
+        await self.preview.end()
+        await self.preview.take_back_earlier()
+        delivery = await self._deliver(text, buttons, is_answer=True)
+        self._is_finished = True
+        return delivery
+
+    async def _deliver(
+        self, text: str, buttons: Sequence[Button] = (), *, is_answer: bool = False
+    ) -> Delivery:
         """Say `text` whole; the buttons go under the last message. The preview becomes the first one.
 
         Raises:
@@ -106,9 +133,19 @@ class TelegramReply:
         for number, piece in enumerate(pieces):
             under = buttons if number == len(pieces) - 1 else ()
             spot = self._spot if number == 0 else self._spot.after_first
-            ids.append(str(await self._say_piece(spot, piece, under, is_first=number == 0)))
+            try:
+                ids.append(str(await self._say_piece(spot, piece, under, is_first=number == 0)))
+            except PlatformBusy as error:
+                if not ids:
+                    raise
+                detail = f"{number} of {len(pieces)} messages are there: {error.detail}"
+                raise PlatformUnreachable(detail, retry_after_s=error.retry_after_s) from error
+            is_more_to_come = number + 1 < len(pieces) or len(pieces) > MANY_MESSAGES
+            if is_answer and is_more_to_come:
+                await self._trail.add(int(ids[-1]))
         if len(pieces) > MANY_MESSAGES:
             ids += await self._send_whole(text)
+        self._said += ids
         return Delivery(tuple(ids))
 
     async def _say_piece(

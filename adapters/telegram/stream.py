@@ -20,10 +20,11 @@ from telegram.error import BadRequest, EndPointNotFound, InvalidToken, TelegramE
 
 from adapters.telegram.buttons import stop_button
 from adapters.telegram.failures import without_token
+from adapters.telegram.marks import Trail
 from adapters.telegram.outbound import Outbound, Spot
 from adapters.telegram.render import Formatted, render
 from adapters.telegram.split import MESSAGE_UNITS, split
-from bot.errors import PlaceGone, PlatformBusy, PlatformError
+from bot.errors import PlaceGone, PlatformBusy, PlatformError, PlatformUnreachable
 
 log = structlog.get_logger("keepthread.telegram")
 
@@ -44,6 +45,7 @@ class Preview:
 
     Args:
         way: how it is shown.
+        trail: where it is noted which message shows it.
         pace_s: least seconds between two shows; grows when Telegram says that it is too much.
 
     Attributes:
@@ -51,9 +53,13 @@ class Preview:
         drafts_fail: called when this Bot API server knows no drafts.
     """
 
-    def __init__(self, outbound: Outbound, spot: Spot, way: Way, *, pace_s: float = 1.0) -> None:
+    def __init__(
+        self, outbound: Outbound, spot: Spot, way: Way, trail: Trail, *, pace_s: float = 1.0
+    ) -> None:
         self._outbound = outbound
         self._spot = spot
+        self._trail = trail
+        self._has_looked_back = False
         self._way: Way = way
         self._pace_s = pace_s
         self._text = ""
@@ -85,9 +91,22 @@ class Preview:
         self._ended.set()
         self._news.set()
         tasks, self._tasks = self._tasks, []
+        if tasks:
+            tasks[0].cancel()  # no answer waits for a sign of typing
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
                 log.error("a preview failed", error=without_token(repr(outcome)))
+
+    async def take_back_earlier(self) -> None:
+        """Delete what a try of this answer has said that ended with its process. Raises nothing."""
+        if self._has_looked_back:
+            return
+        self._has_looked_back = True
+        for message_id in await self._trail.left_behind():
+            try:
+                await self._outbound.delete(self._spot, message_id)
+            except PlatformError as error:
+                log.info("half an answer stays behind", error=error.detail)
 
     async def _keep_typing(self) -> None:
         while not self._ended.is_set() and self._shown is None:
@@ -152,9 +171,15 @@ class Preview:
 
         async def show() -> bool:
             if self.message_id is None:
-                self.message_id = await self._outbound.send(
-                    self._spot, wanted, buttons, care="courtesy"
-                )
+                await self.take_back_earlier()
+                try:
+                    self.message_id = await self._outbound.send(
+                        self._spot, wanted, buttons, care="courtesy"
+                    )
+                except PlatformUnreachable:
+                    self._way = "off"  # it may be there all the same: a second would be too many
+                    raise
+                await self._trail.add(self.message_id)
                 return True
             return await self._outbound.edit(
                 self._spot, self.message_id, wanted, buttons, care="courtesy"

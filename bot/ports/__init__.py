@@ -8,6 +8,7 @@ from bot.ports.core import (
     CommandSpec,
     Core,
     Listed,
+    Notes,
     Vault,
 )
 from bot.ports.platform import (
@@ -50,6 +51,7 @@ __all__ = [
     "Listed",
     "Message",
     "Model",
+    "Notes",
     "Offer",
     "OffersButtons",
     "Past",

@@ -40,6 +40,18 @@ class Vault(Protocol):
         ...
 
 
+class Notes(Protocol):
+    """Small facts that an adapter needs again, perhaps in another process. Every call raises StoreError."""
+
+    async def get(self, name: str) -> str:
+        """The note; `""` if there is none."""
+        ...
+
+    async def put(self, name: str, value: str, *, ttl_s: float) -> None: ...
+
+    async def drop(self, name: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A conversation at a glance; `used_at` in UTC."""
@@ -61,6 +73,9 @@ class Core(Protocol):
 
     @property
     def vault(self) -> Vault: ...
+
+    @property
+    def notes(self) -> Notes: ...
 
     async def put(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0

@@ -13,6 +13,7 @@ import pytest
 
 from adapters.telegram.budget import Budget
 from adapters.telegram.client import make_client
+from adapters.telegram.marks import Marks
 from adapters.telegram.outbound import Outbound
 from adapters.telegram.reply import TelegramReply
 from adapters.telegram.settings import TelegramSettings
@@ -28,12 +29,27 @@ from tests.waiting import wait_until
 __all__ = ["telegram"]
 
 
+class Slips(dict[str, str]):
+    """Notes in memory."""
+
+    async def get(self, name: str) -> str:  # type: ignore[override]
+        return super().get(name, "")
+
+    async def put(self, name: str, value: str, *, ttl_s: float) -> None:
+        self[name] = value
+
+    async def drop(self, name: str) -> None:
+        self.pop(name, None)
+
+
 @dataclass(slots=True)
 class Desk:
     """Makes replies."""
 
     outbound: Outbound
+    marks: Marks
     moves: list[tuple[SessionKey, SessionKey]]
+    slips: Slips
     replies: list[TelegramReply] = field(default_factory=list)
 
     def reply(
@@ -49,6 +65,7 @@ class Desk:
         self.replies.append(
             TelegramReply(
                 self.outbound,
+                self.marks,
                 address(chat, topic, reply_to, chain),
                 way=way,
                 pace_s=pace_s,
@@ -88,7 +105,9 @@ async def working(
     async def moved(old: SessionKey, new: SessionKey) -> None:
         moves.append((old, new))
 
-    desk = Desk(Outbound(client, budget, moved, wait_s=0.02), moves)
+    slips = Slips()
+    marks = Marks(slips, str(BOT_ID))
+    desk = Desk(Outbound(client, budget, moved, wait_s=0.02), marks, moves, slips)
     try:
         yield desk
     finally:
@@ -350,6 +369,41 @@ async def test_a_preview_that_somebody_deleted_costs_nothing_of_the_answer(
     assert telegram.texts(GROUP) == ["half and whole"]
 
 
+async def test_a_preview_that_may_have_arrived_is_not_sent_again(
+    desk: Desk, telegram: TelegramServer
+) -> None:
+    telegram.lose_answer("sendMessage")
+    reply = desk.reply(GROUP)
+    for number in range(10):
+        await reply.show(f"{number} ")
+        await asyncio.sleep(0.03)
+    assert len(telegram.seen(GROUP)) == 1
+    await reply.finish(turn("0 1 2"))
+    assert [one.data for one in telegram.seen(GROUP)] == [["stop::"], ["rate::up", "rate::down"]]
+
+
+async def test_no_answer_waits_for_a_sign_of_typing(desk: Desk, telegram: TelegramServer) -> None:
+    telegram.hang("sendChatAction")
+    reply = desk.reply(GROUP)
+    await reply.status("thinking")
+    await wait_until(lambda: telegram.called("sendChatAction"))
+    await asyncio.wait_for(reply.finish(turn("done")), 5)
+    assert telegram.texts(GROUP) == ["done"]
+
+
+async def test_no_answer_waits_for_a_second_try_of_a_courtesy(
+    desk: Desk, telegram: TelegramServer
+) -> None:
+    reply = desk.reply(GROUP)
+    await reply.show("half")
+    await wait_until(lambda: telegram.seen(GROUP))
+    telegram.fail("editMessageText", 502, "Bad Gateway")
+    await reply.show(" and more")
+    await wait_until(lambda: telegram.called("editMessageText"))
+    await reply.preview.end()
+    assert len(telegram.called("editMessageText")) == 1
+
+
 async def test_showing_never_fails_an_answer(desk: Desk, telegram: TelegramServer) -> None:
     for method in ("sendMessageDraft", "sendChatAction"):
         telegram.fail(method, 500, "Internal Server Error", times=50)
@@ -466,6 +520,79 @@ async def test_typing_does_not_use_up_a_groups_minute(telegram: TelegramServer) 
         for number in range(3):
             await desk.reply(GROUP).finish(turn(f"answer {number}"))
         assert time.monotonic() - started_at < 10
+
+
+# -- a second try ------------------------------------------------------------------------------
+
+
+async def die(desk: Desk, reply: TelegramReply) -> None:
+    """What a process leaves behind that is killed."""
+    await reply.preview.end()
+    desk.replies.remove(reply)
+
+
+async def test_what_a_killed_process_has_shown_is_taken_back_by_the_next(
+    desk: Desk, telegram: TelegramServer
+) -> None:
+    asked = telegram.message(GROUP, BEN, "?")["message_id"]
+    killed = desk.reply(GROUP, reply_to=asked)
+    await killed.show("Once upon")
+    await wait_until(lambda: telegram.seen(GROUP))
+    await die(desk, killed)
+    other = desk.reply(GROUP, reply_to=asked + 1)
+    await other.finish(turn("something else"))
+    again = desk.reply(GROUP, reply_to=asked)
+    await again.status("thinking")
+    assert telegram.texts(GROUP) == ["Once upon", "something else"]
+    await again.finish(turn("Once upon a time"))
+    await again.aclose()
+    assert telegram.texts(GROUP) == ["something else", "Once upon a time"]
+    assert desk.slips == {}
+
+
+async def test_the_preview_of_a_second_try_replaces_that_of_the_first(
+    desk: Desk, telegram: TelegramServer
+) -> None:
+    asked = telegram.message(GROUP, BEN, "?")["message_id"]
+    killed = desk.reply(GROUP, reply_to=asked)
+    await killed.show("Once upon")
+    await wait_until(lambda: telegram.seen(GROUP))
+    await die(desk, killed)
+    again = desk.reply(GROUP, reply_to=asked)
+    await again.show("There was")
+    await wait_until(lambda: telegram.texts(GROUP) == ["There was"])
+    await again.finish(turn("There was a time"))
+    assert telegram.texts(GROUP) == ["There was a time"]
+
+
+@pytest.mark.parametrize("chat", [ANNA, GROUP])
+async def test_an_answer_of_which_only_a_part_arrived_is_said_whole_and_once(
+    desk: Desk, telegram: TelegramServer, chat: int
+) -> None:
+    answer = " ".join(f"w{n}" for n in range(1_800))
+    asked = telegram.message(chat, BEN, "?")["message_id"]
+    telegram.fail("sendMessage", 500, "Internal Server Error", times=4, later=2)
+    reply = desk.reply(chat, reply_to=asked, way="off")
+    with pytest.raises(PlatformUnreachable):
+        await reply.finish(turn(answer))
+    await reply.aclose()
+    assert len(telegram.seen(chat)) == 2
+    again = desk.reply(chat, reply_to=asked, way="off")
+    delivery = await again.finish(turn(answer))
+    await again.aclose()
+    assert " ".join(telegram.texts(chat)).split() == answer.split()
+    assert delivery.message_ids == tuple(str(one.id) for one in telegram.seen(chat))
+    assert desk.slips == {}
+
+
+async def test_a_ban_in_the_middle_of_an_answer_is_no_proof_that_nothing_arrived(
+    telegram: TelegramServer,
+) -> None:
+    telegram.fail("sendMessage", 429, "Too Many Requests: retry after 9", later=1, retry_after=9)
+    async with working(telegram, Budget(0.02, 500, patience_s=1)) as desk:
+        with pytest.raises(PlatformUnreachable) as raised:
+            await desk.reply(ANNA).finish(turn("word " * 1_500))
+    assert raised.value.retry_after_s == 9
 
 
 # -- what may have happened ----------------------------------------------------------------------

@@ -48,6 +48,8 @@ class Trouble:
     refusal: Refusal | None
     times: int
     after: bool = False  # the call is done, but its answer is lost
+    hangs: bool = False  # nothing is done, and no answer comes
+    later: int = 0  # so many calls go well before
 
 
 @dataclass(slots=True)
@@ -234,13 +236,25 @@ class TelegramServer:
         return id_
 
     def fail(
-        self, method: str, status: int, description: str, times: int = 1, **parameters: Any
+        self,
+        method: str,
+        status: int,
+        description: str,
+        times: int = 1,
+        later: int = 0,
+        **parameters: Any,
     ) -> None:
-        self.troubles.append(Trouble(method, Refusal(status, description, **parameters), times))
+        """So many calls are refused, after `later` that go well."""
+        refusal = Refusal(status, description, **parameters)
+        self.troubles.append(Trouble(method, refusal, times, later=later))
 
     def lose_answer(self, method: str, times: int = 1) -> None:
         """The call is done, and the connection ends before its answer."""
         self.troubles.append(Trouble(method, None, times, after=True))
+
+    def hang(self, method: str, times: int = 1) -> None:
+        """The call gets no answer, as long as its caller waits."""
+        self.troubles.append(Trouble(method, None, times, hangs=True))
 
     def called(self, method: str) -> list[dict[str, Any]]:
         return [parameters for name, parameters in self.calls if name == method]
@@ -254,13 +268,11 @@ class TelegramServer:
         try:
             if request.match_info["token"] != self.token:
                 raise Refusal(401, "Unauthorized")
-            trouble = next(
-                (t for t in self.troubles if t.times and t.method in (method, "*")), None
-            )
-            if trouble is not None:
-                trouble.times -= 1
-                if trouble.refusal is not None:
-                    raise trouble.refusal
+            trouble = self._trouble_with(method)
+            if trouble is not None and trouble.hangs:
+                await asyncio.Event().wait()
+            if trouble is not None and trouble.refusal is not None:
+                raise trouble.refusal
             handler = METHODS.get(method)
             if handler is None or (method == "sendMessageDraft" and not self.drafts):
                 raise Refusal(404, "Not Found")
@@ -274,6 +286,17 @@ class TelegramServer:
                 body["parameters"] = refusal.parameters
             return web.json_response(body, status=refusal.status)
         return web.json_response({"ok": True, "result": result})
+
+    def _trouble_with(self, method: str) -> Trouble | None:
+        """What is wrong with this call of `method`."""
+        for one in self.troubles:
+            if one.times and one.method in (method, "*"):
+                if one.later:
+                    one.later -= 1
+                    return None
+                one.times -= 1
+                return one
+        return None
 
     async def _serve_file(self, request: web.Request) -> web.StreamResponse:
         if request.match_info["token"] != self.token:
