@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from bot.conversation import Incoming
 from bot.durability import Durability
 from bot.errors import StoreError, StoreUnavailable
 from bot.inbox import Inbox, InboxKeys
 from tests.core.inboxes import said
-from tests.fakes.redis_server import RedisServer, running
+from tests.fakes.redis_server import RedisServer, cluster, running
 from tests.waiting import wait_until
 
 
@@ -72,3 +72,16 @@ async def test_a_message_waits_for_the_disk_where_that_is_asked_for(primary: Red
         await client.config_set("appendonly", "no")
         with pytest.raises(StoreError):
             await inbox.put(said("and now"))
+
+
+async def test_on_a_cluster_the_node_of_the_message_is_asked() -> None:
+    async with cluster() as nodes, RedisCluster("127.0.0.1", nodes[0].port) as client:
+        durability = Durability(client, is_cluster=True, disk=True, replicas=0)
+        inbox = Inbox(client, InboxKeys("kt", 2), is_cluster=True, durability=durability)
+        with pytest.raises(StoreError, match="appendonly is disabled"):
+            await inbox.put(said("hello", event_id="e1"))
+        for node in nodes:
+            async with node.admin() as admin:
+                await admin.config_set("appendonly", "yes")
+        assert (await inbox.put(said("hello", event_id="e1")))[0] == "duplicate"
+        await inbox.can_write(safely=True)
