@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from bot.attachments import describe, read_document, size, too_large
+from bot.attachments import describe, read_document, too_large
 from bot.conversation import Attachment, Incoming, Overheard, Speaker, Turn
-from bot.errors import KeepthreadError, PlatformError
+from bot.errors import KeepthreadError, ModelError, PlatformError
 from bot.history import RedisHistory
 from bot.ports import Connection, Seeds
 from bot.transcribe import Transcriber
@@ -74,32 +74,41 @@ class Preparer:
     ) -> Attachment:
         if item.text or item.kind == "other":
             return item
-        limit_bytes = MAX_IMAGE_BYTES if item.kind == "image" else 0
-        note = too_large(item, limit_bytes) if limit_bytes else too_large(item)
-        if note:
+        if note := self._refusal(item, images):
             return replace(item, text=note)
-        if item.kind == "image" and (not self.sees_images or len(images) >= MAX_IMAGES):
-            why = "there are too many" if self.sees_images else "I cannot see pictures"
-            return replace(item, text=f"[not seen: {why}]")
         try:
             async with asyncio.timeout(LOADING_S):
                 data = await connection.load(one.address, item)
                 if item.kind == "image":
-                    return self._see(item, data, images)
+                    return _see(item, data, images)
                 if item.kind == "audio":
-                    if not self.transcriber.configured:
-                        return replace(item, text="[not heard: I cannot listen to speech here]")
-                    return replace(item, text=await self.transcriber.transcribe(data, item))
+                    words = await self.transcriber.transcribe(data, item)
+                    return replace(item, text=words or "[nothing is said in it]")
                 return await read_document(data, item, self.max_chars)
+        except ModelError as error:
+            log.warning("speech could not be turned into words", error=repr(error))
+            return replace(item, text="[not heard: it could not be turned into words]")
         except (TimeoutError, KeepthreadError) as error:
             log.warning("an attachment could not be read", error=repr(error))
             return replace(item, text=f"[not read: {describe(item)} could not be fetched]")
 
-    @staticmethod
-    def _see(item: Attachment, data: bytes, images: list[str]) -> Attachment:
-        if item.media_type not in _IMAGE_TYPES:
-            return replace(item, text="[not seen: PNG, JPEG, GIF and WebP I can see]")
-        if len(data) > MAX_IMAGE_BYTES:
-            return replace(item, text=f"[not seen: larger than {size(MAX_IMAGE_BYTES)}]")
-        images.append(f"data:{item.media_type};base64,{base64.b64encode(data).decode()}")
-        return item
+    def _refusal(self, item: Attachment, images: list[str]) -> str:
+        """Why it need not even be fetched, or `""`."""
+        if item.kind == "image":
+            if not self.sees_images:
+                return "[not seen: I cannot see pictures]"
+            if len(images) >= MAX_IMAGES:
+                return "[not seen: there are too many]"
+            if item.media_type not in _IMAGE_TYPES:
+                return "[not seen: PNG, JPEG, GIF and WebP I can see]"
+            return too_large(item, MAX_IMAGE_BYTES)
+        if item.kind == "audio" and not self.transcriber.configured:
+            return "[not heard: I cannot listen to speech here]"
+        return too_large(item)
+
+
+def _see(item: Attachment, data: bytes, images: list[str]) -> Attachment:
+    if len(data) > MAX_IMAGE_BYTES:  # the platform had said nothing of its size
+        return replace(item, text=too_large(replace(item, size_bytes=len(data)), MAX_IMAGE_BYTES))
+    images.append(f"data:{item.media_type};base64,{base64.b64encode(data).decode()}")
+    return item
