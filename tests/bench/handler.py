@@ -13,13 +13,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 
+from langchain_core.messages import BaseMessage
 from langchain_openai import ChatOpenAI
 
 from bot.model.chat import to_langchain
-from bot.ports import Prompt
 from bot.tracing.tracer import SilentTracer
 from tests.bench.tables import Promise, Table, number
-from tests.bench.turns import API_KEY, MODEL, Place, place
+from tests.bench.turns import API_KEY, MODEL, place
 
 LIMITS = {20: 1.15, 400: 0.5}
 """Remembered messages, and the most a turn may cost then."""
@@ -34,15 +34,20 @@ async def measure() -> Table:
     rows, promises = [], []
     async with place() as here:
         handler = here.handler(SilentTracer())
+        chat = ChatOpenAI(model=MODEL, api_key=API_KEY, base_url=here.model_url, stream_usage=True)
         for messages, limit in LIMITS.items():
             turns = messages // 2
             prompt = await here.prepare(turns)
-            works = {"turn": partial(here.answer, handler, turns), "bare": bare(here, prompt)}
+            works = {
+                "turn": partial(here.answer, handler, turns),
+                "bare": partial(bare, chat, to_langchain(prompt.messages)),
+            }
             took = await compare(works, ROUNDS[messages], before=partial(here.restore, turns))
             over = took["turn"] / took["bare"]
             cells = (f"{took['turn']:.2f} ms", f"{took['bare']:.2f} ms", f"{number(over)}x")
             rows.append((f"{messages} messages", *cells))
             promises.append(Promise(f"whole turn over bare, {messages} messages", over, limit))
+        await chat.root_async_client.close()
     return Table(
         "Handler: CPU time of a whole turn, and of a bare ChatOpenAI.astream",
         ("", "whole turn", "bare", "over"),
@@ -51,17 +56,11 @@ async def measure() -> Table:
     )
 
 
-def bare(here: Place, prompt: Prompt) -> Work:
-    chat = ChatOpenAI(model=MODEL, api_key=API_KEY, base_url=here.model_url, stream_usage=True)
-    messages = to_langchain(prompt.messages)
-
-    async def call() -> None:
-        text = ""
-        async for chunk in chat.astream(messages):
-            text += chunk.text
-        assert text
-
-    return call
+async def bare(chat: ChatOpenAI, messages: list[BaseMessage]) -> None:
+    text = ""
+    async for chunk in chat.astream(messages):
+        text += chunk.text
+    assert text
 
 
 async def compare(works: Mapping[str, Work], rounds: int, *, before: Work) -> dict[str, float]:

@@ -9,19 +9,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 from redis.asyncio import Redis
 
 from bot.inbox import Inbox, InboxKeys
 from bot.logs import configure_logging
+from tests.bench.redis_load import commands_a_second
+from tests.bench.tables import Promise, Table, number
 from tests.core.inboxes import said
 from tests.faults.servers import RedisProcess
 from tests.faults.world import world
 
 SHARDS = 8
+PROMISES: dict[str, tuple[float, Literal["at most", "at least"]]] = {
+    "turns a second, 2 workers": (1_500, "at least"),
+    "enqueue to start, p50 ms": (3, "at most"),
+    "commands a second, idle worker": (20, "at most"),
+}
 
 
 @asynccontextmanager
@@ -88,12 +96,7 @@ async def measure() -> dict[str, float]:
 
         async with _workers(redis, "bench", 1):
             await asyncio.sleep(2)
-            await client.config_resetstat()
-            await asyncio.sleep(10)
-            stats = await client.info("commandstats")
-        sent = ("evalsha", "eval", "xread", "set", "ping", "subscribe")
-        calls = sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in sent)
-        figures["commands a second, idle worker"] = calls / 10
+            figures["commands a second, idle worker"] = await commands_a_second(client, 10)
 
         with tempfile.TemporaryDirectory() as folder:
             async with world(redis.url, Path(folder), think_s=0) as here:
@@ -105,27 +108,11 @@ async def measure() -> dict[str, float]:
     return figures
 
 
-PROMISES = {
-    "turns a second, 2 workers": (1_500, "at least"),
-    "enqueue to start, p50 ms": (3, "at most"),
-    "commands a second, idle worker": (20, "at most"),
-}
-
-
-def main() -> int:
-    """Print the table; 1 if a promise is broken."""
+def tables() -> Iterator[Table]:
     configure_logging("error", "text")
     figures = asyncio.run(measure())
-    broken = 0
-    print("\nInbox: turns of no work, Redis with everysec, 8 shards")
-    for name, value in figures.items():
-        limit, direction = PROMISES.get(name, (0, ""))
-        kept = not direction or (value >= limit if direction == "at least" else value <= limit)
-        broken += not kept
-        note = f"{direction} {limit:,}: {'kept' if kept else 'BROKEN'}" if direction else ""
-        print(f"  {name:34} {value:>10,.1f}   {note}")
-    return int(bool(broken))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    promises = [Promise(name, figures[name], *promise) for name, promise in PROMISES.items()]
+    rows = [(name, number(value)) for name, value in figures.items()]
+    yield Table(
+        f"Inbox: turns of no work, Redis with everysec, {SHARDS} shards", ("", ""), rows, promises
+    )

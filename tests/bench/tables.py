@@ -37,12 +37,8 @@ class Table:
     promises: Sequence[Promise] = ()
     notes: Sequence[str] = ()
 
-    @property
-    def is_kept(self) -> bool:
-        return all(promise.is_kept for promise in self.promises)
-
     def __str__(self) -> str:
-        lines = [self.columns, *self.rows]
+        lines = [line for line in (self.columns, *self.rows) if any(line)]
         widths = [max(len(line[at]) for line in lines) for at in range(len(self.columns))]
         drawn = [
             "  " + line[0].ljust(widths[0])

@@ -84,7 +84,9 @@ async def place() -> AsyncIterator[Place]:
 @asynccontextmanager
 async def process(module: str) -> AsyncIterator[str]:
     """A loopback server as a process; yields the address it prints."""
-    server = subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE)
+    server = subprocess.Popen(  # noqa: ASYNC220  it returns at once
+        [sys.executable, "-m", module], stdout=subprocess.PIPE
+    )
     assert server.stdout is not None
     try:
         yield (await asyncio.to_thread(server.stdout.readline)).decode().strip()

@@ -1,0 +1,159 @@
+"""Start-up: how long the command takes from nothing to done, and the most memory it held.
+
+`keepthread chat` is told one line through a pipe: it starts the embedded server, asks a model on loopback,
+prints the answer and ends. `keepthread serve` runs idle with Telegram, the model and Redis on loopback; its
+time is that to the first "ready" of its probe. Times are medians; memory is the peak resident size that the
+kernel states for the process itself (the embedded server has its own, about 10 MB).
+The idle service must leave Redis alone: counted is what clients send it, not what scripts do there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import psutil
+from redis.asyncio import Redis
+
+from tests.bench.redis_load import commands_a_second
+from tests.bench.tables import Promise, Table
+from tests.bench.turns import process
+from tests.core.chat_process import Program
+from tests.fakes.telegram_server import TelegramServer
+from tests.faults.servers import RedisProcess
+
+STARTS = 5
+SETTLE_S, IDLE_S = 3.0, 8.0
+IDLE_COMMANDS_AT_MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One start: seconds until it was done or ready, and the peak resident size in bytes."""
+
+    took_s: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """The idle service: CPU seconds a second, resident bytes, commands it sends Redis a second."""
+
+    cpu: float
+    resident_bytes: int
+    commands: float
+
+
+def run(program: Program, arguments: Sequence[str], said: str = "") -> Ran:
+    """Run the command to its end. Blocks."""
+    began = time.perf_counter()
+    with program.start(*arguments) as started:
+        assert started.stdin is not None
+        assert started.stdout is not None
+        started.stdin.write(said.encode())
+        started.stdin.close()
+        shown = started.stdout.read()
+        peak_bytes = _end(started)
+        took_s = time.perf_counter() - began
+    assert started.returncode == 0
+    assert shown
+    return Ran(took_s, peak_bytes)
+
+
+async def serve(program: Program, redis_port: int) -> tuple[Ran, Idle]:
+    """Run the service until it has been idle for a while."""
+    began = time.perf_counter()
+    with await asyncio.to_thread(program.start, "serve") as started:
+        assert started.stderr is not None
+        port = 0
+        while not port:
+            line = await asyncio.to_thread(started.stderr.readline)
+            assert line, "it ended"
+            found = re.search(rb"probes on port (\d+)", line)
+            port = int(found[1]) if found else 0
+        await _until_ready(f"http://127.0.0.1:{port}/readyz")
+        took_s = time.perf_counter() - began
+        await asyncio.sleep(SETTLE_S)
+        watched = psutil.Process(started.pid)
+        before = sum(watched.cpu_times()[:2])
+        async with Redis(port=redis_port) as client:
+            commands = await commands_a_second(client, IDLE_S)
+        cpu = (sum(watched.cpu_times()[:2]) - before) / IDLE_S
+        idle = Idle(cpu, watched.memory_info().rss, commands)
+        started.send_signal(signal.SIGTERM)
+        peak_bytes = await asyncio.to_thread(_end, started)
+    return Ran(took_s, peak_bytes), idle
+
+
+async def _until_ready(url: str) -> None:
+    async with httpx2.AsyncClient() as client:
+        while True:
+            with contextlib.suppress(httpx2.TransportError):
+                if (await client.get(url)).status_code == 200:
+                    return
+            await asyncio.sleep(0.01)
+
+
+def _end(started: subprocess.Popen[bytes]) -> int:
+    """Wait for the end of a process: its peak resident size in bytes (getrusage(2): kilobytes)."""
+    _, status, usage = os.wait4(started.pid, 0)
+    started.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss * 1024
+
+
+async def measure() -> Table:
+    with tempfile.TemporaryDirectory(prefix="kt-") as folder:
+        async with (
+            process("tests.fakes.model_server") as model,
+            TelegramServer() as telegram,
+            RedisProcess() as redis,
+        ):
+            settings = {"OPENAI_BASE_URL": model, "OPENAI_API_KEY": "none"}
+            console = Program(Path(folder), settings)
+            service = Program(
+                Path(folder),
+                {
+                    **settings,
+                    "REDIS_URL": redis.url,
+                    "BOT_HTTP_PORT": "0",
+                    "TELEGRAM_BOT_TOKEN": telegram.token,
+                    "TELEGRAM_API_URL": telegram.url,
+                },
+            )
+            helped = [await asyncio.to_thread(run, console, ["--help"]) for _ in range(STARTS)]
+            chatted = [
+                await asyncio.to_thread(run, console, ["chat"], "hello\n") for _ in range(STARTS)
+            ]
+            served, idle = await serve(service, redis.port)
+    return Table(
+        "Start-up",
+        ("", "time", "peak memory"),
+        (
+            _row("keepthread --help", helped),
+            _row("keepthread chat, one line", chatted),
+            _row("keepthread serve, until ready", [served]),
+        ),
+        (Promise("commands a second, idle serve", idle.commands, IDLE_COMMANDS_AT_MOST),),
+        [f"idle serve: {idle.resident_bytes / 2**20:.0f} MB, {idle.cpu:.1%} of a core"],
+    )
+
+
+def _row(name: str, runs: Sequence[Ran]) -> tuple[str, str, str]:
+    took_s = statistics.median(one.took_s for one in runs)
+    peak_mb = max(one.peak_bytes for one in runs) / 2**20
+    return name, f"{took_s:.2f} s", f"{peak_mb:.0f} MB"
+
+
+def tables() -> Iterator[Table]:
+    yield asyncio.run(measure())
