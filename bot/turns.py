@@ -221,4 +221,4 @@ def turn_id(session: SessionKey, item: str) -> str:
 def _delay_s(fails: int, error: KeepthreadError) -> float:
     """Twice as long each time, with some chance in it, and no sooner than asked for."""
     spread = random.uniform(0.75, 1.25)  # noqa: S311  no secret hangs on it
-    return min(MAX_DELAY_S, max(error.retry_after_s or 0, 2.0**fails * spread))
+    return min(MAX_DELAY_S, max(error.retry_after_s or 0, 2.0 ** min(fails, 10) * spread))

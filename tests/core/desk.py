@@ -97,10 +97,10 @@ class Desk:
 
 
 def said(
-    text: str, session: SessionKey = KEY, kind: PlaceKind = "private", **more: Any
+    text: str, session: SessionKey = KEY, place_kind: PlaceKind = "private", **more: Any
 ) -> Incoming:
     """One message of Ada's."""
-    return Incoming(Address(session, kind), Speaker("U1", "Ada", "A1"), text, **more)
+    return Incoming(Address(session, place_kind), Speaker("U1", "Ada", "A1"), text, **more)
 
 
 @asynccontextmanager
