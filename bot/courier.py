@@ -20,6 +20,8 @@ from bot.tasks import cancel_all
 
 log = structlog.get_logger("keepthread.courier")
 
+REPLY_S = 5.0
+
 
 class Courier:
     """Sends commands of one Redis server; replies come in the order of the commands.
@@ -30,17 +32,15 @@ class Courier:
 
     def __init__(self, client: Redis) -> None:
         self._client = client
-        self._connection: Connection | None = None
-        self._replies: deque[asyncio.Future[Any]] = deque()
-        self._reader: asyncio.Task[None] | None = None
+        self._line: _Line | None = None
         self._opening = asyncio.Lock()
 
     async def be_ready(self) -> None:
         """Open the connection unless it is open. A failure shows when something is sent."""
-        if self._connection is not None:
+        if self._is_open():
             return
         async with self._opening:
-            if self._connection is not None:
+            if self._is_open():
                 return
             pool: Any = self._client.connection_pool
             connection = pool.make_connection()
@@ -49,31 +49,64 @@ class Courier:
             except (RedisError, OSError) as error:
                 log.info("no connection of its own", error=repr(error))
                 return
-            self._connection = connection
-            self._reader = asyncio.create_task(self._read(connection), name="courier")
+            self._line = _Line(connection)
 
     async def send(self, *words: Any) -> Any:
-        """The reply to a command that left before anything was awaited. Raises RedisError."""
-        connection = self._connection
-        if connection is None:
+        """The reply to a command that left before anything was awaited.
+
+        Raises:
+            RedisError: also where no reply comes for `REPLY_S`: a line that went dead says nothing.
+        """
+        if self._line is None or not self._is_open():
             raise RedisError("the courier is not ready")
-        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._replies.append(reply)
-        await connection.send_packed_command(connection.pack_command(*words), check_health=False)
-        return await reply
+        return await self._line.send(words)
 
     async def aclose(self) -> None:
-        if self._reader is not None:
-            await cancel_all((self._reader,))
+        line, self._line = self._line, None
+        if line is not None:
+            await line.aclose()
 
-    async def _read(self, connection: Connection) -> None:
+    def _is_open(self) -> bool:
+        return self._line is not None and self._line.is_open
+
+
+class _Line:
+    """One open connection, and who waits for a reply on it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._replies: deque[asyncio.Future[Any]] = deque()
+        self._reader = asyncio.create_task(self._read(), name="courier")
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection.is_connected and not self._reader.done()
+
+    async def send(self, words: tuple[Any, ...]) -> Any:
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._replies.append(reply)
+        packed = self._connection.pack_command(*words)
+        try:
+            async with asyncio.timeout(REPLY_S):
+                await self._connection.send_packed_command(packed, check_health=False)
+                return await reply
+        except TimeoutError:
+            await self._connection.disconnect(nowait=True)  # ends the reader, and all who wait
+            raise RedisError(f"no reply for {REPLY_S:g} s") from None
+        finally:
+            reply.cancel()  # one that still comes is nobody's
+
+    async def aclose(self) -> None:
+        await cancel_all((self._reader,))
+
+    async def _read(self) -> None:
         failure: Exception = RedisError("the connection is closed")
         try:
             while True:
                 try:
-                    answer = await connection.read_response()
+                    answer = await self._connection.read_response()
                 except RedisError as error:
-                    if not connection.is_connected:
+                    if not self._connection.is_connected:
                         failure = error
                         return
                     answer = error
@@ -87,10 +120,9 @@ class Courier:
         except OSError as error:
             failure = RedisError(repr(error))
         finally:
-            self._connection = None
             for reply in self._replies:
                 if not reply.done():
                     reply.set_exception(failure)
             self._replies.clear()
             with contextlib.suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
+                await self._connection.disconnect(nowait=True)
