@@ -1,0 +1,116 @@
+"""Where a person lately talked with the bot: the latest first, bounded, and never in an answer's way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from redis.asyncio import Redis
+
+from bot import people as module
+from bot.conversation import SessionKey, Speaker, Turn
+from bot.history import RedisHistory
+from bot.people import MOST_LISTED, People
+from bot.sessions import Sessions
+from bot.settings import Settings
+from tests.core.desk import said
+
+ADA = said("x").speaker
+
+
+@pytest.fixture
+def history(redis: Redis, settings: Settings) -> RedisHistory:
+    return RedisHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
+
+
+@pytest.fixture
+def people(redis: Redis, settings: Settings, history: RedisHistory) -> People:
+    return People(redis, settings.bot_redis_prefix, 3_600, Sessions(redis, history))
+
+
+def room(name: str) -> SessionKey:
+    return SessionKey("loop", "A1", name)
+
+
+async def talk(people: People, history: RedisHistory, place: str, *speakers: Speaker) -> None:
+    incoming = tuple(said("hello", room(place)) for _ in speakers or (ADA,))
+    turn = Turn(f"t-{place}", incoming)
+    await history.append(turn.ended("complete", "hi"), tokens=9)
+    await people.note(turn)
+
+
+async def places(people: People, speaker: Speaker = ADA) -> list[str]:
+    return [one.session.place for one in await people.conversations_of("loop", speaker)]
+
+
+async def test_the_latest_used_comes_first_whoever_used_it(
+    people: People, history: RedisHistory, redis: Redis
+) -> None:
+    for place in ("a", "b", "c"):
+        await talk(people, history, place)
+    for place, used in (("a", 30), ("b", 10), ("c", 20)):
+        await redis.hset(history.keys.of(room(place), "state"), "used", str(used))
+    assert await places(people) == ["a", "c", "b"]
+
+
+async def test_each_person_has_their_own_list_by_home_and_id(
+    people: People, history: RedisHistory
+) -> None:
+    await talk(people, history, "a")
+    assert await places(people, Speaker("U1", "somebody else", "T9")) == []
+    assert await places(people, Speaker("U1", "renamed", "A1")) == ["a"]
+    assert await people.conversations_of("other", ADA) == ()
+
+
+async def test_what_was_forgotten_is_not_listed(people: People, history: RedisHistory) -> None:
+    await talk(people, history, "a")
+    await talk(people, history, "b")
+    await history.reset(room("a"))
+    assert await places(people) == ["b"]
+
+
+async def test_only_so_many_are_kept_and_not_for_ever(
+    people: People, history: RedisHistory, redis: Redis
+) -> None:
+    for number in range(MOST_LISTED + 5):
+        await talk(people, history, f"{number:02}")
+    assert len(await places(people)) == MOST_LISTED
+    (key,) = await redis.keys("*:person:*")
+    assert await redis.zcard(key) == MOST_LISTED
+    assert 0 < await redis.ttl(key) <= 3_600
+
+
+async def test_the_same_place_is_noted_once_in_a_while(
+    people: People, history: RedisHistory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def writes() -> int:
+        stats = await redis.info("commandstats")
+        return int(stats.get("cmdstat_zadd", {"calls": 0})["calls"])
+
+    before = await writes()
+    for _ in range(3):
+        await talk(people, history, "a")
+    assert await writes() == before + 1
+    monkeypatch.setattr(module, "NOTED_AGAIN_S", -1.0)
+    await talk(people, history, "a")
+    assert await writes() == before + 2
+
+
+async def test_what_is_known_here_takes_bounded_room(
+    people: People, history: RedisHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_KNOWN", 3)
+    for number in range(9):
+        await talk(people, history, str(number))
+    assert len(people._noted) == 3
+
+
+async def test_a_note_that_cannot_be_written_is_only_lost(
+    people: People, history: RedisHistory, redis: Redis, settings: Settings
+) -> None:
+    key = f"{settings.bot_redis_prefix}:person:loop/A1/U1"
+    await redis.set(key, "no list", ex=60)
+    await talk(people, history, "a")
+    await redis.delete(key)
+    await talk(people, history, "a")
+    assert await places(people) == ["a"], "it is tried again the next time"
