@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import json
 import re
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ from tests.core.chat_process import Program
 from tests.fakes.telegram_server import TelegramServer
 from tests.faults.servers import RedisProcess
 
+MEASURED = Path(__file__).with_name("measured.py")
 STARTS = 5
 SETTLE_S, IDLE_S = 3.0, 8.0
 IDLE_COMMANDS_AT_MOST = 20
@@ -55,26 +57,31 @@ class Idle:
     commands: float
 
 
-def run(program: Program, arguments: Sequence[str], said: str = "") -> Ran:
+def start(program: Program, *arguments: str) -> subprocess.Popen[bytes]:
+    """As `Program.start`, under tests/bench/measured.py."""
+    return subprocess.Popen(
+        [sys.executable, "-S", "-E", str(MEASURED), *program.command(*arguments)],
+        env=program.environment,
+        cwd=program.home,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run(program: Program, *arguments: str, said: str = "") -> Ran:
     """Run the command to its end. Blocks."""
-    began = time.perf_counter()
-    with program.start(*arguments) as started:
-        assert started.stdin is not None
-        assert started.stdout is not None
-        started.stdin.write(said.encode())
-        started.stdin.close()
-        shown = started.stdout.read()
-        peak_bytes = _end(started)
-        took_s = time.perf_counter() - began
-    assert started.returncode == 0
-    assert shown
-    return Ran(took_s, peak_bytes)
+    with start(program, *arguments) as started:
+        out, err = started.communicate(said.encode())
+    assert started.returncode == 0, err
+    assert out
+    return Ran(**json.loads(err.splitlines()[-1]))
 
 
 async def serve(program: Program, redis_port: int) -> tuple[Ran, Idle]:
     """Run the service until it has been idle for a while."""
     began = time.perf_counter()
-    with await asyncio.to_thread(program.start, "serve") as started:
+    with await asyncio.to_thread(start, program, "serve") as started:
         assert started.stderr is not None
         port = 0
         while not port:
@@ -85,15 +92,16 @@ async def serve(program: Program, redis_port: int) -> tuple[Ran, Idle]:
         await _until_ready(f"http://127.0.0.1:{port}/readyz")
         took_s = time.perf_counter() - began
         await asyncio.sleep(SETTLE_S)
-        watched = psutil.Process(started.pid)
+        (watched,) = psutil.Process(started.pid).children()
         before = sum(watched.cpu_times()[:2])
         async with Redis(port=redis_port) as client:
             commands = await commands_a_second(client, IDLE_S)
         cpu = (sum(watched.cpu_times()[:2]) - before) / IDLE_S
         idle = Idle(cpu, watched.memory_info().rss, commands)
         started.send_signal(signal.SIGTERM)
-        peak_bytes = await asyncio.to_thread(_end, started)
-    return Ran(took_s, peak_bytes), idle
+        _, err = await asyncio.to_thread(started.communicate)
+    assert started.returncode == 0, err
+    return Ran(took_s, json.loads(err.splitlines()[-1])["peak_bytes"]), idle
 
 
 async def _until_ready(url: str) -> None:
@@ -103,13 +111,6 @@ async def _until_ready(url: str) -> None:
                 if (await client.get(url)).status_code == 200:
                     return
             await asyncio.sleep(0.01)
-
-
-def _end(started: subprocess.Popen[bytes]) -> int:
-    """Wait for the end of a process: its peak resident size in bytes (getrusage(2): kilobytes)."""
-    _, status, usage = os.wait4(started.pid, 0)
-    started.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss * 1024
 
 
 async def measure() -> Table:
@@ -131,9 +132,9 @@ async def measure() -> Table:
                     "TELEGRAM_API_URL": telegram.url,
                 },
             )
-            helped = [await asyncio.to_thread(run, console, ["--help"]) for _ in range(STARTS)]
+            helped = [await asyncio.to_thread(run, console, "--help") for _ in range(STARTS)]
             chatted = [
-                await asyncio.to_thread(run, console, ["chat"], "hello\n") for _ in range(STARTS)
+                await asyncio.to_thread(run, console, "chat", said="hello\n") for _ in range(STARTS)
             ]
             served, idle = await serve(service, redis.port)
     return Table(
