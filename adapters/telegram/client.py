@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
+from telegram.error import TelegramError
 from telegram.ext import ExtBot
 from telegram.request import HTTPXRequest
 
@@ -22,11 +23,13 @@ class Client(ExtBot[Care]):
 
     async def raw_updates(
         self, offset: int | None, poll_s: int, allowed: Sequence[str]
-    ) -> list[dict[str, Any]]:
+    ) -> list[Any]:
         """What happened from `offset` on; waits up to `poll_s` seconds. Raises TelegramError."""
         data = {"offset": offset, "timeout": poll_s, "allowed_updates": list(allowed)}
-        found = await self._post("getUpdates", data, read_timeout=poll_s + READ_S)
-        return cast("list[dict[str, Any]]", found)
+        found: Any = await self._post("getUpdates", data, read_timeout=poll_s + READ_S)
+        if not isinstance(found, list):
+            raise TelegramError("getUpdates brought no list")
+        return found
 
 
 def make_client(settings: TelegramSettings, budget: Budget) -> tuple[Client, HTTPXRequest]:

@@ -27,12 +27,16 @@ from adapters.telegram.stream import Way
 from adapters.telegram.webhook import Webhook
 from bot.attachments import MAX_DOCUMENT_BYTES, size, too_large
 from bot.conversation import Address, Attachment, Speaker
-from bot.errors import PlatformError, PlatformRefused
+from bot.errors import PlatformError, PlatformRefused, PlatformUnreachable
 from bot.ports import Core, Health
 
 log = structlog.get_logger("keepthread.telegram")
 
 KNOW_ONESELF_AGAIN_S = 2.0
+ASK_S = 10.0
+"""What people write waits no longer for an answer about their rights."""
+
+MENU_AGAIN_S = 5.0
 
 
 class TelegramConnection:
@@ -45,6 +49,9 @@ class TelegramConnection:
         self.client, self._request = make_client(settings, self._budget)
         self.outbound = Outbound(self.client, self._budget, core.migrate)
         self._marks = Marks(core.notes, str(settings.bot_id))
+        self._commands = frozenset(
+            name for one in core.commands() for name in (one.name, *one.aliases)
+        )
         self._errands = Errands()
         self._pulse = Pulse()
         self._drafts = settings.telegram_streaming == "auto"
@@ -84,6 +91,7 @@ class TelegramConnection:
             way=self._way(address),
             pace_s=self._settings.telegram_chat_interval_s,
             rated=self._settings.telegram_feedback,
+            commands=self._commands,
         )
         reply.preview.drafts_fail = self._do_without_drafts
         return reply
@@ -120,9 +128,15 @@ class TelegramConnection:
             return True
         if not speaker.id.isdecimal():  # a channel speaks; it is nobody's administrator
             return False
-        status = await self.outbound.at(
-            Spot.of(address), lambda spot: self._status_of(spot, int(speaker.id)), is_edit=True
-        )
+        try:
+            async with asyncio.timeout(ASK_S):
+                status = await self.outbound.at(
+                    Spot.of(address),
+                    lambda spot: self._status_of(spot, int(speaker.id)),
+                    is_edit=True,
+                )
+        except TimeoutError:
+            raise PlatformUnreachable("Telegram does not say who is an administrator") from None
         return status in (ChatMember.OWNER, ChatMember.ADMINISTRATOR)
 
     async def load(self, address: Address, attachment: Attachment) -> bytes:
@@ -165,7 +179,16 @@ class TelegramConnection:
         self._drafts = False
 
     async def _set_menus(self) -> None:
-        await set_menus(self.client, self._core.commands(), self._core.settings.bot_admins)
+        pause_s = MENU_AGAIN_S
+        while True:
+            try:
+                return await set_menus(
+                    self.client, self._core.commands(), self._core.settings.bot_admins
+                )
+            except PlatformError as error:
+                log.warning("the menu of commands is not set yet", error=error.detail)
+                await asyncio.sleep(max(pause_s, error.retry_after_s or 0))
+                pause_s = min(300, pause_s * 2)
 
     async def _status_of(self, spot: Spot, user_id: int) -> str:
         member = await self.client.get_chat_member(spot.chat_id, user_id)

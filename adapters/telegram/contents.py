@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from telegram import Message
+from telegram.helpers import effective_message_type
 
 from adapters.telegram.decode import to_markdown
 from bot.conversation import Attachment
@@ -53,7 +54,7 @@ def attachments_of(message: Message) -> tuple[Attachment, ...]:
 
 
 def words_of(message: Message) -> str:
-    """Stickers, places, contacts, polls and dice in words; `""` if there is none of them."""
+    """Stickers, places, contacts, polls, lists and dice in words; `""` if there is none of them."""
     if message.sticker:
         pack = f" from “{message.sticker.set_name}”" if message.sticker.set_name else ""
         return f"[sticker {message.sticker.emoji or ''}{pack}]".replace(" ]", "]")
@@ -70,6 +71,9 @@ def words_of(message: Message) -> str:
     if message.poll:
         options = "; ".join(one.text for one in message.poll.options)
         return f"[poll: {message.poll.question} – {options}]"
+    if message.checklist:
+        tasks = "; ".join(one.text for one in message.checklist.tasks)
+        return f"[checklist: {message.checklist.title} – {tasks}]"
     if message.dice:
         return f"[{message.dice.emoji} shows {message.dice.value}]"
     return ""
@@ -85,6 +89,9 @@ def unsupported(message: Message) -> Unsupported:
         return "stories"
     if message.paid_media:
         return "paid media"
-    if message.game or message.invoice or message.giveaway or message.checklist:
+    is_unknown = (
+        message.api_kwargs and effective_message_type(message) is None
+    )  # newer than the SDK
+    if is_unknown or message.game or message.invoice or message.giveaway:
         return "messages of this kind"
     return ""

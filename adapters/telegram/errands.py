@@ -10,7 +10,7 @@ import structlog
 from telegram.error import TelegramError
 
 from adapters.telegram.failures import without_token
-from bot.errors import PlatformError
+from bot.errors import KeepthreadError
 
 log = structlog.get_logger("keepthread.telegram")
 
@@ -46,5 +46,5 @@ class Errands:
     async def _guard(what: str, errand: Coroutine[Any, Any, object]) -> None:
         try:
             await errand
-        except (PlatformError, TelegramError) as error:
+        except (KeepthreadError, TelegramError) as error:
             log.warning("an errand failed", what=what, error=without_token(repr(error)))

@@ -23,7 +23,7 @@ from adapters.telegram.words import (
     greeting,
     stranger_line,
 )
-from bot.conversation import Address, Attachment, Speaker
+from bot.conversation import Address, Attachment
 from bot.ports import Core, Reply
 
 log = structlog.get_logger("keepthread.telegram")
@@ -94,7 +94,7 @@ class Intake:
                 await self._overhear(heard)
             return
         if not await self.core.allowed(heard.incoming.address, heard.incoming.speaker):
-            await self._refuse(heard)
+            self._refuse(heard)
             return
         if heard.incoming.kind == "command":
             await self._command(heard)
@@ -169,29 +169,18 @@ class Intake:
         if not await self.core.allowed(one.address, one.speaker, needed):
             self._say(heard, ADMINS_ONLY)
             return
-        await self.core.put(
-            replace(
-                one,
-                kind="delete",
-                text="",
-                quoted="",
-                attachments=(),
-                message_id=str(target.message_id),
-            ),
-            dedupe=heard.dedupe,
+        wish = replace(one, kind="delete", text="", quoted="", attachments=())
+        admission = await self.core.put(
+            replace(wish, message_id=str(target.message_id)), dedupe=heard.dedupe
         )
-        self._say(heard, FORGOTTEN)
+        if admission in ("queued", "merged"):
+            self._say(heard, FORGOTTEN)
 
-    async def _refuse(self, heard: Heard) -> None:
-        """One polite line an hour, with the id to ask for. In groups only to people we talk with in private."""
+    def _refuse(self, heard: Heard) -> None:
+        """One polite line an hour and place, with the id to ask for."""
         one = heard.incoming
-        person = one.speaker.id
-        place = one.session.place if one.address.shared else person
-        log.info("not on the list", person=person, place=place, pattern=f"telegram:{place}")
-        if one.address.shared:
-            private = Address(replace(one.session, place=person, thread=""))
-            if not await self.core.allowed(private, Speaker(person)):
-                return
+        place = one.session.place
+        log.info("not on the list", person=one.speaker.id, pattern=f"telegram:{place}")
         now = time.monotonic()
         if now - self.told.get(place, -TELL_STRANGERS_EVERY_S) < TELL_STRANGERS_EVERY_S:
             return

@@ -55,9 +55,7 @@ class Trail:
             return
         self.ids.append(message_id)
         self._is_noted = True
-        await _courtesy(
-            self.notes.put(self.name, ",".join(map(str, self.ids)), ttl_s=TRAIL_KEPT_S)
-        )
+        await _courtesy(self.notes.put(self.name, ",".join(map(str, self.ids)), ttl_s=TRAIL_KEPT_S))
 
     async def close(self) -> None:
         """The answer is finished. Raises nothing."""

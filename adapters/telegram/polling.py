@@ -61,7 +61,7 @@ class Polling:
                 self._failures = 0
                 self._pulse.beat()
 
-    async def _take_all(self, updates: list[dict[str, Any]]) -> bool:
+    async def _take_all(self, updates: list[Any]) -> bool:
         """Take in what came, in order. False: from some update on it must come again."""
         for raw in updates:
             try:
@@ -71,7 +71,12 @@ class Polling:
                 log.warning("updates wait at Telegram until memory works", error=repr(error))
                 await self._pause()
                 return False
-            self._offset = int(raw["update_id"]) + 1
+            if id_of(raw) >= 0:
+                self._offset = id_of(raw) + 1
+        if updates and all(id_of(raw) < 0 for raw in updates):
+            self._pulse.trouble("Telegram sends updates that cannot be confirmed.")
+            await self._pause()
+            return False
         return True
 
     async def _remove_webhook(self) -> None:
@@ -112,16 +117,25 @@ class Polling:
         self._failures += 1
 
 
-async def take_raw(raw: dict[str, Any], client: Client, take: Take) -> None:
+def id_of(raw: object) -> int:
+    """The id of an update as it came; -1 if it has none."""
+    found = raw.get("update_id") if isinstance(raw, dict) else None
+    return found if type(found) is int and found >= 0 else -1
+
+
+async def take_raw(raw: Any, client: Client, take: Take) -> None:
     """Deal with an update as it came. One that breaks something is logged and let go: it would for ever.
 
     Raises:
         StoreError: it must come again.
     """
+    if id_of(raw) < 0:
+        log.error("something that is no update", kind=type(raw).__name__)
+        return
     try:
         update = Update.de_json(raw, client)
         await take(update)
     except StoreError:
         raise
     except Exception:
-        log.exception("an update could not be dealt with", update_id=raw.get("update_id"))
+        log.exception("an update could not be dealt with", update_id=id_of(raw))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
@@ -12,6 +12,7 @@ from adapters.telegram.outbound import Outbound, Spot
 from adapters.telegram.render import Formatted, render
 from adapters.telegram.split import CAPTION_UNITS, split, units
 from adapters.telegram.stream import Preview, Way
+from adapters.telegram.words import with_slashes
 from bot.conversation import Address, Turn
 from bot.errors import KeepthreadError, PlatformBusy, PlatformError, PlatformUnreachable
 from bot.ports import Delivery, Offer
@@ -24,6 +25,7 @@ MANY_MESSAGES = 3
 STOPPED = "_Stopped._"
 NO_WORDS = "_(The answer has no words.)_"
 AGAIN = Offer("🔁 Answer again", "retry")
+NO = Offer("No")
 
 
 class TelegramReply:
@@ -32,6 +34,7 @@ class TelegramReply:
     Args:
         way: how the growing answer is shown.
         rated: whether answers get 👍 👎.
+        commands: names of commands, to be written with a slash in the bot's own words.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class TelegramReply:
         way: Way,
         pace_s: float,
         rated: bool,
+        commands: Collection[str] = (),
     ) -> None:
         self._outbound = outbound
         self._marks = marks
@@ -50,6 +54,7 @@ class TelegramReply:
         self._spot = Spot.of(address)
         self._topic = address.session.thread
         self._rated = rated
+        self._commands = commands
         self._trail = marks.trail(address)
         self._said: list[str] = []
         self._is_finished = False
@@ -72,7 +77,7 @@ class TelegramReply:
         return await self._answer(text, buttons)
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
-        words = f"⚠️ {error.user_text}"
+        words = f"⚠️ {with_slashes(error.user_text, self._commands)}"
         text = f"{turn.answer}\n\n{words}" if turn.answer.strip() else words
         offers = (AGAIN,) if error.can_retry else ()
         await self._answer(text, offer_buttons(self._topic, offers))
@@ -82,6 +87,7 @@ class TelegramReply:
         return None
 
     async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+        text = with_slashes(text, self._commands)
         if file is None:
             return await self._deliver(text)
         ids: list[str] = []
@@ -95,6 +101,9 @@ class TelegramReply:
         return Delivery(tuple(ids))
 
     async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
+        if all(one.command for one in offers):
+            offers = (*offers, NO)
+        text = with_slashes(text, self._commands)
         return await self._deliver(text, offer_buttons(self._topic, offers))
 
     async def aclose(self) -> None:

@@ -37,8 +37,8 @@ class Together:
         return is_plain and before is not None and _gap(before, heard) <= PASTE_GAP
 
     def keep_for_later(self, heard: Heard) -> bool:
-        """Keep a part of an album that may turn out to be for the bot. Whether it was such a part."""
-        if not heard.album:
+        """Keep a wordless part of an album that may turn out to be for the bot. Whether it was such a part."""
+        if not heard.album or heard.incoming.text:
             return False
         self._bound()
         self._waiting.setdefault(_album(heard), []).append(heard)

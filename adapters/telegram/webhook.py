@@ -21,7 +21,7 @@ from telegram.error import TelegramError
 from adapters.telegram.client import Client
 from adapters.telegram.failures import in_our_words
 from adapters.telegram.intake import ALLOWED_UPDATES
-from adapters.telegram.polling import Take, take_raw
+from adapters.telegram.polling import Take, id_of, take_raw
 from adapters.telegram.pulse import Pulse
 from adapters.telegram.settings import WEBHOOK_PATH
 from bot.errors import StoreError
@@ -78,9 +78,9 @@ class Webhook:
             raw = orjson.loads(await request.body())
         except orjson.JSONDecodeError:
             return PlainTextResponse("no update", 400)
-        take = self._take()
-        if not isinstance(raw, dict) or "update_id" not in raw:
+        if id_of(raw) < 0:
             return PlainTextResponse("no update", 400)
+        take = self._take()
         if take is None:
             return PlainTextResponse("not ready", 503, {"Retry-After": "2"})
         try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
 from bot.ports import CommandSpec
 
@@ -21,12 +22,20 @@ TAKEN_BACK = "Taken back."
 
 def stranger_line(place: str, *, is_shared: bool) -> str:
     """For people who are not admitted: what to ask for."""
-    if is_shared:
-        return f"I am not allowed to talk in this group yet. Add `telegram:{place}` to BOT_ALLOW and restart me."
+    where = "in groups" if is_shared else "with people"
     return (
-        "Hello! I only talk with people I was told about. Please ask the person who runs me to add "
-        f"`telegram:{place}` to BOT_ALLOW."
+        f"Hello! I only talk {where} I was told about. Please ask the person who runs me to add "
+        f"`telegram:{place}` to BOT_ALLOW and to restart me."
     )
+
+
+def with_slashes(text: str, names: Collection[str]) -> str:
+    """What the core says of its commands, as they are written here: “retry” becomes /retry."""
+
+    def written(found: re.Match[str]) -> str:
+        return f"/{found[1]}" if found[1].partition(" ")[0] in names else found[0]
+
+    return re.sub(r"[“`]([a-z]+(?: [a-z]+)?)[”`]", written, text)
 
 
 def cannot_read(what: str) -> str:

@@ -49,6 +49,19 @@ def allowed(*more: int) -> tuple[str, ...]:
     return tuple(f"telegram:{one}" for one in (ANNA, BEN, CLEO, GROUP, FORUM, *more))
 
 
+class Slips(dict[str, str]):
+    """Notes in memory."""
+
+    async def get(self, name: str) -> str:  # type: ignore[override]
+        return super().get(name, "")
+
+    async def put(self, name: str, value: str, *, ttl_s: float) -> None:
+        self[name] = value
+
+    async def drop(self, name: str) -> None:
+        self.pop(name, None)
+
+
 @dataclass(slots=True)
 class World:
     """The bot at work, and what is around it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.settings import Settings
 from tests.adapters.telegram_world import (
@@ -21,7 +22,7 @@ from tests.adapters.telegram_world import (
     telegram,
     world,
 )
-from tests.fakes.model_server import ModelServer, say, stall
+from tests.fakes.model_server import ModelServer, say, stall, truncated
 from tests.fakes.telegram_server import TelegramServer
 from tests.waiting import wait_until
 
@@ -77,9 +78,10 @@ async def test_a_group_that_is_not_listed_reaches_no_model_even_for_listed_peopl
     world: World,
 ) -> None:
     world.telegram.group(-1009, "Elsewhere")
+    world.telegram.say(-1009, EVE, "hi everybody")
     world.telegram.say(-1009, EVE, "@keepthread_bot hi")
     world.telegram.say(-1009, ANNA, "@keepthread_bot hi")
-    await world.answered(-1009, "telegram:-1009")
+    await world.answered(-1009, "ask the person who runs me to add telegram:-1009")
     await world.settled()
     assert len(world.telegram.seen(-1009)) == 1
     assert world.model.requests == []
@@ -232,6 +234,24 @@ async def test_an_album_in_a_group_is_the_bots_as_a_whole_wherever_the_mention_i
     assert [part["type"] for part in parts].count("image_url") == 3
 
 
+async def test_an_album_that_is_not_for_the_bot_is_overheard_by_its_words(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telegram.reads_all_group_messages = True
+    async with serving(telegram, model, settings, monkeypatch) as world:
+        telegram.say(GROUP, BEN, "@keepthread_bot hello")
+        await world.answered(GROUP, "hello")
+        for name in ("one", "two"):
+            more: dict[str, Any] = {"caption": "My name is Rex"} if name == "one" else {}
+            telegram.say(GROUP, CLEO, photo=photo(telegram, name), media_group_id="dog", **more)
+        telegram.say(GROUP, BEN, "@keepthread_bot what is my name?")
+        await world.answered(GROUP, "Your name is Rex")
+        assert len(model.requests) == 2
+
+
 async def test_a_long_paste_that_an_app_cut_is_one_message_also_in_a_group(world: World) -> None:
     world.model.default = say("Read.")
     world.telegram.say(GROUP, BEN, "@keepthread_bot " + "a" * 4_070)
@@ -281,6 +301,23 @@ async def test_a_sticker_reaches_the_model_in_words(world: World) -> None:
     await world.answered(ANNA, "[sticker 🙃]")
 
 
+async def test_what_telegram_invents_next_is_said_to_be_unknown(world: World) -> None:
+    world.telegram.say(ANNA, ANNA, hologram={"file_id": "h"})
+    await world.answered(ANNA, "I cannot read messages of this kind, sorry.")
+    pinned = world.telegram.message(ANNA, ANNA, "hi")
+    world.telegram.say(ANNA, ANNA, pinned_message=pinned)  # of the machinery, not of Anna
+    await world.settled()
+    assert len(world.telegram.seen(ANNA)) == 1
+
+
+async def test_what_is_spoken_is_heard_where_the_endpoint_can(world: World) -> None:
+    world.model.heard = "the secret word is xylophone"
+    voice = world.telegram.upload("voice.oga", b"OggS")
+    raw = {"file_id": voice, "file_unique_id": voice, "file_size": 4, "duration": 3}
+    world.telegram.say(ANNA, ANNA, voice={**raw, "mime_type": "audio/ogg"})
+    await world.answered(ANNA, "xylophone")
+
+
 async def test_a_mention_and_nothing_more_gets_a_hint(world: World) -> None:
     world.telegram.say(GROUP, BEN, "@keepthread_bot")
     await world.answered(GROUP, "Write what you want to know")
@@ -303,7 +340,7 @@ async def test_a_stranger_who_starts_learns_their_id(world: World) -> None:
 
 async def test_an_unknown_command_is_answered_in_private(world: World) -> None:
     world.telegram.say(ANNA, ANNA, "/rest")
-    await world.answered(ANNA, "Did you mean “reset”?")
+    await world.answered(ANNA, "Did you mean /reset?")
 
 
 async def test_an_edited_command_runs_no_second_time(world: World) -> None:
@@ -323,13 +360,34 @@ async def test_an_edited_question_is_remembered_and_can_be_answered_again(world:
     world.telegram.edit(ANNA, said, "How deep is it?")
     shown = await world.answered(ANNA, "You changed your question.")
     assert len(world.model.requests) == 1
-    (data,) = shown.data
+    data, no = shown.data
+    assert (data, no) == ("do::retry", "do::")
     world.telegram.press(ANNA, shown.id, ANNA, data)
     world.telegram.press(ANNA, shown.id, ANNA, data)
     await world.answered(ANNA, "You said: How deep is it?")
     await world.settled()
     await wait_until(lambda: shown.data == [])
     assert len([1 for one in world.telegram.texts(ANNA) if "How deep is it?" in one]) == 1
+
+
+async def test_an_offer_can_be_declined(world: World) -> None:
+    said = world.telegram.say(ANNA, ANNA, "How tall is it?")
+    await world.answered(ANNA, "How tall is it?")
+    world.telegram.edit(ANNA, said, "How deep is it?")
+    shown = await world.answered(ANNA, "You changed your question.")
+    world.telegram.press(ANNA, shown.id, ANNA, "do::")
+    await wait_until(lambda: shown.data == [])
+    await world.settled()
+    assert len(world.model.requests) == 1
+
+
+async def test_the_bots_own_words_write_commands_as_they_are_written_here(world: World) -> None:
+    world.telegram.say(ANNA, ANNA, "/help")
+    shown = await world.answered(ANNA, "Begin a new conversation")
+    assert "• /reset or /clear – Forget this conversation" in shown.text
+    world.model.default = truncated("Half an ans")
+    world.telegram.say(ANNA, ANNA, "hello")
+    await world.answered(ANNA, "Half an ans\n\n⚠️ The answer was cut off. Say /retry for a new one.")
 
 
 async def test_a_message_is_forgotten_by_answering_it_with_forget(world: World) -> None:
@@ -451,6 +509,61 @@ async def test_a_reaction_rates_also_in_a_topic(world: World) -> None:
     await world.settled()
     world.telegram.react(FORUM, shown.id, BEN, "👎")
     await wait_until(lambda: rated(world, "down") == 1)
+
+
+async def test_a_reaction_after_a_restart_still_finds_its_topic(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(telegram, model, settings, monkeypatch) as world:
+        telegram.say(FORUM, BEN, "@keepthread_bot hello", thread=5)
+        shown = await world.answered(FORUM, "hello", topic=5)
+        await world.settled()
+    async with serving(telegram, model, settings, monkeypatch) as world:
+        telegram.react(FORUM, shown.id, BEN, "👍")
+        await wait_until(lambda: rated(world, "up") == 1)
+
+
+async def test_feedback_names_the_turn_that_it_is_about(world: World) -> None:
+    world.telegram.say(ANNA, ANNA, "hello")
+    shown = await world.answered(ANNA, "hello")
+    await world.settled()
+    (turn,) = await world.remembered(ANNA)
+    with capture_logs() as logs:
+        world.telegram.press(ANNA, shown.id, ANNA, "rate::down")
+        await wait_until(lambda: [one for one in logs if one["event"] == "feedback"])
+    (line,) = [one for one in logs if one["event"] == "feedback"]
+    assert (line["of"], line["verdict"], line["by"]) == (turn.id, "down", str(ANNA))
+
+
+# -- nobody there any more -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chat", "why"),
+    [
+        (ANNA, "bot was blocked by the user"),
+        (GROUP, "bot was kicked from the supergroup chat"),
+    ],
+)
+async def test_a_chat_that_is_gone_is_recorded_and_let_be(
+    world: World, chat: int, why: str
+) -> None:
+    world.model.default = say("Once upon a time", size=1, delay_s=0.01)
+    world.telegram.say(chat, ANNA, "@keepthread_bot tell me")
+    await wait_until(lambda: world.model.open_streams)
+    world.telegram.chat(chat).gone = why
+    await world.settled()
+    turns = world.service.metrics.turns.labels("telegram", "gone")
+    assert turns._value.get() == 1
+    assert len(world.model.requests) == 1
+    calls = len(world.telegram.calls)
+    world.telegram.chat(chat).gone = ""
+    world.telegram.say(chat, ANNA, "@keepthread_bot I am back")
+    await world.answered(chat, "Once upon a time")
+    assert [one for one, _ in world.telegram.calls[:calls]].count("sendMessage") <= 2
 
 
 def rated(world: World, verdict: str) -> float:

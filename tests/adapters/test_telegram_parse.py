@@ -240,6 +240,7 @@ PLACE = {"latitude": 52.5, "longitude": 13.4}
         ({"location": PLACE}, "[location: 52.5, 13.4]"),
         ({"venue": {"location": PLACE, "title": "Cafe", "address": "Street 1"}, "location": PLACE}, "[place: Cafe, Street 1 (52.5, 13.4)]"),
         ({"contact": {"phone_number": "+49", "first_name": "Zoë", "last_name": "Y"}}, "[contact: Zoë Y, +49]"),
+        ({"checklist": {"title": "Shop", "tasks": [{"id": 1, "text": "tea"}, {"id": 2, "text": "milk"}]}}, "[checklist: Shop – tea; milk]"),
         ({"dice": {"emoji": "🎲", "value": 4}}, "[🎲 shows 4]"),
         ({"sticker": {**FILE, "width": 1, "height": 1, "type": "regular", "is_animated": False, "is_video": False, "emoji": "🙃", "set_name": "Cats"}}, "[sticker 🙃 from “Cats”]"),
         ({"poll": {"id": "1", "question": "Tea?", "options": [{"text": "yes", "voter_count": 0, "persistent_id": "1"}, {"text": "no", "voter_count": 0, "persistent_id": "2"}], "total_voter_count": 0, "is_closed": False, "is_anonymous": True, "type": "regular", "allows_multiple_answers": False, "allows_revoting": False, "members_only": False}}, "[poll: Tea? – yes; no]"),

@@ -18,6 +18,7 @@ from adapters.telegram.pulse import Pulse
 from adapters.telegram.settings import TelegramSettings
 from bot.errors import StoreUnavailable
 from tests.adapters.telegram_world import ANNA, BEN, telegram
+from tests.fakes.telegram_methods import METHODS
 from tests.fakes.telegram_server import TelegramServer
 from tests.waiting import wait_until
 
@@ -200,6 +201,22 @@ async def test_one_broken_update_stops_no_other(telegram: TelegramServer) -> Non
             await wait_until(lambda: not telegram.updates)
     assert taker.texts == ["one", "two"]
     assert sum("could not be dealt with" in line["event"] for line in logs) == 3
+
+
+async def test_an_answer_that_is_no_list_of_updates_is_waited_out(
+    telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nonsense(*_: object) -> object:
+        return {"update_id": 1}
+
+    taker = Taker()
+    with monkeypatch.context() as patch:
+        patch.setitem(METHODS, "getUpdates", nonsense)
+        async with polling(telegram, taker) as pulse:
+            await wait_until(lambda: "no list" in pulse.health().detail)
+            patch.undo()
+            telegram.say(ANNA, ANNA, "hello")
+            await wait_until(lambda: taker.texts == ["hello"])
 
 
 async def test_a_flood_of_polls_waits_as_long_as_it_is_told(telegram: TelegramServer) -> None:

@@ -21,25 +21,12 @@ from adapters.telegram.stream import Way, newest
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.errors import ModelBusy, PlaceGone, PlatformBusy, PlatformError, PlatformUnreachable
 from bot.ports import Offer, OffersButtons
-from tests.adapters.telegram_world import ANNA, BEN, FORUM, GROUP, telegram
+from tests.adapters.telegram_world import ANNA, BEN, FORUM, GROUP, Slips, telegram
 from tests.fakes.telegram_chats import units
 from tests.fakes.telegram_server import BOT_ID, TelegramServer
 from tests.waiting import wait_until
 
 __all__ = ["telegram"]
-
-
-class Slips(dict[str, str]):
-    """Notes in memory."""
-
-    async def get(self, name: str) -> str:  # type: ignore[override]
-        return super().get(name, "")
-
-    async def put(self, name: str, value: str, *, ttl_s: float) -> None:
-        self[name] = value
-
-    async def drop(self, name: str) -> None:
-        self.pop(name, None)
 
 
 @dataclass(slots=True)

@@ -207,6 +207,7 @@ class ModelServer:
     Attributes:
         requests: what came in, in order.
         script: behaviours for the next requests; afterwards `default`.
+        heard: what is spoken in every audio file.
         open_streams: requests being answered now.
         cancelled: how many were given up by their client.
     """
@@ -215,6 +216,7 @@ class ModelServer:
     default: Behaviour = field(default_factory=tiny_mind)
     script: list[Behaviour] = field(default_factory=list)
     requests: list[Seen] = field(default_factory=list)
+    heard: str = ""
     open_streams: int = 0
     cancelled: int = 0
     models: tuple[str, ...] = ("gpt-5-mini", "gpt-5-large")
@@ -228,6 +230,7 @@ class ModelServer:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._complete)
         app.router.add_get("/v1/models", self._list)
+        app.router.add_post("/v1/audio/transcriptions", self._transcribe)
         self._runner = web.AppRunner(
             app, handler_cancellation=True, access_log=None, shutdown_timeout=0.2
         )
@@ -244,6 +247,9 @@ class ModelServer:
         return web.json_response(
             {"data": [{"id": name, "object": "model"} for name in self.models]}
         )
+
+    async def _transcribe(self, _: web.Request) -> web.Response:
+        return web.json_response({"text": self.heard})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         seen = Seen(dict(request.headers), await request.json())

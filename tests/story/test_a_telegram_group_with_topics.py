@@ -68,7 +68,7 @@ async def test_a_telegram_group_with_topics(
         telegram.say(FORUM, BEN, "/status@keepthread_bot", thread=CATS)
         await world.answered(FORUM, "Remembered:", CATS)
         telegram.say(FORUM, BEN, "/reset@keepthread_bot", thread=CATS)
-        await world.answered(FORUM, "“reset” is for admins here", CATS)
+        await world.answered(FORUM, "/reset is for admins here", CATS)
         telegram.say(FORUM, ANNA, "/reset@keepthread_bot", thread=CATS)
         await world.answered(FORUM, "Forgotten:", CATS)
         telegram.say(FORUM, BEN, "@keepthread_bot what is my name?", thread=CATS)
