@@ -1,29 +1,36 @@
-"""The Bolt app: authorization from what we know, then one middleware that takes everything in before the ack.
+"""The Bolt app: one middleware that takes everything in before the ack.
 
 Bolt acknowledges before a listener runs, and answers 200 though it failed; a middleware runs before. So there
-are no listeners: what the middleware took in is acknowledged, what it could not take in is sent again.
+are no listeners: what the middleware took in is acknowledged, what it could not take in is sent again. It
+stands before Bolt's authorization, which asks Slack on every event and loses those during a 429.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import structlog
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.authorization.async_authorize import AsyncAuthorize
-from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
+from slack_bolt.oauth.async_callback_options import (
+    AsyncCallbackOptions,
+    AsyncFailureArgs,
+    AsyncSuccessArgs,
+)
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
 from slack_bolt.response import BoltResponse
 
+from adapters.slack.fields import UNREADABLE, Json, part
 from adapters.slack.http import INSTALL_PATH, REDIRECT_PATH
-from adapters.slack.installations import Installations, States
+from adapters.slack.installations import InstallationRefused, Installations, States
 from adapters.slack.manifest import SCOPES
 from adapters.slack.parse import installed_team
-from bot.errors import KeepthreadError, StoreError
+from bot.errors import KeepthreadError, PlatformError, StoreError
 
 if TYPE_CHECKING:
     from adapters.slack.intake import Intake
@@ -33,34 +40,51 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("keepthread.slack")
 
+Next = Callable[[], Awaitable[BoltResponse | None]]
+
 _bolt_log = logging.getLogger("slack_bolt.keepthread")
 
 
-class _Authorize(AsyncAuthorize):
-    """Who the bot is in the workspace of a request, from memory: Bolt's own asks Slack, and loses events on 429."""
+class _TakeIn(AsyncMiddleware):
+    """Everything ends here, so that nothing is left to be sent twice."""
 
-    def __init__(self, teams: Teams) -> None:
+    def __init__(self, teams: Teams, intake: Intake) -> None:
         self._teams = teams
+        self._intake = intake
 
-    async def __call__(
+    async def async_process(
         self,
         *,
-        context: AsyncBoltContext,
-        enterprise_id: str | None,
-        team_id: str | None,
-        user_id: str | None,
-        **_: Any,
-    ) -> AuthorizeResult | None:
-        team = await self._teams.team(context.get("installed_team") or team_id or "")
-        if team is None:
+        req: AsyncBoltRequest,
+        resp: BoltResponse,
+        next: Next,  # noqa: A002  Bolt's name
+    ) -> BoltResponse | None:
+        if req.body.get("type") == "url_verification":
+            await next()
             return None
-        return AuthorizeResult(
-            enterprise_id=enterprise_id,
-            team_id=team.id,
-            bot_user_id=team.bot_user,
-            bot_id=team.bot_id,
-            bot_token=await self._teams.token(team.id),
-        )
+        _note_retry(req)
+        try:
+            answer = await self._take(req.body)
+        except StoreError as error:
+            log.error("not taken in; Slack will send it again", error=repr(error))
+            return BoltResponse(status=503, body="")
+        except KeepthreadError as error:
+            # It would fail the same way again: better one message lost and logged than four.
+            log.error("could not be taken in", error=repr(error), cure=error.cure)
+            return BoltResponse(status=200, body="")
+        return BoltResponse(status=200, body=answer or "")
+
+    async def _take(self, body: Json) -> dict[str, Any] | None:
+        """See `Intake.take`; a payload of a workspace without the app is let go."""
+        id_ = installed_team(body)
+        try:
+            team = await self._teams.team(id_)
+        except PlatformError as error:
+            raise StoreError(f"whose workspace {id_!r} is, is unknown: {error}") from error
+        if team is None:
+            log.warning("an event of a workspace where the app is not installed", team=id_)
+            return None
+        return await self._intake.take(body, team.bot_user)
 
 
 def build_app(
@@ -71,15 +95,6 @@ def build_app(
     installations: Installations | None,
 ) -> AsyncApp:
     """The app; `installations` only if other workspaces may install it."""
-
-    async def note_team(req: AsyncBoltRequest, context: AsyncBoltContext, next: Any) -> Any:  # noqa: A002  Bolt's name
-        """Which installation is meant: in shared channels Bolt takes the speaker's workspace."""
-        team_id = context["installed_team"] = installed_team(req.body)
-        if team_id and await teams.team(team_id) is None:
-            log.warning("an event of a workspace where the app is not installed", team=team_id)
-            return BoltResponse(status=200, body="")  # Slack would only send it again
-        return await next()
-
     flow = _oauth_flow(settings, teams, vault, installations) if installations else None
     level = _bolt_log.level
     _bolt_log.setLevel(logging.ERROR)  # it warns that `authorize` wins over a token, which is meant
@@ -89,8 +104,8 @@ def build_app(
             logger=_bolt_log,
             signing_secret="",
             client=teams.new_client(None),
-            authorize=cast(Any, _Authorize(teams)),  # Bolt's hint knows plain functions only
-            before_authorize=note_team,
+            authorize=None if flow else _nobody,
+            before_authorize=_TakeIn(teams, intake),
             oauth_flow=flow,
             request_verification_enabled=False,  # adapters/slack/http.py did it, before parsing
             ssl_check_enabled=False,
@@ -99,22 +114,6 @@ def build_app(
         )
     finally:
         _bolt_log.setLevel(level)
-
-    @app.middleware
-    async def take_in(req: AsyncBoltRequest, context: AsyncBoltContext) -> BoltResponse:
-        """Everything ends here, so that nothing is left to be sent twice."""
-        _note_retry(req)
-        try:
-            answer = await intake.take(req.body, context.bot_user_id or "")
-        except StoreError as error:
-            log.error("not taken in; Slack will send it again", error=repr(error))
-            return BoltResponse(status=503, body="")
-        except KeepthreadError as error:
-            # It would fail the same way again: better one message lost and logged than four.
-            log.error("could not be taken in", error=repr(error), cure=error.cure)
-            return BoltResponse(status=200, body="")
-        return BoltResponse(status=200, body=answer or "")
-
     return app
 
 
@@ -124,9 +123,13 @@ async def dispatch(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any]
     if envelope.get("retry_attempt") is not None:
         headers["x-slack-retry-num"] = str(envelope["retry_attempt"])
         headers["x-slack-retry-reason"] = str(envelope.get("retry_reason") or "")
-    request = AsyncBoltRequest(
-        mode="socket_mode", body=dict(envelope.get("payload") or {}), headers=headers
-    )
+    try:
+        request = AsyncBoltRequest(
+            mode="socket_mode", body=dict(part(envelope, "payload")), headers=headers
+        )
+    except UNREADABLE as error:  # sent again, it would be no better
+        log.error("a payload cannot be read", error=type(error).__name__)
+        return None
     response = await app.async_dispatch(request)
     if response.status != 200:
         raise StoreError(f"answered {response.status}")
@@ -138,9 +141,16 @@ async def dispatch(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any]
     return body
 
 
+async def _nobody(**_: Any) -> AuthorizeResult:
+    """Who Bolt is to act as. It does not ask: `_TakeIn` has ended the request by then."""
+    raise PlatformError("Bolt is not to act by itself")
+
+
 def _note_retry(req: AsyncBoltRequest) -> None:
     attempt = (req.headers.get("x-slack-retry-num") or ["0"])[0]
-    if attempt.isdigit() and int(attempt) > 0:  # a first delivery through Socket Mode says 0
+    if (
+        attempt.isascii() and attempt.isdigit() and int(attempt) > 0
+    ):  # a first delivery through Socket Mode says 0
         reason = (req.headers.get("x-slack-retry-reason") or [""])[0]
         log.info(
             "Slack sends this again",
@@ -154,6 +164,7 @@ def _oauth_flow(
     settings: SlackSettings, teams: Teams, vault: Vault, installations: Installations
 ) -> AsyncOAuthFlow:
     secret = settings.slack_client_secret
+    api = urlsplit(settings.slack_api_url)
     return AsyncOAuthFlow(
         client=teams.new_client(None),
         logger=_bolt_log,
@@ -164,8 +175,21 @@ def _oauth_flow(
             user_scopes=[],
             install_path=INSTALL_PATH,
             redirect_uri_path=REDIRECT_PATH,
+            authorization_url=f"{api.scheme}://{api.netloc}/oauth/v2/authorize",
+            callback_options=AsyncCallbackOptions(success=_installed, failure=_not_installed),
             installation_store=installations,
             installation_store_bot_only=True,
             state_store=States(vault),
         ),
     )
+
+
+async def _installed(args: AsyncSuccessArgs) -> BoltResponse:
+    return await args.default.success(args)
+
+
+async def _not_installed(args: AsyncFailureArgs) -> BoltResponse:
+    """Bolt's page, which names the reason."""
+    if isinstance(args.error, InstallationRefused):
+        args.reason, args.suggested_status_code = str(args.error), 403
+    return await args.default.failure(args)

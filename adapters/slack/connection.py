@@ -13,7 +13,7 @@ from adapters.slack import files, preflight
 from adapters.slack.agents import AgentThreads
 from adapters.slack.app import build_app, dispatch
 from adapters.slack.errands import Errands
-from adapters.slack.failures import slack_errors
+from adapters.slack.fields import Json
 from adapters.slack.happened import Removed
 from adapters.slack.home import Home
 from adapters.slack.http import event_routes, install_routes
@@ -132,15 +132,11 @@ class SlackConnection:
         return await self._people.is_admin(address.session.account, speaker.id)
 
     async def load(self, address: Address, attachment: Attachment) -> bytes:
-        team, url = address.session.account, attachment.reference
-        if file_id := files.file_id(attachment):
-            client = await self._teams.client(team)
-            with slack_errors("files.info"):
-                answer = await client.files_info(file=file_id)
-            url = files.attachment_of(answer["file"]).reference
+        team = address.session.account
+        attachment = await files.look_up(self._teams, team, attachment)
         token = await self._teams.token(team)
         api_url = self._settings.slack_api_url
-        return await files.fetch(self._session, url, token, attachment, api_url)
+        return await files.fetch(self._session, attachment.reference, token, attachment, api_url)
 
     async def seed(self, address: Address) -> tuple[Overheard, ...]:
         return await self._seeding.seed(address)
@@ -154,7 +150,7 @@ class SlackConnection:
             await self._sockets.preflight()
             await preflight.same_app(self._teams, self._settings)
 
-    async def _take_envelope(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
+    async def _take_envelope(self, envelope: Json) -> dict[str, Any] | None:
         return await dispatch(self._app, envelope)
 
     def _say(self, address: Address, text: str) -> None:
@@ -206,5 +202,8 @@ def _installations(core: Core, settings: SlackSettings) -> Installations | None:
     if not settings.slack_client_id or not settings.slack_client_secret:
         return None
     return Installations(
-        core.vault, settings.slack_client_id, settings.slack_client_secret.get_secret_value()
+        core.vault,
+        settings.slack_client_id,
+        settings.slack_client_secret.get_secret_value(),
+        settings.slack_workspaces,
     )

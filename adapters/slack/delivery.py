@@ -16,8 +16,8 @@ from bot.errors import PlatformError
 
 log = structlog.get_logger("keepthread.slack")
 
-LATE_S = 15.0
-"""An answer that begins so long after its question may be a second try: there may be remains of the first."""
+LATE_S = 3.0
+"""What begins so long after its question may be a second try: there may be remains of the first."""
 
 
 @dataclass(slots=True)

@@ -1,95 +1,103 @@
-"""What people attach in Slack: described from an event, fetched when it is needed."""
+"""Files on their way: looked up, fetched from Slack when they are needed, sent to Slack.
+
+Fetching: https://docs.slack.dev/reference/objects/file-object#authentication
+Sending: https://docs.slack.dev/messaging/working-with-files#uploading_files
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import asyncio
+import json
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import aiohttp
+import structlog
+
+from adapters.slack.attached import attachment_of, file_id
+from adapters.slack.calls import Calls, Unsure
+from adapters.slack.failures import slack_errors
+from adapters.slack.render import escape, neutral
+from adapters.slack.spot import Spot
 from bot.attachments import MAX_DOCUMENT_BYTES, size
 from bot.conversation import Attachment
-from bot.errors import PlatformBusy, PlatformError, PlatformRefused, PlatformUnreachable
+from bot.errors import (
+    KeepthreadError,
+    PlatformBusy,
+    PlatformError,
+    PlatformRefused,
+    PlatformUnreachable,
+)
 
 if TYPE_CHECKING:
-    import aiohttp
+    from adapters.slack.teams import Teams
 
-_VISIBLE = ("image/png", "image/jpeg", "image/gif", "image/webp")
-"""What vision models take."""
+log = structlog.get_logger("keepthread.slack")
 
-_BY_ID = "file:"
+COMMENT_CHARS = 2_000
+"""Longer words are better said in a message of their own."""
+
+_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+_PLAIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?(?:/[^\s\\]*)?")
 _SLACK_DOMAINS = ("slack.com", "slack-gov.com", "slack-files.com")
+_PLACES = ("channels", "groups", "ims", "shares")
 
 
-def attachment_of(file: Mapping[str, Any]) -> Attachment:
-    """A file object (https://docs.slack.dev/reference/objects/file-object) as our attachment."""
-    name = str(file.get("name") or file.get("title") or "")
-    media_type = str(file.get("mimetype") or "")
-    length = file.get("size")
-    described = Attachment(
-        _kind(media_type, str(file.get("subtype") or "")),
-        name,
-        media_type,
-        _reference(file),
-        int(length) if isinstance(length, int) and length else None,
-    )
-    if file.get("mode") in ("tombstone", "hidden_by_limit"):
-        return Attachment(
-            "other", name, media_type, text="[not read: Slack no longer has the file]"
-        )
-    if file.get("mode") == "external" or file.get("is_external"):
-        return Attachment(
-            "other", name, media_type, text="[not read: it is a link to a file outside Slack]"
-        )
-    if described.kind == "other":
-        return replace(
-            described, text="[not read: of pictures and films I see PNG, JPEG, GIF and WebP]"
-        )
-    return described
+async def look_up(teams: Teams, team: str, attachment: Attachment) -> Attachment:
+    """`attachment` as `files.info` describes it, where the event told no more than an id. Raises PlatformError, StoreError."""
+    id_ = file_id(attachment)
+    if not id_:
+        return attachment
+    client = await teams.client(team)
+    with slack_errors("files.info"):
+        answer = await client.files_info(file=id_)
+    return attachment_of(answer.get("file") or {})
 
 
-def quoted(message: Mapping[str, Any]) -> str:
-    """Texts of the messages that this one forwards or shares, or `""`."""
-    found = []
-    for attachment in message.get("attachments") or ():
-        if attachment.get("is_share") or attachment.get("is_msg_unfurl"):
-            author = str(attachment.get("author_name") or "").strip()
-            text = str(attachment.get("text") or attachment.get("fallback") or "").strip()
-            found.append(f"{author}: {text}" if author and text else text)
-    return "\n\n".join(text for text in found if text)
+async def looked_up(
+    teams: Teams, team: str, attachments: Sequence[Attachment], *, wait_s: float
+) -> tuple[Attachment, ...]:
+    """Each of `attachments` as Slack describes it, as far as it says so within `wait_s`. Raises nothing."""
+
+    async def one(attachment: Attachment) -> Attachment:
+        try:
+            async with asyncio.timeout(wait_s):
+                return await look_up(teams, team, attachment)
+        except (KeepthreadError, TimeoutError) as error:
+            log.info("a file is not described yet", error=repr(error))
+            return attachment
+
+    return tuple(await asyncio.gather(*(one(each) for each in attachments)))
 
 
 def may_be_fetched(url: str, api_url: str) -> bool:
     """Whether the token may be sent there: Slack's own hosts, or the API's."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.netloc and parts.netloc == urlsplit(api_url).netloc:
+    if not _PLAIN.fullmatch(url):
+        return False  # not everybody reads it as the same host
+    parts, api = urlsplit(url), urlsplit(api_url)
+    if (parts.scheme, parts.netloc) == (api.scheme, api.netloc):
         return True
     return parts.scheme == "https" and any(
-        host == domain or host.endswith("." + domain) for domain in _SLACK_DOMAINS
+        parts.netloc == domain or parts.netloc.endswith("." + domain) for domain in _SLACK_DOMAINS
     )
-
-
-def file_id(attachment: Attachment) -> str:
-    """The id to look its address up by, or `""` if its address is known."""
-    return attachment.reference[len(_BY_ID) :] if attachment.reference.startswith(_BY_ID) else ""
 
 
 async def fetch(
     session: aiohttp.ClientSession, url: str, token: str, attachment: Attachment, api_url: str
 ) -> bytes:
-    """The content of a file behind a private address.
+    """The content of a file behind a private address. Follows no redirection: the token would go along.
 
     Raises:
         PlatformError: refused (with its cure), too large, or unreachable.
     """
-    import aiohttp
-
     if not may_be_fetched(url, api_url):
-        raise PlatformRefused(f"a file at {urlsplit(url).hostname!r} is not Slack's; not fetched")
+        raise PlatformRefused("a file is at no address of Slack's; not fetched")
+    headers = {"Authorization": f"Bearer {token}"}
     try:
         async with session.get(
-            url, headers={"Authorization": f"Bearer {token}"}, allow_redirects=False
+            url, headers=headers, allow_redirects=False, timeout=_TIMEOUT
         ) as response:
             if response.status == 429:
                 wait = response.headers.get("Retry-After", "")
@@ -106,7 +114,53 @@ async def fetch(
                 raise PlatformError(f"a file download answered {response.status}")
             return await _read(response)
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise PlatformUnreachable(f"a file could not be fetched: {error!r}") from error
+        # Some of these quote the address, which for public files needs no token.
+        raise PlatformUnreachable(f"a file could not be fetched: {type(error).__name__}") from error
+
+
+async def send_file(calls: Calls, spot: Spot, comment: str, name: str, content: bytes) -> None:
+    """Put a file there, with `comment` (Markdown) above it.
+
+    Raises:
+        PlatformError: it is not there; `Unsure`: it may be.
+    """
+    content = content or b"\n"  # Slack takes no empty files
+    place = await calls.call(
+        spot.team, "files.getUploadURLExternal", filename=name, length=len(content)
+    )
+    await _upload(calls, spot, str(place["upload_url"]), content)
+    try:
+        await calls.call(
+            spot.team,
+            "files.completeUploadExternal",
+            repeatable=False,
+            files=json.dumps([{"id": place["file_id"], "title": name}]),
+            channel_id=spot.channel,
+            thread_ts=spot.thread_ts or None,
+            initial_comment=escape(neutral(comment)) or None,
+        )
+    except Unsure:
+        answer = await calls.call(spot.team, "files.info", file=str(place["file_id"]))
+        if not _is_shared(answer.get("file") or {}):
+            raise
+
+
+def _is_shared(file: Any) -> bool:
+    return any(file.get(places) for places in _PLACES)
+
+
+async def _upload(calls: Calls, spot: Spot, url: str, content: bytes) -> None:
+    client = await calls.client(spot.team)
+    if client.session is None:
+        raise PlatformError("a client without a session cannot upload")
+    try:
+        async with client.session.post(url, data=content, timeout=_TIMEOUT) as response:
+            if response.status != 200:
+                raise PlatformError(f"an upload answered {response.status}")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise PlatformUnreachable(
+            f"a file could not be uploaded: {type(error).__name__}"
+        ) from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -124,21 +178,3 @@ def _is_login_page(response: aiohttp.ClientResponse, attachment: Attachment) -> 
         return True
     is_html = response.content_type == "text/html"
     return is_html and "html" not in attachment.media_type
-
-
-def _kind(media_type: str, subtype: str) -> Any:
-    if media_type in _VISIBLE:
-        return "image"
-    if media_type.startswith("audio/") or subtype == "slack_audio":
-        return "audio"
-    if media_type.startswith(("video/", "image/")) and media_type != "image/svg+xml":
-        return "other"
-    return "document"
-
-
-def _reference(file: Mapping[str, Any]) -> str:
-    """Its address, or its id where Slack tells the address only on request (shared channels)."""
-    address = file.get("url_private_download") or file.get("url_private")
-    if address and file.get("file_access") != "check_file_info":
-        return str(address)
-    return f"{_BY_ID}{file.get('id') or ''}"

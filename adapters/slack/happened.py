@@ -10,7 +10,11 @@ from bot.conversation import Attachment, PlaceKind
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message. `user_team`: the speaker's home as the event tells it, or `""`. `text` is raw mrkdwn."""
+    """A message.
+
+    `user_team`: the speaker's home as the event tells it, or `""`. `text` is raw mrkdwn. `external`: people
+    from other workspaces may be there.
+    """
 
     team: str
     channel: str
@@ -26,7 +30,6 @@ class Said:
     by_bot: bool = False
     external: bool = False
     in_agent_thread: bool = False
-    action_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Reacted:
     mark: Literal["up", "down"]
     added: bool
     event_id: str = ""
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class AgentStopped:
     user: str
     channel: str
     thread_ts: str
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)

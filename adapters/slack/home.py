@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from adapters.slack import actions
 from adapters.slack.failures import slack_errors
+from adapters.slack.fields import parts, text
 from bot.conversation import Address, SessionKey
+from bot.errors import PlatformError
 
 if TYPE_CHECKING:
     from adapters.slack.people import People
     from adapters.slack.teams import Team, Teams
     from bot.ports import CommandSpec, Core, Listed
+
+log = structlog.get_logger("keepthread.slack")
 
 Block = dict[str, Any]
 
@@ -23,6 +29,8 @@ MAX_SHOWN = 20
 _SETTLE_S = 1.5
 _COUNTED_S = 60.0
 _NAMES_WAIT_S = 5.0
+_MEMBER_WAIT_S = 1.5
+_MAX_PAGES = 5
 
 
 @dataclass(slots=True)
@@ -42,7 +50,8 @@ class Home:
             view = home_view(self.core.commands(), None, (), None)
         else:
             own = await self.core.conversations_of(actions.PLATFORM, speaker)
-            here = [listed for listed in own if listed.session.account == team]
+            there = await self._channels_of(team, user)
+            here = [one for one in own if one.session.account == team and _open(one.session, there)]
             # Whoever may reset what many share is an admin.
             is_admin = await self.core.allowed(anywhere, speaker, "reset")
             totals = await self._count(team) if is_admin else None
@@ -50,6 +59,39 @@ class Home:
         client = await self.teams.client(team)
         with slack_errors("views.publish"):
             await client.views_publish(user_id=user, view=view)
+
+    async def may_see(self, session: SessionKey, user: str) -> bool:
+        """Whether `user` is, today, where that conversation is; False if Slack does not say so in time."""
+        if _is_direct(session):
+            return True
+        try:
+            async with asyncio.timeout(_MEMBER_WAIT_S):
+                return _open(session, await self._channels_of(session.account, user))
+        except TimeoutError:
+            log.warning("in which channels somebody is, is unknown", user=user)
+            return False
+
+    async def _channels_of(self, team: str, user: str) -> set[str]:
+        """Channels of ours that `user` is in now; who left a private one reads no more of it."""
+        client = await self.teams.client(team)
+        found: set[str] = set()
+        cursor: str | None = None
+        try:
+            for _ in range(_MAX_PAGES):
+                with slack_errors("users.conversations"):
+                    page: Any = await client.users_conversations(
+                        user=user,
+                        types="public_channel,private_channel,mpim",
+                        limit=999,
+                        cursor=cursor,
+                    )
+                found |= {text(one, "id") for one in parts(page, "channels")}
+                cursor = (page.get("response_metadata") or {}).get("next_cursor")
+                if not cursor:
+                    break
+        except PlatformError as error:
+            log.warning("in which channels somebody is, is unknown", user=user, error=error.detail)
+        return found
 
     async def _count(self, team: str) -> tuple[int, int]:
         """Conversations and turns; counted once a minute, since that walks all keys."""
@@ -98,6 +140,14 @@ def home_view(
     return {"type": "home", "blocks": blocks}
 
 
+def _is_direct(session: SessionKey) -> bool:
+    return session.place.startswith("D")
+
+
+def _open(session: SessionKey, channels: Collection[str]) -> bool:
+    return _is_direct(session) or session.place in channels
+
+
 def _conversation(listed: Listed, team: Team) -> list[Block]:
     session, at = listed.session, listed.used_at
     stamp = int(at.timestamp())
@@ -128,7 +178,7 @@ def _conversation(listed: Listed, team: Team) -> list[Block]:
 
 
 def _place(session: SessionKey, team: Team) -> str:
-    name = "Direct messages" if session.place.startswith("D") else f"<#{session.place}>"
+    name = "Direct messages" if _is_direct(session) else f"<#{session.place}>"
     if not session.thread or not team.url:
         return name
     link = f"{team.url}archives/{session.place}/p{session.thread.replace('.', '')}"
@@ -147,13 +197,13 @@ def _button(label: str, action: str, value: str, **more: Any) -> Block:
     return {"type": "button", "text": _plain(label), "action_id": action, "value": value, **more}
 
 
-def _plain(text: str) -> Block:
-    return {"type": "plain_text", "text": text}
+def _plain(words: str) -> Block:
+    return {"type": "plain_text", "text": words}
 
 
-def _header(text: str) -> Block:
-    return {"type": "header", "text": _plain(text)}
+def _header(words: str) -> Block:
+    return {"type": "header", "text": _plain(words)}
 
 
-def _section(text: str) -> Block:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+def _section(mrkdwn: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": mrkdwn}}

@@ -15,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from adapters.slack.fields import UNREADABLE
+
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncApp
 
@@ -56,9 +58,10 @@ def event_routes(app: AsyncApp, secret: str) -> list[BaseRoute]:
             return Response("not signed by Slack", 401)
         try:
             bolt_request = to_async_bolt_request(request, body)
-        except (ValueError, TypeError, AttributeError):
-            # Signed, and yet of no shape that Slack sends: Bolt reads it without looking.
-            return Response("not readable", 400)
+        except UNREADABLE as error:
+            # Signed, and yet of no shape that Slack sends: sent again, it would be no better.
+            log.error("a payload cannot be read", error=type(error).__name__, bytes=len(body))
+            return Response("")
         return to_starlette_response(await app.async_dispatch(bolt_request))
 
     return [Route(EVENTS_PATH, events, methods=["POST"])]

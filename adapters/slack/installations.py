@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 from logging import Logger
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
-from slack_sdk.errors import SlackTokenRotationError
+from slack_bolt.error import BoltError
 from slack_sdk.oauth.installation_store import Bot, Installation
 from slack_sdk.oauth.installation_store.async_installation_store import AsyncInstallationStore
 from slack_sdk.oauth.state_store.async_state_store import AsyncOAuthStateStore
 from slack_sdk.oauth.token_rotation.async_rotator import AsyncTokenRotator
+
+from adapters.slack.failures import slack_errors
+from bot.errors import PlatformError
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -31,16 +35,26 @@ STATE_TTL_S = 600
 ROTATE_BEFORE_MINUTES = 120
 
 
+class InstallationRefused(BoltError):
+    """The app may not be installed there; its text is for the person who tried."""
+
+
 class Installations(AsyncInstallationStore):
-    """Bolt's installation store over the core's vault: one entry a workspace, or an organisation.
+    """Bolt's installation store over the core's vault: one entry a workspace.
 
     Only bots are kept: nothing here acts for a person. Every call raises StoreError.
+
+    Args:
+        workspaces: ids of those that may install the app; empty: any.
     """
 
-    def __init__(self, vault: Vault, client_id: str, client_secret: str) -> None:
+    def __init__(
+        self, vault: Vault, client_id: str, client_secret: str, workspaces: Collection[str] = ()
+    ) -> None:
         self._vault = vault
         self._client_id = client_id
         self._client_secret = client_secret
+        self._workspaces = workspaces
         self._rotating = asyncio.Lock()
 
     @property
@@ -49,6 +63,8 @@ class Installations(AsyncInstallationStore):
 
     async def bot(self, team_id: str, client: AsyncWebClient) -> Bot | None:
         """The bot in a workspace, with a token that is good for a while yet."""
+        if not self._may_install(team_id):
+            return None
         bot = await self._read(self._name(team_id))
         if bot is None or not _expires(bot):
             return bot
@@ -59,12 +75,19 @@ class Installations(AsyncInstallationStore):
         await self.async_save_bot(installation.to_bot())
 
     async def async_save_bot(self, bot: Bot) -> None:
-        place = bot.enterprise_id if bot.is_enterprise_install else bot.team_id
+        """Raises InstallationRefused."""
+        if bot.is_enterprise_install or not bot.team_id:
+            raise InstallationRefused(
+                "installing for a whole organisation is not supported: install in each workspace"
+            )
+        if not self._may_install(bot.team_id):
+            log.warning("an installation is refused", team=bot.team_id, name=bot.team_name)
+            raise InstallationRefused(f"workspace {bot.team_id} is not on this bot's list")
         data = {
             key: value.isoformat() if isinstance(value, datetime) else value
             for key, value in bot.to_dict_for_copying().items()
         }
-        await self._vault.put(self._name(place or ""), orjson.dumps(data))
+        await self._vault.put(self._name(bot.team_id), orjson.dumps(data))
 
     async def async_find_bot(
         self,
@@ -73,11 +96,7 @@ class Installations(AsyncInstallationStore):
         team_id: str | None,
         is_enterprise_install: bool | None = False,
     ) -> Bot | None:
-        if not is_enterprise_install and team_id:
-            bot = await self._read(self._name(team_id))
-            if bot is not None:
-                return bot
-        return await self._read(self._name(enterprise_id)) if enterprise_id else None
+        return await self._read(self._name(team_id)) if team_id else None
 
     async def async_find_installation(
         self,
@@ -97,7 +116,7 @@ class Installations(AsyncInstallationStore):
         return Installation(user_id=user_id or "", **bot.to_dict_for_copying())
 
     async def async_delete_bot(self, *, enterprise_id: str | None, team_id: str | None) -> None:
-        await self._vault.drop(self._name(team_id or enterprise_id or ""))
+        await self._vault.drop(self._name(team_id or ""))
 
     async def async_delete_installation(
         self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None = None
@@ -112,18 +131,23 @@ class Installations(AsyncInstallationStore):
             client_id=self._client_id, client_secret=self._client_secret, client=client
         )
         try:
-            new = await rotator.perform_bot_token_rotation(
-                bot=bot, minutes_before_expiration=ROTATE_BEFORE_MINUTES
-            )
-        except SlackTokenRotationError as error:
-            # A refresh token works once: another process may have used it just now.
-            log.warning("token not rotated", team=team_id, error=repr(error.api_error))
+            with slack_errors("oauth.v2.access"):
+                new = await rotator.perform_bot_token_rotation(
+                    bot=bot, minutes_before_expiration=ROTATE_BEFORE_MINUTES
+                )
+        except PlatformError as error:
+            # A refresh token works once: another process may have used it just now. The old token lives
+            # on for a while.
+            log.warning("token not rotated", team=team_id, error=error.detail)
             return await self._read(self._name(team_id)) or bot
         if new is None:
             return bot
         await self.async_save_bot(new)
         log.info("token rotated", team=team_id)
         return new
+
+    def _may_install(self, team_id: str) -> bool:
+        return not self._workspaces or team_id in self._workspaces
 
     async def _read(self, name: str) -> Bot | None:
         value = await self._vault.get(name)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import structlog
 
 from adapters.slack import actions
+from adapters.slack.fields import Json
+from adapters.slack.files import looked_up
 from adapters.slack.happened import (
     AgentStopped,
     AgentThreadOpened,
@@ -25,8 +29,8 @@ from adapters.slack.happened import (
     Slashed,
 )
 from adapters.slack.mrkdwn import decode, mentioned, without_mention
-from adapters.slack.parse import Json, parse
-from adapters.slack.sessions import address_of, meaning, privately
+from adapters.slack.parse import parse
+from adapters.slack.sessions import address_of, meaning, privately, session_of
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 
 if TYPE_CHECKING:
@@ -44,6 +48,9 @@ log = structlog.get_logger("keepthread.slack")
 
 NAMES_WAIT_S = 1.2
 """Slack wants its acknowledgement within 3 s; who is not named by then keeps an id."""
+
+FILES_WAIT_S = 0.8
+"""What kind of file it is, is asked where Slack tells it on request only; later it is asked for again."""
 
 TELL_AGAIN_S = 600.0
 _MAX_TOLD = 1_000
@@ -70,6 +77,9 @@ class Intake:
     say: Say
     forget_team: Callable[[Removed], Any]
     _told: dict[tuple[str, str], float] = field(default_factory=dict)
+    _turns: WeakValueDictionary[SessionKey, asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
 
     async def take(self, body: Json, bot_user: str) -> dict[str, Any] | None:
         """Take in what `body` tells. What Slack is to show at once, or None.
@@ -80,11 +90,14 @@ class Intake:
         happened = parse(body)
         match happened:
             case Said():
-                await self._said(happened, bot_user)
+                async with self._in_turn(happened):
+                    await self._said(happened, bot_user)
             case Edited():
-                await self._edited(happened, bot_user)
+                async with self._in_turn(happened.said):
+                    await self._edited(happened, bot_user)
             case Deleted():
-                await self._deleted(happened, bot_user)
+                async with self._in_turn(happened.said):
+                    await self._deleted(happened, bot_user)
             case Reacted():
                 await self._reacted(happened, bot_user)
             case Pressed():
@@ -110,6 +123,10 @@ class Intake:
                 log.debug("nothing for us", type=body.get("type"))
         return None
 
+    def _in_turn(self, said: Said) -> asyncio.Lock:
+        """What is said in one conversation is taken in as it came, though Slack tells names at its own pace."""
+        return self._turns.setdefault(session_of(said), asyncio.Lock())
+
     async def _said(self, said: Said, bot_user: str) -> None:
         meant = await meaning(said, bot_user, self.core, self.settings.slack_mentions_only)
         if meant is None:
@@ -122,6 +139,11 @@ class Intake:
                 self._refuse(address, speaker)
             return
         command = meant.kind == "command"
+        files = (
+            ()
+            if command
+            else await looked_up(self.teams, said.team, said.files, wait_s=FILES_WAIT_S)
+        )
         incoming = Incoming(
             address,
             speaker,
@@ -131,7 +153,7 @@ class Intake:
             sent_at=time_of(said.ts),
             kind=meant.kind,
             quoted="" if command else decode(said.quoted, names),
-            attachments=() if command else said.files,
+            attachments=files,
         )
         # A mention comes twice, as app_mention and as message, under two event ids.
         admission = await self.core.put(incoming, dedupe=(message_key(said),))
@@ -180,7 +202,9 @@ class Intake:
         if thread is None:
             log.warning("a reaction is lost: its thread could not be asked for", ts=reacted.ts)
             return
-        speaker = await self.people.speaker(reacted.team, reacted.user, wait_s=NAMES_WAIT_S)
+        speaker = await self.people.speaker(
+            reacted.team, reacted.user, external=reacted.external, wait_s=NAMES_WAIT_S
+        )
         on = Said(
             reacted.team,
             reacted.channel,
@@ -203,7 +227,9 @@ class Intake:
         await self.core.put(incoming)
 
     async def _stopped(self, stopped: AgentStopped) -> None:
-        speaker = await self.people.speaker(stopped.team, stopped.user, wait_s=NAMES_WAIT_S)
+        speaker = await self.people.speaker(
+            stopped.team, stopped.user, external=stopped.external, wait_s=NAMES_WAIT_S
+        )
         kind: Any = "private" if stopped.channel.startswith("D") else "channel"
         session = SessionKey(actions.PLATFORM, stopped.team, stopped.channel, stopped.thread_ts)
         if await self.core.allowed(Address(session, kind), speaker, "stop"):

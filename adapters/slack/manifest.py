@@ -64,6 +64,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "files.getUploadURLExternal": ("files:write",),
     "files.info": ("files:read",),
     "oauth.v2.access": (),
+    "users.conversations": ("channels:read", "groups:read", "mpim:read"),
     "users.info": ("users:read",),
     "views.publish": (),
 }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from adapters.slack.failures import slack_errors
+from adapters.slack.fields import Json, part, text
 from bot.conversation import Speaker
 from bot.errors import KeepthreadError
 
@@ -36,7 +37,6 @@ class Person:
     name: str = ""
     teams: tuple[str, ...] = ()
     is_admin: bool = False
-    is_bot: bool = False
 
     def account(self, team: str) -> str:
         """The workspace to count this person to, seen from `team`; `""` if unknown."""
@@ -51,7 +51,7 @@ class People:
     def __init__(self, teams: Teams) -> None:
         self._teams = teams
         self._known: dict[tuple[str, str], tuple[float, Person]] = {}
-        self._asking: dict[tuple[str, str], asyncio.Task[Person]] = {}
+        self._asking: dict[tuple[str, str], tuple[float, asyncio.Task[Person]]] = {}
 
     async def speaker(
         self, team: str, user: str, *, claimed_team: str = "", external: bool = False, wait_s: float
@@ -74,19 +74,22 @@ class People:
         return {user: person.name for user, person in known.items() if person.name}
 
     async def known(self, team: str, users: Iterable[str], *, wait_s: float) -> dict[str, Person]:
-        """People by id, as far as Slack tells within `wait_s`. Raises nothing."""
+        """People by id, as far as Slack tells within `wait_s` of being asked. Raises nothing."""
         wanted = tuple(dict.fromkeys(user for user in users if user))
-        tasks = {user: self._ask(team, user) for user in wanted}
-        open_tasks = [task for task in tasks.values() if isinstance(task, asyncio.Task)]
+        asked = {user: self._ask(team, user) for user in wanted}
+        open_tasks = [one[1] for one in asked.values() if not isinstance(one, Person)]
         if open_tasks:
-            # The tasks go on: their answers serve the next message.
-            await asyncio.wait(open_tasks, timeout=wait_s)
+            # Who asks later for the same person does not wait as long again. The tasks go on: their
+            # answers serve the next message.
+            began = max(one[0] for one in asked.values() if not isinstance(one, Person))
+            left_s = max(0.0, began + wait_s - time.monotonic())
+            await asyncio.wait(open_tasks, timeout=left_s)
         found: dict[str, Person] = {}
-        for user, task in tasks.items():
-            if isinstance(task, Person):
-                found[user] = task
-            elif task.done() and not task.cancelled():
-                found[user] = task.result()
+        for user, one in asked.items():
+            if isinstance(one, Person):
+                found[user] = one
+            elif one[1].done() and not one[1].cancelled():
+                found[user] = one[1].result()
         return found
 
     async def is_admin(self, team: str, user: str) -> bool:
@@ -95,23 +98,23 @@ class People:
         return person.is_admin and person.account(team) == team
 
     async def aclose(self) -> None:
-        tasks = tuple(self._asking.values())
+        tasks = tuple(task for _, task in self._asking.values())
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
-    def _ask(self, team: str, user: str) -> asyncio.Task[Person] | Person:
+    def _ask(self, team: str, user: str) -> tuple[float, asyncio.Task[Person]] | Person:
+        """Who it is, or since when Slack is being asked, and the task that does so."""
         key = (team, user)
         until, person = self._known.get(key, (0.0, Person(user)))
         if until > time.monotonic():
             return person
-        task = self._asking.get(key)
-        if task is None:
+        if key not in self._asking:
             task = asyncio.create_task(self._learn(team, user), name=f"users.info {user}")
-            self._asking[key] = task
+            self._asking[key] = time.monotonic(), task
             task.add_done_callback(lambda _: self._asking.pop(key, None))
-        return task
+        return self._asking[key]
 
     async def _learn(self, team: str, user: str) -> Person:
         try:
@@ -135,18 +138,14 @@ class People:
         self._known[key] = (time.monotonic() + for_s, person)
 
 
-def person_of(user: dict[str, object]) -> Person:
+def person_of(user: Json) -> Person:
     """A user object (https://docs.slack.dev/reference/objects/user-object) as a Person."""
-    profile = user.get("profile")
-    profile = profile if isinstance(profile, dict) else {}
-    grid = user.get("enterprise_user")
-    grid_teams = grid.get("teams") if isinstance(grid, dict) else ()
-    name = profile.get("display_name") or profile.get("real_name") or user.get("real_name")
-    teams = (user.get("team_id"), *(grid_teams or ()))
+    profile, grid = part(user, "profile"), part(user, "enterprise_user")
+    name = text(profile, "display_name") or text(profile, "real_name") or text(user, "real_name")
+    teams = (user.get("team_id"), *(grid.get("teams") or ()))
     return Person(
-        id=str(user.get("id") or ""),
-        name=" ".join(str(name or user.get("name") or "").split())[:_MAX_NAME],
+        id=text(user, "id"),
+        name=" ".join((name or text(user, "name")).split())[:_MAX_NAME],
         teams=tuple(dict.fromkeys(str(team) for team in teams if team)),
         is_admin=any(user.get(key) for key in ("is_admin", "is_owner", "is_primary_owner")),
-        is_bot=bool(user.get("is_bot")),
     )

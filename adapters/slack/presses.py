@@ -59,7 +59,8 @@ class Presses:
         command = _command(press.action, word)
         if not command:
             return  # an offer declined
-        if not await self.core.allowed(address, speaker, command.split()[0]):
+        allowed = await self.core.allowed(address, speaker, command.split()[0])
+        if not allowed or (at_home and not await self.home.may_see(session, press.user)):
             self._refuse(address, speaker, press.response_url)
         elif press.action == actions.STOP:
             await self.core.stop(session, speaker)
@@ -116,7 +117,7 @@ class Presses:
             speaker,
             text,
             message_id=message_id or f"press:{press_id}",
-            event_id=f"slack:press:{press_id}",
+            event_id=f"slack:press:{press_id}" if press_id else "",
             kind=kind,
             silent=silent,
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
 from adapters.slack.delivery import LATE_S, Answer
+from adapters.slack.files import COMMENT_CHARS, send_file
+from adapters.slack.outbound import COURTESY_LOOK_S
 from adapters.slack.render import (
     Block,
     again_button,
@@ -19,7 +22,6 @@ from adapters.slack.sign import Sign
 from adapters.slack.split import closed, spoken
 from adapters.slack.spot import Mark, Spot
 from adapters.slack.stream import Growing
-from adapters.slack.upload import COMMENT_CHARS, send_file
 from adapters.slack.whisper import directly, whisper
 from bot.conversation import Address, Turn
 from bot.errors import AccessRefused, CommandError, KeepthreadError, MessageTooLong, PlatformError
@@ -58,6 +60,8 @@ class SlackReply:
         self._address = address
         self._spot = spot = Spot.of(address)
         self._sign = Sign(outbound, spot)
+        self._late_s = late_s
+        self._words = 0
         self._answer = Answer(outbound, spot, late_s=late_s)
         self._growing = Growing(outbound, spot, self._answer, self._sign, pace_s=pace_s)
 
@@ -119,7 +123,7 @@ class SlackReply:
         return delivery
 
     async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
-        return await self._say(text, offer_buttons(self._spot.session, offers))
+        return await self._say(text, offer_buttons(self._spot.session, offers), once=False)
 
     async def aclose(self) -> None:
         """Nothing grows any more, no status stays, no stream is left open."""
@@ -135,18 +139,40 @@ class SlackReply:
         ids = await self._answer.deliver(spoken(neutral(text)), turn.id, extras)
         return Delivery(tuple(ids))
 
-    async def _say(self, text: str, extras: list[Block]) -> Delivery:
-        """A message of its own, beside any answer."""
+    async def _say(self, text: str, extras: list[Block], *, once: bool = True) -> Delivery:
+        """A message of its own, beside any answer; `once`: a second try of this reply says it no second time."""
         spot = await self._where()
         pieces = spoken(neutral(text))
+        before = await self._said_before(spot) if once else {}
         ids = []
         for number, piece in enumerate(pieces, 1):
             below = extras if number == len(pieces) else []
             if spot.only_for:
                 await whisper(self._outbound, spot, piece.text, below)
-            else:
-                ids.append(await self._outbound.post(spot, piece.text, Mark(), below))
+                continue
+            mark = self._next_mark() if once else Mark()
+            ts = before.get(mark.id)
+            ids.append(ts or await self._outbound.post(spot, piece.text, mark, below))
         return Delivery(tuple(ids))
+
+    def _next_mark(self) -> Mark:
+        """The next word's; the same in every try of this reply, if it is known what it replies to."""
+        self._words += 1
+        if not self._spot.answered_ts:
+            return Mark()
+        name = f"{self._spot.session}#{self._spot.answered_ts}#{self._words}"
+        return Mark(id=uuid.uuid5(uuid.NAMESPACE_URL, name).hex)
+
+    async def _said_before(self, spot: Spot) -> dict[str, str]:
+        """Time stamps by the ids of marks: what an earlier try may have said. Raises nothing."""
+        if spot.only_for or not spot.answered_ts or spot.waits_since_s < self._late_s:
+            return {}
+        try:
+            found = await self._outbound.ours(spot, patience_s=COURTESY_LOOK_S)
+        except PlatformError as error:
+            log.info("what was said before is unknown", error=error.detail)
+            return {}
+        return {one.mark.id: one.ts for one in found if one.mark is not None}
 
     async def _where(self) -> Spot:
         """The spot, its channel known. Raises PlatformError."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from adapters.slack.attached import quoted
 from adapters.slack.failures import slack_errors
-from adapters.slack.files import quoted
+from adapters.slack.fields import Json, part, parts, text
 from adapters.slack.mrkdwn import decode, mentioned
 from bot.conversation import Address, Overheard, Speaker
 from bot.errors import PlatformBusy
@@ -38,8 +39,6 @@ _MAX_PAGES = 10
 _NAMES_WAIT_S = 0.5
 
 NOTHING_READ = "[The earlier messages of this thread could not be read in time.]"
-
-Json = dict[str, Any]
 
 
 class Seeding:
@@ -84,7 +83,7 @@ class Seeding:
                 await asyncio.sleep(wait_s)
                 continue
             known = {one.get("ts") for one in messages}  # each page begins with the root again
-            messages += [one for one in page.get("messages") or () if one.get("ts") not in known]
+            messages += [one for one in parts(page, "messages") if one.get("ts") not in known]
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor or not page.get("has_more", True):
                 return messages, True
@@ -101,12 +100,12 @@ class Seeding:
             )
 
     async def _in_words(self, team: str, messages: Sequence[Json], until: float) -> list[Overheard]:
-        authors = [str(one.get("user") or "") for one in messages]
+        authors = [text(one, "user") for one in messages]
         named = [user for one in messages for user in mentioned(_text(one))]
         wait_s = max(_NAMES_WAIT_S, until - time.monotonic())
         names = await self._people.names(team, (*authors, *named), wait_s=wait_s)
         return [
-            Overheard(_speaker(one, names), decode(_text(one), names), str(one.get("ts") or ""))
+            Overheard(_speaker(one, names), decode(_text(one), names), text(one, "ts"))
             for one in messages
         ]
 
@@ -136,31 +135,29 @@ def _marked(overheard: Sequence[Overheard], left_out: int, complete: bool) -> tu
     return tuple(lines)
 
 
-def _note(text: str) -> Overheard:
-    return Overheard(Speaker("", "note"), text)
+def _note(words: str) -> Overheard:
+    return Overheard(Speaker("", "note"), words)
 
 
 def _cut(message: Json, max_chars: int) -> Json:
-    text = _text(message)
-    if len(text) <= max_chars:
+    words = _text(message)
+    if len(words) <= max_chars:
         return message
-    return {**message, "text": text[:max_chars] + " […]", "attachments": [], "files": []}
+    return {**message, "text": words[:max_chars] + " […]", "attachments": [], "files": []}
 
 
 def _text(message: Json) -> str:
     """What a message says, also one of other apps, whose words may stand in attachments."""
-    parts = [str(message.get("text") or ""), quoted(message)]
-    if not any(parts):
-        parts = [
-            str(one.get("text") or one.get("fallback") or "")
-            for one in message.get("attachments") or ()
-        ]
-    parts += [f"[file: {file.get('name') or 'unnamed'}]" for file in message.get("files") or ()]
-    return "\n".join(part for part in parts if part).strip()
+    said = [text(message, "text"), quoted(message)]
+    if not any(said):
+        said = [text(one, "text") or text(one, "fallback") for one in parts(message, "attachments")]
+    said += [f"[file: {text(file, 'name') or 'unnamed'}]" for file in parts(message, "files")]
+    return "\n".join(words for words in said if words).strip()
 
 
 def _speaker(message: Json, names: dict[str, str]) -> Speaker:
-    user = str(message.get("user") or message.get("bot_id") or "")
-    profile = message.get("bot_profile") or {}
-    name = names.get(user) or message.get("username") or profile.get("name") or ""
-    return Speaker(user, str(name), str(message.get("user_team") or message.get("team") or ""))
+    user = text(message, "user") or text(message, "bot_id")
+    name = (
+        names.get(user) or text(message, "username") or text(part(message, "bot_profile"), "name")
+    )
+    return Speaker(user, name, text(message, "user_team") or text(message, "team"))

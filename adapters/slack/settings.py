@@ -35,11 +35,14 @@ class SlackSettings(SettingsBase):
     slack_client_secret: SecretStr | None = Field(
         None, description="Client secret, for the same. Needs `BOT_ENCRYPTION_KEY` too."
     )
+    slack_workspaces: Names = Field(
+        (), description="Ids of the workspaces that may install the app; any may if unset."
+    )
     slack_mentions_only: Names = Field(
         (), description="Channel ids in whose threads the bot speaks only when mentioned."
     )
 
-    @field_validator("slack_mentions_only", mode="before")
+    @field_validator("slack_workspaces", "slack_mentions_only", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (
@@ -62,6 +65,7 @@ class SlackSettings(SettingsBase):
                 self.slack_app_token,
                 self.slack_signing_secret,
                 self.slack_client_id,
+                self.slack_client_secret,
             )
         )
 
@@ -75,6 +79,11 @@ class SlackSettings(SettingsBase):
 
     def require_complete(self) -> None:
         """Raises SettingsError if something is missing; names it."""
+        if bool(self.slack_client_id) != bool(self.slack_client_secret):
+            raise SettingsError(
+                "SLACK_CLIENT_ID and SLACK_CLIENT_SECRET go together, and one of them is not set",
+                cure="Copy both from the app's Basic Information page, or set neither.",
+            )
         if not self.slack_bot_token and not self.multi_workspace:
             raise SettingsError(
                 "Slack needs SLACK_BOT_TOKEN, or SLACK_CLIENT_ID and SLACK_CLIENT_SECRET",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from adapters.slack.failures import slack_errors
+from adapters.slack.fields import Json, text
 from bot.errors import PlatformError, PlatformRefused
 from bot.ports import Health
 
@@ -37,7 +38,7 @@ DRAIN_S = 5.0
 LINGER_S = 60.0
 """A link that Slack asked to go and then forgot to close is closed after so long."""
 
-Handle = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
+Handle = Callable[[Json], Awaitable[dict[str, Any] | None]]
 """Takes an envelope in; what to acknowledge with, or raises: then nothing is acknowledged."""
 
 
@@ -49,7 +50,7 @@ class Link:
         self._handle = handle
         self._tasks: set[asyncio.Task[None]] = set()
         self.said_hello = False
-        self.last_pong = time.monotonic()
+        self._made_at = self.last_pong = time.monotonic()
         self._asked_to_go_at: float | None = None
         self.leaving = asyncio.Event()
         """Set when Slack announced the end, or it came: time for the next link."""
@@ -80,7 +81,7 @@ class Link:
         while True:
             message = await self._socket.receive()
             if message.type is WSMsgType.TEXT:
-                self._heard(json.loads(message.data))
+                self._heard(_envelope(message.data))
             elif message.type is WSMsgType.PING:
                 await self._socket.pong(message.data)
             elif message.type is WSMsgType.PONG:
@@ -88,7 +89,7 @@ class Link:
             elif message.type is not WSMsgType.BINARY:
                 return
 
-    def _heard(self, envelope: dict[str, Any]) -> None:
+    def _heard(self, envelope: Json) -> None:
         kind = envelope.get("type")
         if kind == "hello":
             self.said_hello = True
@@ -97,20 +98,18 @@ class Link:
             log.info("Slack ends this link", reason=envelope.get("reason"))
             self._asked_to_go_at = time.monotonic()
             self.leaving.set()
-        elif envelope.get("envelope_id"):
-            task = asyncio.create_task(self._take(envelope), name="slack envelope")
+        elif id_ := text(envelope, "envelope_id"):
+            task = asyncio.create_task(self._take(id_, envelope), name="slack envelope")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _take(self, envelope: dict[str, Any]) -> None:
+    async def _take(self, id_: str, envelope: Json) -> None:
         try:
             payload = await self._handle(envelope)
         except Exception as error:  # noqa: BLE001  whatever it is: not acknowledged, so Slack sends it again
             log.error("not taken in, so not acknowledged", error=repr(error))
             return
-        answer = {"envelope_id": envelope["envelope_id"]}
-        if payload is not None:
-            answer["payload"] = payload
+        answer = {"envelope_id": id_} | ({} if payload is None else {"payload": payload})
         try:
             await self._socket.send_str(json.dumps(answer))
         except (ConnectionError, RuntimeError) as error:
@@ -120,7 +119,8 @@ class Link:
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(PING_EVERY_S)
-            if time.monotonic() - self.last_pong >= SILENT_S:
+            heard_at = self.last_pong if self.said_hello else self._made_at
+            if time.monotonic() - heard_at >= SILENT_S:
                 log.warning("the link to Slack is deaf; a new one is made")
                 self.leaving.set()
                 await self._socket.close()
@@ -133,6 +133,18 @@ class Link:
                 await self._socket.ping()
             except (ConnectionError, RuntimeError):
                 return  # the reader sees the end too
+
+
+def _envelope(data: str) -> Json:
+    """What Slack sent, or nothing at all if that is no JSON object."""
+    try:
+        envelope = json.loads(data)
+    except (ValueError, RecursionError):
+        envelope = None
+    if isinstance(envelope, dict):
+        return envelope
+    log.warning("Slack sent what is no envelope", characters=len(data))
+    return {}
 
 
 class SocketMode:

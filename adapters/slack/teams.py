@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from adapters.slack.settings import SlackSettings
 
 CALL_TIMEOUT_S = 15.0
-_REMEMBERED_S = 300.0
+_REMEMBERED_S = 30.0
 """How long an installation read from the store is believed; rotation and removal come through at the latest then."""
 
 
@@ -49,7 +49,7 @@ class Teams:
         self._session = session
         self._installations = installations
         self._home: Team | None = None
-        self._known: dict[str, tuple[float, Team | None, str]] = {}
+        self._known: dict[str, tuple[float, Team, str]] = {}
         self._asking = asyncio.Lock()
 
     @property
@@ -130,25 +130,26 @@ class Teams:
         self._known.pop(team_id, None)
 
     async def _installed(self, team_id: str) -> tuple[Team | None, str]:
-        if self._installations is None:
+        """The installation and its token. That there is none is not believed for long: it may be made any moment."""
+        if self._installations is None or not team_id:
             return None, ""
-        until, team, token = self._known.get(team_id, (0.0, None, ""))
-        if until > time.monotonic():
-            return team, token
+        known = self._known.get(team_id)
+        if known is not None and known[0] > time.monotonic():
+            return known[1:]
         bot = await self._installations.bot(team_id, self.new_client(None))
-        team, token = None, ""
-        if bot is not None:
-            token = bot.bot_token
-            team = Team(
-                id=team_id,
-                bot_user=bot.bot_user_id or "",
-                bot_id=bot.bot_id or "",
-                name=bot.team_name or "",
-                app_id=bot.app_id or "",
-                scopes=tuple(bot.bot_scopes or ()),
-            )
-        self._known[team_id] = (time.monotonic() + _REMEMBERED_S, team, token)
-        return team, token
+        if bot is None:
+            self._known.pop(team_id, None)
+            return None, ""
+        team = Team(
+            id=team_id,
+            bot_user=bot.bot_user_id or "",
+            bot_id=bot.bot_id or "",
+            name=bot.team_name or "",
+            app_id=bot.app_id or "",
+            scopes=tuple(bot.bot_scopes or ()),
+        )
+        self._known[team_id] = (time.monotonic() + _REMEMBERED_S, team, bot.bot_token)
+        return team, bot.bot_token
 
 
 def new_session() -> aiohttp.ClientSession:

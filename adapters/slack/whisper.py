@@ -9,7 +9,8 @@ from __future__ import annotations
 import structlog
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from adapters.slack.failures import code_of, slack_errors
+from adapters.slack.calls import Unsure
+from adapters.slack.failures import slack_errors, was_never_sent
 from adapters.slack.outbound import Outbound
 from adapters.slack.render import Block, fallback, markdown_blocks
 from adapters.slack.spot import Mark, Spot
@@ -19,7 +20,13 @@ log = structlog.get_logger("keepthread.slack")
 
 
 async def whisper(outbound: Outbound, spot: Spot, text: str, extras: list[Block]) -> None:
-    """Tell `spot.only_for`: where they asked, else in their direct messages. Raises PlatformError."""
+    """Tell `spot.only_for`: where they asked, else in their direct messages.
+
+    Nothing is whispered twice: nobody can look whether it was heard, so what is unknown counts as told.
+
+    Raises:
+        PlatformError: they were not told.
+    """
     blocks = markdown_blocks(text) + extras
     if spot.response_url and await _respond(outbound, spot, text, blocks):
         return
@@ -34,6 +41,8 @@ async def whisper(outbound: Outbound, spot: Spot, text: str, extras: list[Block]
             text=fallback(text),
             blocks=blocks,
         )
+    except Unsure as error:
+        log.info("whether somebody was told is unknown", error=error.detail)
     except PlaceGone as error:
         log.info("nobody can be told there; telling directly", error=error.detail)
         await outbound.post(await directly(outbound, spot), text, Mark(), extras)
@@ -47,7 +56,7 @@ async def directly(outbound: Outbound, spot: Spot) -> Spot:
 
 
 async def _respond(outbound: Outbound, spot: Spot, text: str, blocks: list[Block]) -> bool:
-    """Whether the response address took it. What is unknown counts as told: nothing is said twice."""
+    """Whether the response address took it."""
     client = await outbound.client(spot.team)
     webhook = AsyncWebhookClient(spot.response_url, session=client.session, retry_handlers=[])
     try:
@@ -59,8 +68,9 @@ async def _respond(outbound: Outbound, spot: Spot, text: str, blocks: list[Block
                 replace_original=False,
             )
     except PlatformError as error:
-        log.info("whether somebody was told is unknown", error=error.detail, code=code_of(error))
-        return True
+        is_known = isinstance(error.__cause__, Exception) and was_never_sent(error.__cause__)
+        log.info("no answer at a response address", error=error.detail, was_sent=not is_known)
+        return not is_known
     if answer.status_code != 200:
         log.info("a response address is used up", status=answer.status_code)
     return answer.status_code == 200

@@ -167,7 +167,7 @@ async def test_somebody_installs_the_app_and_its_events_are_taken_in(
             cookie = SimpleCookie(page.headers["set-cookie"])
             (state,) = (morsel.value for morsel in cookie.values())
             assert state in page.text
-            (asked,) = re.findall(r'href="(https://slack.com/oauth[^"]*)"', page.text)
+            (asked,) = re.findall(r'href="(http://127[^"]*/oauth/[^"]*)"', page.text)
             query = parse_qs(urlsplit(asked.replace("&amp;", "&")).query)
             assert set(query["scope"][0].split(",")) == set(SCOPES)
             back = f"{base}/slack/oauth_redirect?code=code-1&state={state}"

@@ -125,8 +125,8 @@ async def test_an_edit_of_a_message_that_is_gone_says_so(mouth: Mouth) -> None:
 
 async def test_posts_of_one_channel_come_a_second_apart_whoever_makes_them() -> None:
     # Half of it is enforced: on its way a call may be held up for a while.
-    async with slack_mouth(enforce_rates=True, post_every_s=0.5) as mouth:
-        mouth.use(budget=Budget())
+    async with slack_mouth(enforce_rates=True, post_every_s=0.2) as mouth:
+        mouth.use(budget=Budget(post_every_s=0.4))
         places = [spot(mouth), spot(mouth), spot(mouth)]
         elsewhere = spot(mouth, "G1")
         await asyncio.gather(

@@ -115,7 +115,9 @@ async def test_slack_is_asked_once_who_the_bot_is(server: SlackServer) -> None:
         ({"slack_bot_token": "xoxb-1"}, "SLACK_APP_TOKEN"),
         ({"slack_bot_token": "xapp-1", "slack_app_token": "xapp-1"}, "SLACK_BOT_TOKEN"),
         ({"slack_bot_token": "xoxb-1", "slack_app_token": "xoxb-1"}, "SLACK_APP_TOKEN"),
-        ({"slack_client_id": "1.2", "slack_signing_secret": "x"}, "SLACK_BOT_TOKEN"),
+        ({"slack_client_id": "1.2", "slack_signing_secret": "x"}, "SLACK_CLIENT_SECRET"),
+        ({"slack_client_secret": "x", "slack_bot_token": "xoxb-1"}, "SLACK_CLIENT_ID"),
+        ({"slack_signing_secret": "x"}, "SLACK_BOT_TOKEN"),
     ],
 )
 def test_what_is_missing_or_mixed_up_is_named(given: dict[str, str], named: str) -> None:

@@ -37,6 +37,23 @@ def users_info(slack: SlackServer, caller: Caller, args: Json) -> Json:
     return {"user": user}
 
 
+def users_conversations(slack: SlackServer, caller: Caller, args: Json) -> Json:
+    """Where somebody is, of the places the bot is in."""
+    user, types = str(args.get("user") or ""), str(args.get("types") or "public_channel")
+    wanted = {"channel": "public_channel", "group": "mpim", "private": "im"}
+    found = [
+        _channel_json(one)
+        for one in slack.space.channels.values()
+        if one.has_bot and user in one.members and wanted[one.kind] in types.split(",")
+    ]
+    start, limit = int(args.get("cursor") or 0), int(args.get("limit") or 100)
+    more = start + limit < len(found)
+    return {
+        "channels": found[start : start + limit],
+        "response_metadata": {"next_cursor": str(start + limit) if more else ""},
+    }
+
+
 def replies(slack: SlackServer, caller: Caller, args: Json) -> Json:
     """A thread, oldest first; each page begins with the root."""
     channel = _readable(slack, args)
@@ -161,6 +178,8 @@ def complete_upload(slack: SlackServer, caller: Caller, args: Json) -> Json:
         channel = slack.space.channel(channel_id)
         if not channel.has_bot:
             raise SlackRefusal("not_in_channel")
+        for one in described:
+            one["channels"] = [channel_id]
         comment = str(args.get("initial_comment") or "")
         slack.space.add_message(
             Message(
