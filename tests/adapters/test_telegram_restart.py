@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.telegram_world import ANNA, BEN, CLEO, EVE, FAST, allowed, model, telegram
+from tests.adapters.telegram_world import ANNA, BEN, EVE, FAST, GROUP, allowed, model, telegram
 from tests.fakes.model_server import ModelServer, stall
 from tests.fakes.telegram_server import TelegramServer
 from tests.waiting import wait_until
@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 __all__ = ["model", "telegram"]
 
 ROOT = Path(__file__).parents[2]
-PEOPLE = (ANNA, BEN, CLEO)
+PLACES = (ANNA, BEN, GROUP)
 
 
 @asynccontextmanager
@@ -83,27 +83,34 @@ async def test_nothing_is_lost_and_nothing_answered_twice_over_kills(
         telegram.say(ANNA, ANNA, "My name is Anna.")
         await wait_until(lambda: telegram.texts(ANNA) == ["You said: My name is Anna."], 30)
         model.script = [stall("Well, ")] * 3
-        for person in PEOPLE:
-            telegram.say(person, person, f"first of {person}")
+        ask(telegram, "first")
         await wait_until(lambda: model.open_streams == 3)
+        await wait_until(lambda: telegram.texts(GROUP) == ["Well,"])
     await wait_until(lambda: model.open_streams == 0)
-    for person in PEOPLE:  # nobody is there now; Telegram keeps these
-        telegram.say(person, person, f"second of {person}")
+    ask(telegram, "second")  # nobody is there now; Telegram keeps these
     async with serve(env, log):
         await wait_until(lambda: model.open_streams or len(telegram.texts(ANNA)) > 1, 30)
     async with serve(env, log):
-        texts = [f"{word} of {person}" for word in ("first", "second") for person in PEOPLE]
+        texts = [f"{word} of {place}" for word in ("first", "second") for place in PLACES]
         await wait_until(lambda: not telegram.updates, 30)
         await wait_until(lambda: all(answers(telegram, text) for text in texts), 30)
         telegram.say(ANNA, ANNA, "What is my name?")
         await wait_until(lambda: telegram.texts(ANNA)[-1] == "Your name is Anna.", 30)
     assert [answers(telegram, text) for text in texts] == [1] * len(texts)
+    assert not [one.text for one in telegram.seen(GROUP) if one.text == "Well,"]
+    assert not [one.data for one in telegram.seen(GROUP) if "stop::" in one.data]
     assert telegram.token not in log.read_text()
+
+
+def ask(telegram: TelegramServer, word: str) -> None:
+    """Something is said in every place."""
+    for place in PLACES:
+        telegram.say(place, BEN if place == GROUP else place, f"{word} of {place} @keepthread_bot")
 
 
 def answers(telegram: TelegramServer, text: str) -> int:
     """How many messages of the bot hold `text`; those that own up to a repetition do not count."""
-    found = [one for person in PEOPLE for one in telegram.texts(person) if text in one]
+    found = [one for place in PLACES for one in telegram.texts(place) if text in one]
     return len([one for one in found if "I was interrupted" not in one]) or min(1, len(found))
 
 
