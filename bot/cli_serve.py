@@ -10,6 +10,7 @@ import sys
 import click
 
 from bot.service import Role, open_service
+from bot.tasks import cancel_all
 from bot.wiring import load_settings
 
 
@@ -25,7 +26,8 @@ def serve(role: Role) -> None:
     """Serve every configured platform until SIGTERM or Ctrl-C.
 
     The first signal drains: running answers may finish (BOT_DRAIN_S), the rest is handed over. A second
-    one ends at once, with nothing lost. Several such processes beside each other share the work.
+    one ends at once, with nothing lost. Several such processes beside each other share the work. The exit
+    status is 1 if a part broke that only a new process mends.
     """
     from bot.cli import run
 
@@ -50,5 +52,7 @@ async def _serve(role: Role) -> int:
     async with open_service(settings, role=role) as service:
         platforms = ", ".join(sorted(service.connections))
         click.echo(f"Serving {platforms}; probes on port {service.port}.", err=True)
-        await ended.wait()
-    return 0
+        ends = [asyncio.create_task(one.wait()) for one in (ended, service.broken)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await cancel_all(ends)
+    return int(service.broken.is_set())

@@ -52,6 +52,7 @@ class Service:
         port: where probes and webhooks listen.
         worker: None in a process that only takes messages in.
         listens: False in a process that only works.
+        broken: set when the worker broke: the process is better ended, and started anew.
     """
 
     core: ServiceCore
@@ -64,6 +65,7 @@ class Service:
     port: int = 0
     draining: bool = False
     deaf_since: dict[str, float] = field(default_factory=dict)
+    broken: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wrong_health(self) -> dict[str, str]:
         """What only a restart helps against: never that Redis is away, nor what follows from it."""
@@ -186,7 +188,7 @@ async def _run(stack: AsyncExitStack, service: Service, model: Model, settings: 
         if isinstance(model, LazyModel):
             warming = asyncio.create_task(_warm(model), name="warm")
             stack.push_async_callback(cancel_all, (warming,))
-        working = asyncio.create_task(service.worker.run(), name="worker")
+        working = asyncio.create_task(_work(service, service.worker), name="worker")
 
         async def stop_working() -> None:
             assert service.worker is not None  # noqa: S101  narrowed above
@@ -202,6 +204,14 @@ async def _run(stack: AsyncExitStack, service: Service, model: Model, settings: 
     ]
 
     stack.push_async_callback(cancel_all, ears)
+
+
+async def _work(service: Service, worker: Worker) -> None:
+    try:
+        await worker.run()
+    except Exception:
+        log.exception("the worker broke")
+        service.broken.set()
 
 
 async def _warm(model: LazyModel) -> None:

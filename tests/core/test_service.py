@@ -16,6 +16,7 @@ from bot.errors import PlaceGone, PlatformBusy, PlatformUnreachable, SettingsErr
 from bot.ports import Health
 from bot.service import open_service
 from bot.settings import Settings
+from bot.worker import Worker
 from tests.core.inboxes import said
 from tests.core.services import Served, served, settings_for
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
@@ -429,3 +430,15 @@ async def test_a_taken_port_is_told(settings: Settings, tmp_path: Path, model: M
         with pytest.raises(SettingsError, match="cannot listen"):
             async with served(settings, tmp_path, model, bot_http_port=bot.service.port):
                 pass
+
+
+async def test_a_service_whose_worker_breaks_asks_to_be_ended(
+    settings: Settings, tmp_path: Path, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: Worker) -> None:
+        raise RuntimeError("a mistake of a library's")
+
+    monkeypatch.setattr(Worker, "_make_due", broken)
+    async with served(settings, tmp_path, model) as bot:
+        async with asyncio.timeout(10):
+            await bot.service.broken.wait()
