@@ -7,17 +7,12 @@ import sys
 from dataclasses import asdict
 
 import click
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from bot.cli_tables import print_table
 from bot.ports import Check
 
-MARKS = {
-    "ok": "[green]ok[/]",
-    "warning": "[yellow]warning[/]",
-    "failed": "[red]failed[/]",
-    "off": "off",
-}
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "off": ""}
 
 
 @click.command()
@@ -41,6 +36,7 @@ async def examine() -> list[Check]:
         settings = load_settings()
     except SettingsError as error:
         return [Check("settings", "failed", str(error), error.cure)]
+    tracing.switch_off_automatic_tracing()  # else asking the model would be traced
     checks = [Check("settings", "ok")]
     checks += await redis_client.check(settings)
     checks += await (check_local if settings.uses_local_model else check_model)(settings)
@@ -55,10 +51,8 @@ async def _doctor(as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
-        table = Table(box=None, pad_edge=False)
-        for title in ("what", "state", "detail", "cure"):
-            table.add_column(title, overflow="fold")
-        for check in checks:
-            table.add_row(check.name, MARKS[check.state], check.detail, check.cure)
-        Console().print(table)
+        print_table(
+            ("what", "state", "detail", "cure"),
+            [(c.name, Text(c.state, COLOURS[c.state]), c.detail, c.cure) for c in checks],
+        )
     return int(any(check.state == "failed" for check in checks))

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from bot.cli import run
+from bot.cli_tables import print_table
 from bot.errors import CommandError
 from bot.inbox import Inbox, InboxKeys
 from bot.inbox_view import DeadLetter, InboxView
@@ -37,14 +36,10 @@ def list_letters(as_json: bool) -> None:
             return 0
         click.echo(f"{ready} conversations are ready or running, {waiting} wait for their time.")
         if letters:
-            table = Table(box=None, pad_edge=False)
-            for title in ("dead letter", "since (UTC)", "conversation", "tries", "why", "text"):
-                table.add_column(title, overflow="fold")
-            for one in letters:
-                text = one.incoming.text[:60] if one.incoming else ""
-                died = f"{one.died_at:%Y-%m-%d %H:%M}"
-                table.add_row(one.id, died, one.lane, str(one.tries), one.reason, text)
-            Console().print(table)
+            print_table(
+                ("dead letter", "since (UTC)", "conversation", "tries", "why", "text"),
+                [_row(letter) for letter in letters],
+            )
         return 0
 
     sys.exit(run(_with_view(command)))
@@ -121,6 +116,12 @@ async def _one(view: InboxView, letter_id: str) -> DeadLetter:
             f"there is no dead letter {letter_id}; “keepthread inbox list” lists them"
         )
     return letter
+
+
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    died = f"{letter.died_at:%Y-%m-%d %H:%M}"
+    text = " ".join(letter.incoming.text.split())[:60] if letter.incoming else ""
+    return letter.id, died, letter.lane, str(letter.tries), letter.reason, text
 
 
 def _plain(letter: DeadLetter) -> dict[str, object]:

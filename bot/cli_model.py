@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from bot.cli_progress import Progress
+from bot.cli_tables import print_table
 from bot.errors import LocalModelError
 from bot.model import weights
 from bot.model.weights_spec import DEFAULT
@@ -55,12 +54,10 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
         return
-    table = Table(box=None, pad_edge=False)
-    for title in ("file", "MB", "state", "in use"):
-        table.add_column(title, overflow="fold", justify="right" if title == "MB" else "left")
-    for row in rows:
-        table.add_row(row.file, f"{row.size_bytes / 1e6:,.0f}", row.state, "yes" * row.in_use)
-    Console().print(table)
+    print_table(
+        ("file", "MB", "state", "in use"),
+        [(r.file, f"{r.size_bytes / 1e6:,.0f}", r.state, "yes" * r.in_use) for r in rows],
+    )
 
 
 @model_group.command()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from bot.conversation import SessionKey
+from bot.cli_tables import plain, print_table
+from bot.conversation import SessionKey, Turn
 from bot.errors import CommandError
 from bot.sessions import SessionInfo
 from bot.wiring import Store, load_settings, open_store
@@ -52,14 +52,10 @@ def list_(as_json: bool) -> None:
         if not found:
             click.echo("No conversations yet.")
             return 0
-        table = Table(box=None, pad_edge=False)
-        for title in ("session", "turns", "begun", "last used (UTC)"):
-            table.add_column(title, overflow="fold")
-        for info in found:
-            table.add_row(
-                str(info.session), f"{info.turns:,}", _when(info.born_at), _when(info.used_at)
-            )
-        Console().print(table)
+        print_table(
+            ("session", "turns", "begun", "last used (UTC)"),
+            [(str(i.session), f"{i.turns:,}", _when(i.born_at), _when(i.used_at)) for i in found],
+        )
         return 0
 
     _run(work)
@@ -67,28 +63,31 @@ def list_(as_json: bool) -> None:
 
 @sessions.command()
 @name
-@click.option("--last", default=20, show_default=True, help="How many turns.")
+@click.option(
+    "--last", type=click.IntRange(1), default=20, show_default=True, help="How many turns."
+)
 @as_json
 def show(session: str, last: int, as_json: bool) -> None:
     """The newest turns of a conversation."""
 
     async def work(store: Store) -> int:
         info = await _existing(store, session)
-        turns = [turn async for turn in store.sessions.turns(info.session)][-last:]
+        turns: deque[Turn] = deque(maxlen=last)
+        async for turn in store.sessions.turns(info.session):
+            turns.append(turn)
         if as_json:
             data = {**_plain(info), "shown": [turn.to_dict() for turn in turns]}
             click.echo(json.dumps(data, indent=2, ensure_ascii=False))
             return 0
-        console = Console(highlight=False)
-        console.print(f"{info.session}  ({info.turns:,} turns)", markup=False)
+        click.echo(f"{info.session}  ({info.turns:,} turns)")
         if info.summary:
-            console.print(f"\nEarlier, in short: {info.summary}", markup=False)
+            click.echo(plain(f"\nEarlier, in short: {info.summary}"))
         for turn in turns:
             for item in turn.incoming:
-                console.print(f"\n{item.speaker.label}: {item.text}", markup=False)
+                click.echo(plain(f"\n{item.speaker.label}: {item.text}"))
             if turn.answer or turn.state != "complete":
                 mark = "" if turn.state == "complete" else f" ({turn.state})"
-                console.print(f"bot{mark}: {turn.answer}", markup=False)
+                click.echo(plain(f"bot{mark}: {turn.answer}"))
         return 0
 
     _run(work)

@@ -144,8 +144,11 @@ class Inbox:
             self.keys.of(shard, "clock"),
             *(self.keys.of(shard, f"seen:{name}") for name in dict.fromkeys(names)),
         )
+        most = (
+            MOST_DEAD if fresh else self._max_waiting
+        )  # what was taken in once is not turned away
         args = (
-            lane, _class_of(incoming), incoming.to_json(), self._max_waiting,
+            lane, _class_of(incoming), incoming.to_json(), most,
             int(hold_s * 1000), SEEN_MS, KEPT_MS,
         )  # fmt: skip
         with store_errors():

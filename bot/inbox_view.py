@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,6 +67,8 @@ class InboxView:
 
     async def letter(self, letter_id: str) -> DeadLetter | None:
         """One dead letter, or None."""
+        if not re.fullmatch(r"[0-9]{1,3}/[0-9]{1,15}-[0-9]{1,9}", letter_id):
+            return None  # no id of ours: Redis would refuse it
         shard, item = _place(letter_id)
         with store_errors():
             items = await self._client.xrange(self._keys.of(shard, "dead"), item, item)
@@ -87,7 +90,7 @@ class InboxView:
 
 def _place(letter_id: str) -> tuple[int, str]:
     shard, _, item = letter_id.partition("/")
-    return int(shard) if shard.isdigit() else 0, item
+    return int(shard), item
 
 
 def _letter(shard: int, item: bytes, fields: dict[bytes, bytes]) -> DeadLetter:

@@ -28,16 +28,22 @@ def build_model(settings: Settings, start_local: StartLocal) -> Model:
     """The model the settings ask for, with its fallback if there is one."""
     if settings.uses_local_model:
         return LazyModel(settings, start_local)
-    first = ChatModel(_endpoint(settings, settings.bot_model))
+    first, *second = (ChatModel(endpoint) for endpoint in endpoints(settings))
+    return FallbackModel(first, *second) if second else first
+
+
+def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
+    """The model's, and the fallback's if there is one."""
+    first = _endpoint(settings, settings.bot_model)
     if settings.bot_fallback_model is None:
-        return first
+        return (first,)
     second = _endpoint(
         settings,
         settings.bot_fallback_model,
         settings.bot_fallback_base_url,
         settings.bot_fallback_api_key,
     )
-    return FallbackModel(first, ChatModel(second))
+    return first, second
 
 
 DYING_S = 0.25

@@ -9,7 +9,13 @@ setup.py      from settings to a tracer; the line in `keepthread doctor`
 
 from __future__ import annotations
 
-from bot.tracing.setup import build_tracer, check
+from bot.tracing.setup import build_tracer, check, switch_off_automatic_tracing
 from bot.tracing.tracer import LangSmithTracer, SilentTracer
 
-__all__ = ["LangSmithTracer", "SilentTracer", "build_tracer", "check"]
+__all__ = [
+    "LangSmithTracer",
+    "SilentTracer",
+    "build_tracer",
+    "check",
+    "switch_off_automatic_tracing",
+]
