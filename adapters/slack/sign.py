@@ -79,7 +79,7 @@ class Sign:
             await asyncio.wait({task})
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("a status failed", error=repr(error))
-        if self._is_shown:
+        if self._is_shown and (self._spot.team, STATUS) not in self._outbound.lacking:
             self._is_shown = False
             await self._try(STATUS, status="", must=True)
         if self._is_session:

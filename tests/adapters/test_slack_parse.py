@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.slack.files import attachment_of, may_be_fetched
+from adapters.slack.attached import attachment_of
 from adapters.slack.happened import (
     AgentStopped,
     AgentThreadOpened,
@@ -163,25 +163,6 @@ def test_files_are_described_and_those_that_cannot_be_read_say_so() -> None:
     assert not gone.reference
     outside = attachment_of({"id": "F5", "mode": "external", "url_private": "https://evil.example"})
     assert not outside.reference
-
-
-@pytest.mark.parametrize(
-    ("url", "allowed"),
-    [
-        ("https://files.slack.com/files-pri/T1-F1/x", True),
-        ("https://slack.com/x", True),
-        ("http://files.slack.com/x", False),
-        ("https://files.slack.com.evil.example/x", False),
-        ("https://notslack.com/x", False),
-        ("https://evil.example/?slack.com", False),
-        ("http://127.0.0.1:9/files/x", True),
-        ("http://127.0.0.1:10/files/x", False),
-        ("file:///etc/passwd", False),
-        ("", False),
-    ],
-)
-def test_the_token_is_sent_to_slack_alone(url: str, allowed: bool) -> None:
-    assert may_be_fetched(url, "http://127.0.0.1:9/api/") is allowed
 
 
 def test_a_forwarded_message_is_quoted() -> None:

@@ -10,7 +10,6 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.slack import preflight
-from adapters.slack.files import attachment_of, fetch, file_id
 from adapters.slack.manifest import SCOPES
 from adapters.slack.run import ADAPTER
 from adapters.slack.settings import SlackSettings
@@ -148,37 +147,3 @@ def test_the_transport_follows_what_is_set() -> None:
 async def test_without_settings_slack_is_off(settings: Settings) -> None:
     assert not ADAPTER.configured(settings)
     assert [one.state for one in await ADAPTER.check(settings)] == ["off"]
-
-
-async def test_files_are_fetched_with_the_token(server: SlackServer) -> None:
-    file = attachment_of(server.add_file("notes.txt", b"remember the milk", "text/plain"))
-    async with new_session() as session:
-        got = await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
-    assert got == b"remember the milk"
-
-
-async def test_slacks_login_page_is_no_file_but_a_missing_scope(server: SlackServer) -> None:
-    server.tokens[BOT_TOKEN] = Caller(scopes=("chat:write",))
-    file = attachment_of(server.add_file("notes.txt", b"remember the milk", "text/plain"))
-    async with new_session() as session:
-        with pytest.raises(PlatformRefused, match="files:read") as raised:
-            await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
-    assert "files:read" in raised.value.cure
-
-
-async def test_a_file_larger_than_we_read_is_not_read_to_its_end(
-    server: SlackServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("adapters.slack.files.MAX_DOCUMENT_BYTES", 1000)
-    file = attachment_of(server.add_file("big.txt", b"x" * 5000, "text/plain", size=10))
-    async with new_session() as session:
-        with pytest.raises(PlatformError, match="larger"):
-            await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
-
-
-async def test_the_token_goes_to_no_other_host(server: SlackServer) -> None:
-    async with SlackServer() as elsewhere, new_session() as session:
-        file = attachment_of(elsewhere.add_file("x.txt", b"x", "text/plain"))
-        with pytest.raises(PlatformRefused):
-            await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
-        assert file_id(file) == ""

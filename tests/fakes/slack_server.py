@@ -138,6 +138,7 @@ class SlackServer:
         is_agent: whether the app is declared as an agent; `hears_stop`: whether it subscribed to its stop button.
         stream_lifetime_s: a stream ends by itself after this; `stream_dies_at`: when it has so many characters.
         stream_holds: most characters of one stream.
+        asked_for: paths of files that somebody came for; `limit_downloads_s`: to come again later.
         unknown: methods this Slack does not have.
     """
 
@@ -159,6 +160,8 @@ class SlackServer:
     refresh: dict[str, Json] = field(default_factory=dict)
     uploads: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
+    asked_for: list[str] = field(default_factory=list)
+    limit_downloads_s: int = 0
 
     def __post_init__(self) -> None:
         self.space = Workspace()
@@ -406,6 +409,9 @@ class SlackServer:
         return None
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
+        self.asked_for.append(request.path)
+        if self.limit_downloads_s:
+            return web.Response(status=429, headers={"Retry-After": str(self.limit_downloads_s)})
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         caller = self.tokens.get(token)
         found = self.space.files.get(request.match_info["id"])
@@ -414,6 +420,8 @@ class SlackServer:
             return web.Response(text=page, content_type="text/html")
         if found is None:
             return web.Response(status=404)
+        if "moved_to" in found[0]:
+            return web.Response(status=302, headers={"Location": found[0]["moved_to"]})
         return web.Response(body=found[1], content_type=found[0]["mimetype"])
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
