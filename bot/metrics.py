@@ -32,6 +32,9 @@ class Metrics:
         self.tokens = self._counter("keepthread_model_tokens", "Tokens.", "model", "kind")
         self.feedback = self._counter("keepthread_feedback", "What people think.", "verdict")
         self.redis_errors = self._counter("keepthread_redis_errors", "Failures of Redis.", "kind")
+        self.ready = Gauge(
+            "keepthread_ready", "1 where /readyz says yes, else 0.", registry=self.registry
+        )
         self.running = Gauge(
             "keepthread_turns_running", "Turns running here now.", registry=self.registry
         )

@@ -96,6 +96,7 @@ class Service:
         return wrong
 
     async def render_metrics(self) -> bytes:
+        self.metrics.ready.set(not await self.wrong_readiness())
         try:
             ready, waiting = await self.view.depth()
             self.metrics.depth.labels("ready").set(ready)

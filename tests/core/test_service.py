@@ -330,7 +330,9 @@ async def test_probes_and_metrics_tell_the_truth(
             metrics = (await web.get("/metrics")).text
             assert 'keepthread_turns_total{outcome="complete",platform="loop"} 1.0' in metrics
             assert 'keepthread_messages_total{admission="queued",platform="loop"} 1.0' in metrics
+            assert "\nkeepthread_ready 1.0\n" in metrics
             bot.platform.health = Health(False, "the line is dead")
+            assert "\nkeepthread_ready 0.0\n" in (await web.get("/metrics")).text
             answer = await web.get("/readyz")
             assert (answer.status_code, answer.json()["wrong"]) == (
                 503,
