@@ -237,47 +237,22 @@ async def test_two_at_the_same_time_share_the_memory(program: Program) -> None:
 
 
 async def test_conversations_can_be_looked_at_and_forgotten(program: Program) -> None:
-    assert (await run(program, "sessions", "list"))[1] == "No conversations yet.\n"
-    await run(program, "chat", "-s", "work", said="my name is Ada\nwhat is my name?\n")
-
+    """By processes of their own; tests/core/test_cli_sessions.py has the rest."""
+    await run(program, "chat", "-s", "work", said="my name is Ada\n")
     listed = json.loads((await run(program, "sessions", "list", "--json"))[1])
-    assert [(one["session"], one["turns"]) for one in listed] == [("console/local/work/", 2)]
-    assert "console/local/work/" in (await run(program, "sessions", "list"))[1]
-
-    shown = json.loads((await run(program, "sessions", "show", "work", "--json"))[1])["shown"]
-    assert [turn["answer"] for turn in shown] == ["You said: my name is Ada", "Your name is Ada."]
-    assert "Your name is Ada." in (await run(program, "sessions", "show", "work"))[1]
-
-    exported = (await run(program, "sessions", "export", "console/local/work/"))[1]
-    assert "my name is Ada" in exported
-    assert json.loads(exported)
-
-    reset = json.loads((await run(program, "sessions", "reset", "work", "--json"))[1])
-    assert reset == {"session": "console/local/work/", "reset": True, "turns": 2}
+    assert [(one["session"], one["turns"]) for one in listed] == [("console/local/work/", 1)]
+    _, out, err = await run(program, "sessions", "forget", "work", "--yes")
+    assert (out, err) == ("console/local/work/: forgotten, 1 turns\n", "")
     _, out, _ = await run(program, "chat", "-s", "work", said="what is my name?\n")
     assert out == "I do not know your name.\n"
 
-    gone = json.loads((await run(program, "sessions", "forget", "work", "-y", "--json"))[1])
-    assert (gone["forgotten"], gone["turns"]) == (True, 1)
-    assert json.loads((await run(program, "sessions", "list", "--json"))[1]) == []
-    status, _, err = await run(program, "sessions", "show", "work")
-    assert status == 1
-    assert "There is no conversation 'work'" in err
 
-
-async def test_doctor_tells_by_its_exit_status(program: Program, model: ModelServer) -> None:
+async def test_doctor_is_content_with_what_works_by_itself(program: Program) -> None:
     status, out, _ = await run(program, "doctor", "--json")
     assert status == 0, out
     states = {check["name"]: check["state"] for check in json.loads(out)}
-    assert states["settings"] == "ok"
+    assert states["settings"] == states["redis"] == states["model gpt-5-mini"] == "ok"
     assert "failed" not in states.values()
-
-    program.settings["REDIS_URL"] = "redis://127.0.0.1:1/0"
-    status, out, _ = await run(program, "doctor", "--json")
-    assert status == 1
-    failed = [check for check in json.loads(out) if check["state"] == "failed"]
-    assert failed
-    assert all(check["cure"] for check in failed)
 
 
 def _alive_in(folder: Path) -> list[str]:
