@@ -20,6 +20,7 @@ from bot.errors import (
     ModelError,
     Overtaken,
     PlaceGone,
+    PlatformBusy,
     PlatformError,
     StoreError,
 )
@@ -179,6 +180,9 @@ class Turns:
         reason = f"{type(error).__name__}: {error}"
         if lease.is_lost:
             return Verdict("retry", 0.5, reason)
+        if isinstance(error, PlatformBusy) and (error.retry_after_s or 0) > MAX_DELAY_S:
+            # A ban for so long is no fault of the turn: it waits, and holds no worker meanwhile.
+            return Verdict("defer", error.retry_after_s or 0, reason)
         if error.can_retry or isinstance(error, StoreError):
             if taken.tries < self.max_attempts:
                 return Verdict("retry", _delay_s(taken.fails, error), reason)

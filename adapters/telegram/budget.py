@@ -8,6 +8,7 @@ a courtesy (a preview, typing) is left out where there is no room, and never del
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -160,12 +161,14 @@ class Budget(BaseRateLimiter[Care]):
         give_up_at = time.monotonic() + self._patience_s
         async with chat.lock:
             while True:
+                if chat.open_at > give_up_at:
+                    raise RetryAfter(math.ceil(chat.open_at - time.monotonic()))
                 await self._wait_for_room(chat, is_group=is_group)
                 try:
                     return await call()
                 except RetryAfter as error:
                     self._close(chat, error)
-                    if is_courtesy or time.monotonic() + wait_of(error) > give_up_at:
+                    if is_courtesy or chat.open_at > give_up_at:
                         raise
                 finally:
                     now = time.monotonic()

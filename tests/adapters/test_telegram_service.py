@@ -20,6 +20,7 @@ from tests.adapters.telegram_world import (
     world,
 )
 from tests.fakes.model_server import ModelServer, say, tiny_mind
+from tests.fakes.redis_server import running
 from tests.fakes.telegram_server import TelegramServer
 from tests.waiting import wait_until
 
@@ -58,6 +59,19 @@ async def test_under_one_message_a_second_ten_questions_are_all_answered(
         await world.settled()
         assert all(turn.state == "complete" for turn in await world.remembered(FORUM, 5))
     assert telegram.flood.ignored == 0
+
+
+async def test_an_answer_outlives_a_ban_that_is_longer_than_its_turn_is_patient(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.connection.outbound.budget, "_patience_s", 0.5)
+    world.telegram.fail("sendMessage", 429, "Too Many Requests: retry after 1", retry_after=1)
+    world.telegram.say(ANNA, ANNA, "hello")
+    await world.answered(ANNA, "You said: hello")
+    await world.settled()
+    assert world.telegram.texts(ANNA) == ["You said: hello"]
+    assert len(world.model.requests) == 1
+    assert len(world.telegram.called("sendMessage")) == 2
 
 
 async def test_a_thirty_thousand_character_answer_arrives_whole(world: World) -> None:
@@ -100,6 +114,31 @@ async def test_a_private_dialogue_never_shows_up_in_a_group(world: World) -> Non
     await world.answered(BEN, "You said")
     world.telegram.say(GROUP, BEN, "@keepthread_bot what is my name?")
     await world.answered(GROUP, "I do not know your name.")
+
+
+async def test_while_redis_is_down_updates_wait_at_telegram_and_are_then_answered_once(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running("--appendonly", "yes", "--appendfsync", "always") as server:
+        url = f"redis://127.0.0.1:{server.port}"
+        async with serving(telegram, model, settings, monkeypatch, redis_url=url) as world:
+            telegram.say(ANNA, ANNA, "My name is Anna.")
+            await world.answered(ANNA, "You said")
+            await world.settled()
+            server.kill()
+            telegram.say(ANNA, ANNA, "What is my name?")
+            telegram.say(BEN, BEN, "hello")
+            await wait_until(lambda: "memory" in world.connection.health().detail)
+            assert len(telegram.updates) == 2, "not confirmed, so Telegram keeps them"
+            await server.start()
+            await world.answered(ANNA, "Your name is Anna.")
+            await world.answered(BEN, "You said: hello")
+            await world.settled()
+            assert world.connection.health().ready
+    assert (len(telegram.seen(ANNA)), len(telegram.seen(BEN))) == (2, 1)
 
 
 async def test_an_unlisted_person_reaches_no_model_and_is_told_once_whom_to_ask(

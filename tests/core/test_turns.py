@@ -143,6 +143,7 @@ TROUBLES: list[tuple[Exception, int, str, str]] = [
     (StoreUnavailable("away"), 1, "retry", ""),
     (PlatformBusy("429"), 1, "retry", ""),
     (PlatformBusy("429"), 3, "dead", GIVEN_UP),
+    (PlatformBusy("banned", retry_after_s=7_740), 3, "defer", ""),
     (PlatformRefused("token revoked"), 1, "dead", ""),
     (PlaceGone("kicked"), 1, "done", ""),
     (KeepthreadError("odd"), 1, "retry", ""),
