@@ -16,6 +16,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterator
+from operator import itemgetter
 
 from redis.asyncio import Redis
 
@@ -50,7 +51,10 @@ class Keepthread:
         self._history = RedisHistory(client, prefix, TTL)
 
     async def fill(self, turns: int) -> None:
-        await fill(self._client, self._prefix, _talk(turns), turns, window=self._window)
+        talk = _talk(turns)
+        await fill(self._client, self._prefix, talk, turns, window=self._window)
+        for at in range(turns, turns + ROUNDS):
+            size_of(talk.answered(at))  # made up and counted now, not while it is measured
 
     async def turn(self, turns: int) -> None:
         talk = _talk(turns)
@@ -73,7 +77,8 @@ async def compare(memories: dict[Cell, Memory]) -> dict[Cell, float]:
     times: dict[Cell, list[float]] = {cell: [] for cell in memories}
     order, chance = list(memories), random.Random(1)
     for _ in range(ROUNDS):
-        chance.shuffle(order)  # nobody always comes after the one who leaves cold caches
+        chance.shuffle(order)
+        order.sort(key=itemgetter(0))  # after another's cold caches comes now this length, now that
         for cell in order:
             if sum(times[cell]) < MOST_S:
                 began = time.perf_counter()

@@ -54,7 +54,7 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Talk:
-    """One conversation, turn by turn.
+    """One conversation, turn by turn; all of them have the same texts.
 
     Attributes:
         answer_sentences: how long answers are, from and to. Questions have one to three.
@@ -70,10 +70,10 @@ class Talk:
         return SessionKey(PLATFORM, ACCOUNT, self.place, "1767225600.000100")
 
     def question(self, number: int) -> str:
-        return _question(f"{self.place} question {number % self.different}")
+        return _question(f"question {number % self.different}")
 
     def answer(self, number: int) -> str:
-        return _answer(f"{self.place} answer {number % self.different}", *self.answer_sentences)
+        return _answer(f"answer {number % self.different}", *self.answer_sentences)
 
     def asked(self, number: int) -> Turn:
         """The turn as a worker hands it to the handler."""
