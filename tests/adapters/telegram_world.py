@@ -133,7 +133,7 @@ async def serving(
         "openai_api_key": "test",
         "bot_allow": allowed(),
         "bot_http_port": 0,
-        "bot_drain_s": 2,
+        "bot_drain_s": 0.5,
         **overrides,
     }
     changed = settings.model_copy(update=Settings.load(**values).model_dump(include=set(values)))

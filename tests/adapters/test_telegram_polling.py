@@ -168,6 +168,18 @@ async def test_a_lost_line_is_said_and_found_again(telegram: TelegramServer) -> 
         await wait_until(lambda: pulse.health().ready)
 
 
+async def test_a_poll_that_is_never_answered_is_given_up(
+    telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.telegram.client.READ_S", 0.3)
+    telegram.hang("getUpdates")
+    taker = Taker()
+    async with polling(telegram, taker) as pulse:
+        await wait_until(lambda: "cannot be reached" in pulse.health().detail)
+        telegram.say(ANNA, ANNA, "hello")
+        await wait_until(lambda: taker.texts == ["hello"])
+
+
 @pytest.mark.parametrize(
     ("status", "words"), [(502, "Bad Gateway"), (500, "Internal Server Error")]
 )
@@ -220,7 +232,7 @@ async def test_an_answer_that_is_no_list_of_updates_is_waited_out(
 
 
 async def test_a_flood_of_polls_waits_as_long_as_it_is_told(telegram: TelegramServer) -> None:
-    telegram.fail("getUpdates", 429, "Too Many Requests: retry after 1", retry_after=1)
+    telegram.fail("getUpdates", 429, "Too Many Requests: retry after 0.1", retry_after=0.1)
     taker = Taker()
     async with polling(telegram, taker):
         telegram.say(ANNA, ANNA, "hello")

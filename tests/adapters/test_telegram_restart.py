@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from tests.adapters.telegram_world import ANNA, BEN, EVE, FAST, GROUP, allowed, model, telegram
 from tests.fakes.model_server import ModelServer, stall
@@ -66,13 +67,15 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("transport", ["polling", "webhook"])
+@pytest.mark.parametrize(("transport", "kills"), [("polling", 2), ("webhook", 1)])
 async def test_nothing_is_lost_and_nothing_answered_twice_over_kills(
     telegram: TelegramServer,
     model: ModelServer,
     redis_url: str,
+    redis: Redis,
     tmp_path: Path,
     transport: str,
+    kills: int,
 ) -> None:
     env = environment(telegram, model, redis_url)
     if transport == "webhook":
@@ -86,10 +89,12 @@ async def test_nothing_is_lost_and_nothing_answered_twice_over_kills(
         ask(telegram, "first")
         await wait_until(lambda: model.open_streams == 3)
         await wait_until(lambda: telegram.texts(GROUP) == ["Well,"])
+        await wait_until(lambda: redis.keys("*:note:trail:*"))
     await wait_until(lambda: model.open_streams == 0)
     ask(telegram, "second")  # nobody is there now; Telegram keeps these
-    async with serve(env, log):
-        await wait_until(lambda: model.open_streams or len(telegram.texts(ANNA)) > 1, 30)
+    for _ in range(kills - 1):
+        async with serve(env, log):
+            await wait_until(lambda: model.open_streams or len(telegram.texts(ANNA)) > 1, 30)
     async with serve(env, log):
         texts = [f"{word} of {place}" for word in ("first", "second") for place in PLACES]
         await wait_until(lambda: not telegram.updates, 30)

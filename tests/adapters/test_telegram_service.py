@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from bot.errors import ModelKeyRefused
 from bot.settings import Settings
 from tests.adapters.telegram_world import (
     ANNA,
@@ -19,12 +20,15 @@ from tests.adapters.telegram_world import (
     telegram,
     world,
 )
-from tests.fakes.model_server import ModelServer, say, tiny_mind
+from tests.fakes.model_server import ModelServer, fail, say, stall, tiny_mind
 from tests.fakes.redis_server import running
 from tests.fakes.telegram_server import TelegramServer
 from tests.waiting import wait_until
 
 __all__ = ["model", "telegram", "world"]
+
+SECOND_S = 0.3
+"""A second of flood control, so that nobody has to wait for the real one."""
 
 
 async def test_topics_of_a_private_chat_are_conversations_of_their_own(world: World) -> None:
@@ -38,16 +42,15 @@ async def test_topics_of_a_private_chat_are_conversations_of_their_own(world: Wo
     assert {5, 6, None} <= {topic for _, topic in world.telegram.chat(ANNA).actions}
 
 
-@pytest.mark.slow
 async def test_under_one_message_a_second_ten_questions_are_all_answered(
     telegram: TelegramServer,
     model: ModelServer,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    telegram.flood.chat_interval_s = 1
-    model.default = tiny_mind(delay_s=0.05)
-    env = {"TELEGRAM_CHAT_INTERVAL_S": "1", "TELEGRAM_GROUP_PER_MINUTE": "20"}
+    telegram.flood.chat_interval_s = SECOND_S
+    model.default = tiny_mind(delay_s=0.02)
+    env = {"TELEGRAM_CHAT_INTERVAL_S": f"{SECOND_S}", "TELEGRAM_GROUP_PER_MINUTE": "20"}
     async with serving(telegram, model, settings, monkeypatch, env) as world:
         for number in range(10):
             topic = (5, 6)[number % 2]
@@ -65,7 +68,7 @@ async def test_an_answer_outlives_a_ban_that_is_longer_than_its_turn_is_patient(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(world.connection.outbound.budget, "_patience_s", 0.5)
-    world.telegram.fail("sendMessage", 429, "Too Many Requests: retry after 1", retry_after=1)
+    world.telegram.fail("sendMessage", 429, "Too Many Requests: retry after 0.6", retry_after=0.6)
     world.telegram.say(ANNA, ANNA, "hello")
     await world.answered(ANNA, "You said: hello")
     await world.settled()
@@ -80,6 +83,7 @@ async def test_a_thirty_thousand_character_answer_arrives_whole(world: World) ->
     world.model.default = say(answer, size=400)
     world.telegram.say(GROUP, BEN, "@keepthread_bot tell me everything")
     await world.answered(GROUP, "The whole answer as a file.")
+    await world.settled()
     *messages, document = world.telegram.seen(GROUP)
     text = "\n".join(one.text for one in messages)
     assert re.findall(r"Part (\d+) 😀", text) == [str(n) for n in range(30_000 // len(part) + 1)]
@@ -107,6 +111,22 @@ async def test_topics_of_one_forum_never_mix_and_answers_land_in_their_topic(wor
     world.telegram.say(FORUM, BEN, "@keepthread_bot what is my name?", thread=5)
     await world.answered(FORUM, "Your name is Cat.", topic=5)
     assert world.telegram.texts(FORUM) == []
+
+
+async def test_an_answer_that_takes_long_in_one_topic_keeps_no_other_waiting(world: World) -> None:
+    world.model.script = [stall("Well, ")]
+    world.telegram.say(FORUM, BEN, "@keepthread_bot think hard", thread=5)
+    await wait_until(lambda: world.model.open_streams)
+    world.telegram.say(FORUM, BEN, "@keepthread_bot hello", thread=6)
+    await world.answered(FORUM, "You said: Ben: hello", topic=6)
+    assert world.model.open_streams == 1
+
+
+async def test_what_goes_wrong_inside_is_told_in_a_sentence_and_nothing_more(world: World) -> None:
+    world.model.default = fail(401, message="Incorrect API key provided: secret")
+    world.telegram.say(ANNA, ANNA, "hello")
+    await world.answered(ANNA, "⚠️")
+    assert world.telegram.texts(ANNA) == [f"⚠️ {ModelKeyRefused.sentence}"]
 
 
 async def test_a_private_dialogue_never_shows_up_in_a_group(world: World) -> None:
@@ -151,6 +171,48 @@ async def test_an_unlisted_person_reaches_no_model_and_is_told_once_whom_to_ask(
     await world.answered(ANNA, "You said: Hi")
     assert world.telegram.seen(EVE) == [shown]
     assert len(world.model.requests) == 1
+
+
+@pytest.mark.parametrize("listed", [(), ("telegram:Anna", "telegram:@anna", "telegram:anna")])
+async def test_an_empty_list_and_names_on_it_let_nobody_in(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    listed: tuple[str, ...],
+) -> None:
+    telegram.person(ANNA, "Anna", username="anna")
+    async with serving(telegram, model, settings, monkeypatch, bot_allow=listed) as world:
+        telegram.say(ANNA, ANNA, "hello")
+        await world.answered(ANNA, "telegram:41")
+        await world.settled()
+    assert model.requests == []
+
+
+async def test_who_is_no_longer_on_the_list_changes_nothing_in_any_way(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(telegram, model, settings, monkeypatch) as world:
+        said = telegram.say(BEN, BEN, "my name is Ben")
+        shown = await world.answered(BEN, "You said")
+        await world.settled()
+    listed = (f"telegram:{ANNA}",)
+    async with serving(telegram, model, settings, monkeypatch, bot_allow=listed) as world:
+        telegram.edit(BEN, said, "my name is Mallory")
+        telegram.react(BEN, shown.id, BEN, "👍")
+        telegram.say(BEN, BEN, "/forget", reply_to=said)
+        telegram.say(BEN, BEN, "/reset")
+        telegram.say(BEN, BEN, "stop")
+        query = telegram.press(BEN, shown.id, BEN, "do::reset")
+        await wait_until(lambda: query in telegram.answered)
+        await world.settled()
+        (turn,) = await world.remembered(BEN)
+        assert turn.incoming[0].text == "my name is Ben"
+        assert world.service.metrics.feedback.labels("up")._value.get() == 0
+    assert [one for one in telegram.texts(BEN) if "telegram:42" not in one] == [shown.text]
 
 
 async def test_a_reset_in_a_group_is_for_its_administrators(world: World) -> None:

@@ -100,6 +100,7 @@ class Flood:
     """Flood control. 0 switches a limit off.
 
     Attributes:
+        overall_per_second: messages to all chats together.
         refused: how often somebody was told to wait.
         ignored: how often somebody came back before that time was over.
     """
@@ -107,8 +108,10 @@ class Flood:
     chat_interval_s: float = 0
     group_per_minute: int = 0
     edits_too: bool = True
+    overall_per_second: int = 0
     refused: int = 0
     ignored: int = 0
+    _accepted_at: list[float] = field(default_factory=list)
 
     def check(self, chat: Chat, *, is_edit: bool = False) -> None:
         now = time.monotonic()
@@ -128,7 +131,12 @@ class Flood:
             and len(recent) >= self.group_per_minute
         ):
             self._refuse(chat, recent[-self.group_per_minute] + 60 - now)
+        # A little less than a second, because messages are not on their way equally long.
+        lately = [at for at in self._accepted_at if at > now - 0.8]
+        if self.overall_per_second and len(lately) >= self.overall_per_second:
+            self._refuse(chat, 1)
         chat.accepted_at.append(now)
+        self._accepted_at = [*lately, now]
 
     def _refuse(self, chat: Chat, wait_s: float) -> None:
         self.refused += 1

@@ -272,6 +272,7 @@ class TelegramServer:
             if trouble is not None and trouble.hangs:
                 await asyncio.Event().wait()
             if trouble is not None and trouble.refusal is not None:
+                self._close_chat(parameters, trouble.refusal)
                 raise trouble.refusal
             handler = METHODS.get(method)
             if handler is None or (method == "sendMessageDraft" and not self.drafts):
@@ -286,6 +287,13 @@ class TelegramServer:
                 body["parameters"] = refusal.parameters
             return web.json_response(body, status=refusal.status)
         return web.json_response({"ok": True, "result": result})
+
+    def _close_chat(self, parameters: dict[str, Any], refusal: Refusal) -> None:
+        """Who comes back before the time that a refusal names is counted in `flood.ignored`."""
+        wait_s = refusal.parameters.get("retry_after")
+        if wait_s is not None and "chat_id" in parameters:
+            closed_until = time.monotonic() + wait_s - 0.005
+            self.chats[int(parameters["chat_id"])].closed_until = closed_until
 
     def _trouble_with(self, method: str) -> Trouble | None:
         """What is wrong with this call of `method`."""
