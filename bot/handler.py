@@ -193,15 +193,19 @@ class Handler:
         there = await reply.already_there(known)
         if there is not None:
             return await self._note_delivery(known, there, request.fence)
-        # Noted before it is tried, so that a crash in between repeats it once and no more.
-        marked = replace(known, handover="repeated")
-        await self.history.append(marked, tokens=tokens_of(known), fence=request.fence)
-        if known.state == "failed":
-            await reply.fail(known, FailedBefore(known.note))
-            return known
-        text = f"{PERHAPS_TWICE}\n\n{known.answer}" if known.answer else PERHAPS_TWICE
         is_new = known.handover == "refused"
-        delivery = await reply.finish(known if is_new else replace(known, answer=text))
+        # Noted before it is tried, so that a crash in between repeats it once and no more.
+        marked = replace(known, handover="" if is_new else "repeated")
+        await self.history.append(marked, tokens=tokens_of(known), fence=request.fence)
+        text = f"{PERHAPS_TWICE}\n\n{known.answer}" if known.answer else PERHAPS_TWICE
+        try:
+            if known.state == "failed":
+                await reply.fail(known, FailedBefore(known.note))
+                return known
+            delivery = await reply.finish(known if is_new else replace(known, answer=text))
+        except PlatformBusy:
+            await self._note(known, request.fence)  # it did not arrive, so it was not tried
+            raise
         return await self._note_delivery(known, delivery, request.fence)
 
     async def _note_delivery(self, done: Turn, delivery: Delivery, fence: int) -> Turn:

@@ -227,12 +227,36 @@ async def test_an_answer_whose_delivery_is_uncertain_is_delivered_once_more_mark
     assert len(desk.model.requests) == 3
 
 
-async def test_an_answer_that_certainly_did_not_arrive_is_delivered_unmarked(desk: Desk) -> None:
-    paper = Paper(troubles=[PlatformBusy("429")])
-    with pytest.raises(PlatformBusy):
-        await desk.ask("hello", "t1", reply=paper)
+@pytest.mark.parametrize("times", [1, 3])
+async def test_an_answer_that_certainly_did_not_arrive_is_delivered_unmarked(
+    desk: Desk, times: int
+) -> None:
+    paper = Paper(troubles=[PlatformBusy("429")] * times)
+    for _ in range(times):
+        with pytest.raises(PlatformBusy):
+            await desk.ask("hello", "t1", reply=paper)
     await desk.ask("hello", "t1", reply=paper)
     assert paper.read("finish") == ["You said: hello"]
+    assert len(desk.model.requests) == 1
+
+
+async def test_an_answer_that_may_have_arrived_at_last_is_still_repeated_once(desk: Desk) -> None:
+    paper = Paper(troubles=[PlatformBusy("429"), PlatformUnreachable("?")])
+    for trouble in (PlatformBusy, PlatformUnreachable):
+        with pytest.raises(trouble):
+            await desk.ask("hello", "t1", reply=paper)
+    for _ in range(2):
+        await desk.ask("hello", "t1", reply=paper)
+    assert paper.read("finish") == [f"{PERHAPS_TWICE}\n\nYou said: hello"]
+
+
+async def test_a_repetition_that_certainly_did_not_arrive_is_no_repetition(desk: Desk) -> None:
+    paper = Paper(troubles=[PlatformUnreachable("?"), PlatformBusy("429")])
+    for trouble in (PlatformUnreachable, PlatformBusy):
+        with pytest.raises(trouble):
+            await desk.ask("hello", "t1", reply=paper)
+    await desk.ask("hello", "t1", reply=paper)
+    assert paper.read("finish") == [f"{PERHAPS_TWICE}\n\nYou said: hello"]
 
 
 async def test_a_platform_that_has_it_is_not_given_it_again(desk: Desk) -> None:
