@@ -52,7 +52,8 @@ def _marks(entity: MessageEntity, inside: str) -> tuple[str, str]:
         fence = "``" if "`" in inside else "`"
         return fence, fence
     if entity.type == MessageEntity.PRE:
-        return f"```{entity.language or ''}\n", "\n```"
+        fence = "````" if "```" in inside else "```"
+        return f"{fence}{entity.language or ''}\n", f"\n{fence}"
     if entity.type == MessageEntity.TEXT_LINK:
         return "[", f"]({entity.url})"
     if entity.type in _QUOTES:

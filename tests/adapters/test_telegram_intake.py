@@ -428,6 +428,30 @@ async def test_the_menu_shows_everybody_what_they_may_do(world: World) -> None:
     assert german["stop"] == "Die Antwort abbrechen, die gerade entsteht."
 
 
+async def test_a_menu_that_telegram_refuses_for_now_is_set_later(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adapters.telegram.connection.MENU_AGAIN_S", 0.02)
+    telegram.fail("setMyCommands", 429, "Too Many Requests: retry after 0.1", 1, 5, retry_after=0.1)
+    telegram.fail("setMyCommands", 502, "Bad Gateway")
+    async with serving(telegram, model, settings, monkeypatch):
+        await wait_until(lambda: "all_chat_administrators:fr" in telegram.commands)
+
+
+async def test_who_is_an_administrator_is_not_waited_for_without_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.telegram.connection.ASK_S", 0.1)
+    world.telegram.hang("getChatMember", times=9)
+    world.telegram.say(GROUP, ANNA, "/reset@keepthread_bot")
+    await world.answered(GROUP, "/reset is for admins here")
+    world.telegram.say(BEN, BEN, "hello")
+    await world.answered(BEN, "You said: hello")
+
+
 # -- buttons and reactions -----------------------------------------------------------------------
 
 

@@ -211,6 +211,13 @@ def test_looks_become_markdown(chats: TelegramServer) -> None:
     assert one.text == "😀 **see** `code` and\n```python\nx = 1\n```\n [here](https://x.example/)"
 
 
+def test_code_that_holds_a_fence_stays_one_block(chats: TelegramServer) -> None:
+    code = "```py\nx\n```"
+    entities = [{"type": "pre", "offset": 0, "length": len(code), "language": "md"}]
+    one = heard(chats.message(ANNA, ANNA, code, entities=entities)).incoming
+    assert one.text == f"````md\n{code}\n````"
+
+
 FILE = {"file_id": "f", "file_unique_id": "u", "file_size": 12}
 
 
