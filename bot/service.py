@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import secrets
 import socket
@@ -17,7 +16,7 @@ import structlog
 
 from bot.courier import Courier
 from bot.durability import Durability
-from bot.errors import KeepthreadError, SettingsError, StoreError
+from bot.errors import KeepthreadError, SettingsError
 from bot.http_server import app, serving
 from bot.inbox import Inbox, InboxKeys
 from bot.inbox_view import InboxView
@@ -26,6 +25,7 @@ from bot.model.build import LazyModel
 from bot.people import People
 from bot.ports import Adapter, Connection, Model
 from bot.preparing import Preparer
+from bot.probes import Probes
 from bot.redis_client import RedisLink, connect
 from bot.service_core import ServiceCore
 from bot.sessions import Sessions
@@ -39,8 +39,6 @@ from bot.worker import Worker
 log = structlog.get_logger("keepthread.service")
 
 Role = Literal["all", "ingress", "worker"]
-DEAF_S = 300.0
-"""A platform that could not be heard for so long: the process is better started anew."""
 CHARS_A_TOKEN = 3
 
 
@@ -51,7 +49,6 @@ class Service:
     Attributes:
         port: where probes and webhooks listen.
         worker: None in a process that only takes messages in.
-        listens: False in a process that only works.
         broken: set when the worker broke: the process is better ended, and started anew.
     """
 
@@ -61,68 +58,9 @@ class Service:
     inbox: Inbox
     view: InboxView
     worker: Worker | None
-    listens: bool = True
+    probes: Probes
     port: int = 0
-    draining: bool = False
-    deaf_since: dict[str, float] = field(default_factory=dict)
     broken: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def wrong_health(self) -> dict[str, str]:
-        """What only a restart helps against: never that Redis is away, nor what follows from it."""
-        wrong: dict[str, str] = {}
-        if await self._redis_trouble():
-            self.deaf_since.clear()  # who cannot take in what was heard counts as deaf, too
-        else:
-            wrong = {
-                name: self.connections[name].health().detail or "deaf"
-                for name, since in self._deaf().items()
-                if time.monotonic() - since > DEAF_S
-            }
-        if self.worker is not None:
-            leases = self.worker.leases
-            silent_s = time.monotonic() - leases.beat_at
-            if silent_s > max(leases.lease_s * 4, 60):
-                wrong["worker"] = f"no sign of life for {silent_s:.0f} s"
-        return wrong
-
-    async def wrong_readiness(self) -> dict[str, str]:
-        """Why no messages can be taken in, or worked on."""
-        wrong = {name: self.connections[name].health().detail or "deaf" for name in self._deaf()}
-        if self.draining:
-            wrong["service"] = "it is being stopped"
-        trouble = await self._redis_trouble()
-        if trouble:
-            wrong["redis"] = trouble
-        return wrong
-
-    async def render_metrics(self) -> bytes:
-        self.metrics.ready.set(not await self.wrong_readiness())
-        try:
-            ready, waiting = await self.view.depth()
-            self.metrics.depth.labels("ready").set(ready)
-            self.metrics.depth.labels("waiting").set(waiting)
-            self.metrics.age.set(await self.view.oldest_s())
-        except StoreError as error:
-            self.metrics.redis_errors.labels(type(error).__name__).inc()
-            self.metrics.depth.clear()  # unknown, and not what it was before
-            self.metrics.age.set(math.nan)
-        return self.metrics.render()
-
-    async def _redis_trouble(self) -> str:
-        try:
-            await self.inbox.can_write(safely=True)
-        except StoreError as error:
-            return error.user_text
-        return ""
-
-    def _deaf(self) -> dict[str, float]:
-        """Platforms that are not heard, and since when. A mere worker does not listen."""
-        for name, connection in self.connections.items() if self.listens else ():
-            if connection.health().ready:
-                self.deaf_since.pop(name, None)
-            else:
-                self.deaf_since.setdefault(name, time.monotonic())
-        return dict(self.deaf_since)
 
 
 @asynccontextmanager
@@ -167,21 +105,22 @@ async def open_service(
             connections[name] = connection
             bot.access.admin_checks[name] = connection.is_admin
         view = InboxView(ingress.client, inbox)
-        service = Service(core, connections, metrics, inbox, view, worker, listens=role != "worker")
+        probes = Probes(connections, metrics, inbox, view, worker, listens=role != "worker")
+        service = Service(core, connections, metrics, inbox, view, worker, probes)
         await _run(stack, service, bot.model, settings)
         log.info("serving", role=role, platforms=sorted(connections), port=service.port)
         try:
             yield service
         finally:
-            service.draining = True
+            probes.draining = True
 
 
 async def _run(stack: AsyncExitStack, service: Service, model: Model, settings: Settings) -> None:
     """Start everything, so that leaving `stack` stops it in the right order: ears first, probes last."""
-    routes = []
-    if service.listens:
+    probes, routes = service.probes, []
+    if probes.listens:
         routes = [route for one in service.connections.values() for route in one.routes()]
-    application = app(routes, service.wrong_health, service.wrong_readiness, service.render_metrics)
+    application = app(routes, probes.health, probes.readiness, probes.render_metrics)
     service.port = await stack.enter_async_context(
         serving(application, settings.bot_http_host, settings.bot_http_port)
     )
@@ -197,7 +136,7 @@ async def _run(stack: AsyncExitStack, service: Service, model: Model, settings: 
             await working
 
         stack.push_async_callback(stop_working)
-    if not service.listens:
+    if not probes.listens:
         return
     ears = [
         asyncio.create_task(_receive(name, one), name=f"receive {name}")

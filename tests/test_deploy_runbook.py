@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import Metric
 
 from adapters.slack.http import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH
 from adapters.telegram.settings import WEBHOOK_PATH
-from bot import service
+from bot import probes
 from bot.durability import WAIT_MS
 from bot.inbox import KEPT_MS
 from bot.metrics import Metrics
@@ -127,6 +127,6 @@ def test_the_times_that_the_runbook_names_are_those_of_the_code() -> None:
         f"kept for {KEPT_MS / 86_400_000:g} days",
         f"tries for {PATIENT_S:g} s",
         f"safe within {WAIT_MS / 1000:g} s",
-        f"for {service.DEAF_S / 60:g} minutes",
+        f"for {probes.DEAF_S / 60:g} minutes",
     ):
         assert words in ON_ONE_LINE, words

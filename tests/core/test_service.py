@@ -351,7 +351,7 @@ async def get(bot: Served, path: str) -> tuple[int, dict[str, str]]:
 async def test_a_platform_that_stays_deaf_asks_for_a_restart_of_those_who_listen(
     settings: Settings, tmp_path: Path, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.service.DEAF_S", 0)
+    monkeypatch.setattr("bot.probes.DEAF_S", 0)
     deaf = Health(False, "the line is dead")
     async with served(settings, tmp_path, model, role="ingress") as bot:
         bot.platform.health = deaf
@@ -366,11 +366,11 @@ async def test_a_platform_that_stays_deaf_asks_for_a_restart_of_those_who_listen
 async def test_redis_away_makes_it_unready_and_asks_for_no_restart(
     settings: Settings, tmp_path: Path, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.service.DEAF_S", 0)
+    monkeypatch.setattr("bot.probes.DEAF_S", 0)
     async with running() as redis:
         url = SecretStr(f"redis://127.0.0.1:{redis.port}")
         async with served(settings, tmp_path, model, redis_url=url) as bot:
-            await bot.service.render_metrics()
+            await bot.service.probes.render_metrics()
             redis.kill()
             bot.platform.health = Health(False, "memory does not take it")
             status, wrong = await get(bot, "/readyz")
@@ -380,7 +380,7 @@ async def test_redis_away_makes_it_unready_and_asks_for_no_restart(
                 await bot.say(said("hello"))
             errors = bot.service.metrics.redis_errors.labels("StoreUnavailable")._value
             assert errors.get() >= 1
-            metrics = (await bot.service.render_metrics()).decode()
+            metrics = (await bot.service.probes.render_metrics()).decode()
             assert "keepthread_queue_age_seconds NaN" in metrics
             assert "keepthread_queue_depth{" not in metrics
             bot.platform.health = Health(True)
