@@ -19,6 +19,7 @@ from bot.conversation import SessionKey
 from bot.ports import Listed
 from bot.settings import Settings
 from tests.adapters.slack_world import SlackWorld, slack_world
+from tests.payloads import slack
 from tests.waiting import wait_until
 
 TEAM = Team("T1", "UBOT", url="https://acme.slack.com/")
@@ -55,6 +56,34 @@ async def test_people_see_help_and_their_own_conversations(world: SlackWorld) ->
     assert "3,456" not in text
     for spec in COMMANDS.specs:
         assert spec.summary in text
+
+
+async def test_who_left_a_channel_neither_sees_nor_exports_its_conversations(
+    world: SlackWorld,
+) -> None:
+    world.core.own = (Listed(THREAD, 3, AT), Listed(DIRECT, 1, AT))
+    press = slack("press_home_reset")
+    press["actions"][0] |= {"action_id": actions.HOME_EXPORT}
+    world.server.space.channel("C1").members.discard("U1")
+    text = words(await shown(world, "U1"))
+    assert "Direct messages" in text
+    assert "C1" not in text
+    await world.events.deliver(press)
+    assert world.core.taken == []
+    assert len(await wait_until(lambda: world.said)) == 1
+    world.server.space.channel("C1").members.add("U1")
+    await world.events.deliver(press)
+    assert [one.text for one in world.core.taken] == ["export"]
+
+
+async def test_where_slack_does_not_say_where_somebody_is_only_their_own_messages_are_shown(
+    world: SlackWorld,
+) -> None:
+    world.core.own = (Listed(THREAD, 3, AT), Listed(DIRECT, 1, AT))
+    world.fail("users.conversations", "missing_scope", times=2)
+    text = words(await shown(world, "U1"))
+    assert "Direct messages" in text
+    assert "C1" not in text
 
 
 async def test_admins_see_totals_too(world: SlackWorld) -> None:

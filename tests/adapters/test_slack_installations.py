@@ -148,17 +148,7 @@ async def test_a_state_is_good_once(vault: RedisVault) -> None:
 async def test_somebody_installs_the_app_and_its_events_are_taken_in(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
-    server.codes["code-1"] = {
-        "access_token": SECOND,
-        "token_type": "bot",
-        "scope": ",".join(SCOPES),
-        "bot_user_id": "UBOT2",
-        "app_id": "A1",
-        "team": {"id": "T2", "name": "Bolt & Co"},
-        "enterprise": None,
-        "authed_user": {"id": "U5"},
-        "is_enterprise_install": False,
-    }
+    server.codes["code-1"] = grant()
     async with running(server, settings, vault) as (connection, core, events):
         base = events.request_url.removesuffix("/slack/events")
         async with httpx2.AsyncClient() as browser:
@@ -177,10 +167,7 @@ async def test_somebody_installs_the_app_and_its_events_are_taken_in(
             assert (await browser.get(back, headers=headers)).status_code == 200
             assert (await browser.get(back, headers=headers)).status_code >= 400
         server.add_person("U5", "Eli", team_id="T2")
-        body = slack("message_im", team="T2", user="U5")
-        body["team_id"] = body["authorizations"][0]["team_id"] = "T2"
-        body["authorizations"][0]["user_id"] = "UBOT2"
-        assert (await events.deliver(body)).taken
+        assert (await events.deliver(of_second("message_im"))).taken
         assert [one.session.account for one in core.taken] == ["T2"]
         reply = connection.reply(Address(SessionKey("slack", "T2", "D1")))
         await reply.say("Hello, second workspace.")
@@ -197,9 +184,7 @@ async def test_a_workspace_that_removes_the_app_is_forgotten(
         body["team_id"] = "T2"
         assert (await events.deliver(body)).taken
         assert await vault.names("slack/") == ()
-        body = slack("message_im", team="T2")
-        body["team_id"] = body["authorizations"][0]["team_id"] = "T2"
-        await events.deliver(body)
+        await events.deliver(of_second("message_im"))
         assert core.taken == []
         with pytest.raises(PlatformRefused):
             await connection.is_admin(Address(SessionKey("slack", "T2", "D1")), _nobody())
@@ -244,6 +229,111 @@ async def test_while_redis_is_down_an_event_of_another_workspace_comes_again(
         monkeypatch.setattr(vault, "get", down)
         events.most_attempts = 1
         assert not (await events.deliver(slack("message_im"))).taken
+
+
+async def test_a_workspace_that_installs_the_app_anew_is_heard_at_once(
+    vault: RedisVault, server: SlackServer, settings: Settings
+) -> None:
+    """Events of it came in between, and were let go: that there is no installation is not remembered."""
+    store = Installations(vault, "1.2", "a-client-secret")
+    async with running(server, settings, vault) as (_, core, events):
+        await store.async_save_bot(bot())
+        assert (await events.deliver(of_second("message_im"))).taken
+        assert (await events.deliver(of_second("app_uninstalled"))).taken
+        assert (await events.deliver(of_second("message_im", ts="1.2"))).taken
+        assert len(core.taken) == 1
+        await store.async_save_bot(bot())
+        assert (await events.deliver(of_second("message_im", ts="1.3"))).taken
+        assert len(core.taken) == 2
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+async def test_only_workspaces_on_the_list_install_and_are_heard(
+    vault: RedisVault, server: SlackServer, settings: Settings, is_listed: bool
+) -> None:
+    """Whoever finds the address could talk at our expense."""
+    server.codes["code-1"] = grant()
+    listed = ("T1", "T2") if is_listed else ("T1",)
+    async with running(server, settings, vault, slack_workspaces=listed) as (_, core, events):
+        base = events.request_url.removesuffix("/slack/events")
+        page = await install(base)
+        assert page.status_code == (200 if is_listed else 403)
+        assert ("not on this bot" in page.text) is not is_listed
+        assert len(await vault.names("slack/1.2/bot")) == is_listed
+        # Nor does an installation help that was made before the list was.
+        await Installations(vault, "1.2", "a-client-secret").async_save_bot(bot())
+        assert (await events.deliver(of_second("message_im"))).taken
+        assert len(core.taken) == is_listed
+
+
+async def test_a_whole_organisation_cannot_install_and_is_told_so(
+    vault: RedisVault, server: SlackServer, settings: Settings
+) -> None:
+    organisation = {"is_enterprise_install": True, "enterprise": {"id": "E1", "name": "Acme"}}
+    server.codes["code-1"] = grant() | organisation | {"team": None}
+    async with running(server, settings, vault) as (_, __, events):
+        page = await install(events.request_url.removesuffix("/slack/events"))
+        assert page.status_code == 403
+        assert "install in each workspace" in page.text
+        assert await vault.names("slack/1.2/bot") == ()
+
+
+@pytest.mark.parametrize("trouble", [{"cut": True}, {"status": 502}, {"error": "internal_error"}])
+async def test_while_slack_cannot_rotate_a_token_the_old_one_is_used(
+    vault: RedisVault, server: SlackServer, trouble: dict[str, Any]
+) -> None:
+    store = Installations(vault, "1.2", "secret")
+    soon = int(time.time()) + 600
+    await store.async_save_bot(bot(bot_refresh_token="refresh-1", bot_token_expires_at=soon))
+    server.fail("oauth.v2.access", times=9, **trouble)
+    async with new_session() as session:
+        found = await store.bot("T2", Teams(multi(server), session).new_client(None))
+    assert found is not None
+    assert (found.bot_token, found.bot_refresh_token) == (SECOND, "refresh-1")
+
+
+async def test_where_the_government_is_people_install_there(
+    vault: RedisVault, server: SlackServer, settings: Settings
+) -> None:
+    async with running(server, settings, vault) as (_, __, events):
+        base = events.request_url.removesuffix("/slack/events")
+        async with httpx2.AsyncClient() as browser:
+            page = await browser.get(f"{base}/slack/install")
+    assert f"{server.url}/oauth/v2/authorize?" in page.text
+
+
+def grant() -> dict[str, Any]:
+    """What Slack answers to a code."""
+    return {
+        "access_token": SECOND,
+        "token_type": "bot",
+        "scope": ",".join(SCOPES),
+        "bot_user_id": "UBOT2",
+        "app_id": "A1",
+        "team": {"id": "T2", "name": "Bolt & Co"},
+        "enterprise": None,
+        "authed_user": {"id": "U5"},
+        "is_enterprise_install": False,
+    }
+
+
+async def install(base: str) -> httpx2.Response:
+    """Come back from Slack with a code."""
+    async with httpx2.AsyncClient() as browser:
+        page = await browser.get(f"{base}/slack/install")
+        (state,) = (one.value for one in SimpleCookie(page.headers["set-cookie"]).values())
+        back = f"{base}/slack/oauth_redirect?code=code-1&state={state}"
+        return await browser.get(back, headers={"Cookie": f"slack-app-oauth-state={state}"})
+
+
+def of_second(name: str, **event_changes: Any) -> dict[str, Any]:
+    """A recorded payload, of the second workspace."""
+    body = slack(name, team="T2", user="U5", **event_changes)
+    body["event_id"] = f"Ev{name}{event_changes}"
+    body["team_id"] = "T2"
+    for authorization in body["authorizations"]:
+        authorization |= {"team_id": "T2", "user_id": "UBOT2"}
+    return body
 
 
 def _nobody() -> Any:

@@ -194,3 +194,25 @@ async def test_a_link_that_slack_forgets_to_close_is_closed(
         first = events.links[0]
         await events.disconnect()
         await wait_until(lambda: first not in events.links and len(events.links) == 1)
+
+
+@pytest.mark.parametrize(
+    "frame", ["", "{", "[]", "7", "null", '"hello"', "[" * 50_000, '{"envelope_id": {}}']
+)
+async def test_a_frame_that_is_no_envelope_breaks_no_link(events: SlackEvents, frame: str) -> None:
+    taker = Taker()
+    async with listening(events, taker) as link:
+        await wait_until(lambda: link.health().ready)
+        await events.links[0].socket.send_str(frame)
+        delivery = await events.deliver(slack("message_im"))
+    assert delivery.attempts == ["ack"]
+    assert events.addresses == 1
+    assert len(taker.taken) == 1
+
+
+async def test_a_link_on_which_slack_never_says_hello_is_made_anew(events: SlackEvents) -> None:
+    events.greet = False
+    async with listening(events, Taker()) as link:
+        await wait_until(lambda: events.addresses >= 2)
+        events.greet = True
+        await wait_until(lambda: link.health().ready)
