@@ -80,6 +80,7 @@ async def test_a_telegram_group_with_topics(
         # Sent away, it is quiet until it is mentioned.
         telegram.say(FORUM, ANNA, "/leave@keepthread_bot", thread=DOGS)
         await world.answered(FORUM, "I will be quiet here", DOGS)
+        await world.settled()
         telegram.say(FORUM, BEN, "Finally alone", thread=DOGS)
         await world.settled()
         said = [one.text for turn in await world.remembered(FORUM, DOGS) for one in turn.incoming]
