@@ -20,6 +20,9 @@ from tests.fakes.slack_workspace import SlackWorkspace
 from tests.waiting import wait_until
 
 KEEPTHREAD = Path(sys.executable).with_name("keepthread")
+MODEL_KEY = "a-key-of-the-model"
+SECRETS = (BOT_TOKEN, APP_TOKEN, SIGNING_SECRET, MODEL_KEY, "/response/", "ticket=")
+"""What stands in no log, at any level: tokens, and addresses that are as good as one."""
 
 
 @dataclass
@@ -64,22 +67,23 @@ class Premises:
             "SLACK_API_URL": self.slack.server.api_url,
             "SLACK_BOT_TOKEN": BOT_TOKEN,
             "OPENAI_BASE_URL": self.model.base_url,
-            "OPENAI_API_KEY": "test",
+            "OPENAI_API_KEY": MODEL_KEY,
             "REDIS_URL": self.redis_url,
             "BOT_REDIS_PREFIX": self.prefix,
             "BOT_DATA_DIR": str(self.folder / "data"),
             "BOT_HTTP_PORT": "0",
             "BOT_LEASE_S": "1",
             "BOT_DRAIN_S": "5",
+            "BOT_LOG_LEVEL": "debug",
             **events,
             **changes,
         }
 
     @asynccontextmanager
-    async def serving(self, **changes: str) -> AsyncIterator[Serving]:
-        """A process that is ready; killed in the end if it still runs."""
+    async def serving(self, role: str = "all", **changes: str) -> AsyncIterator[Serving]:
+        """A process that is ready; killed in the end if it still runs. Its log must hold no secret."""
         process = await asyncio.create_subprocess_exec(
-            str(KEEPTHREAD), "serve",
+            str(KEEPTHREAD), "serve", "--role", role,
             cwd=self.folder, env=self.environment(**changes),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
@@ -89,7 +93,9 @@ class Premises:
             await wait_until(lambda: _port(serving) or process.returncode is not None, 30)
             assert process.returncode is None, "".join(serving.log)
             serving.port = _port(serving)
-            if self.transport == "socket":
+            if role == "worker":
+                pass  # it hears nothing
+            elif self.transport == "socket":
                 await wait_until(lambda: self.slack.events.links)
             else:
                 url = f"http://127.0.0.1:{serving.port}/slack/events"
@@ -100,6 +106,8 @@ class Premises:
                 process.kill()
                 await process.wait()
             await reading
+        log = "".join(serving.log)
+        assert not [secret for secret in SECRETS if secret in log]
 
 
 def _port(serving: Serving) -> int:

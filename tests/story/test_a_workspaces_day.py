@@ -6,11 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
-from adapters.slack import sockets
+from adapters.slack import calls, sockets
+from adapters.slack.budget import Budget
 from adapters.slack.run import ADAPTER
 from bot.service import Service, open_service
 from bot.settings import Settings
@@ -63,6 +65,7 @@ class Day:
 @pytest.fixture
 async def day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Day]:
     monkeypatch.setattr(sockets, "DRAIN_S", 1.0)
+    monkeypatch.setattr(calls, "Budget", partial(Budget, post_every_s=0.05))
     async with slack_workspace() as slack, ModelServer() as model:
         slack.server.add_person(NORA, "Nora", team_id="T9")
         slack.server.space.channel("C1").members.add(NORA)
