@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -79,7 +80,7 @@ def show(session: str, last: int, as_json: bool) -> None:
             data = {**_plain(info), "shown": [turn.to_dict() for turn in turns]}
             click.echo(json.dumps(data, indent=2, ensure_ascii=False))
             return 0
-        click.echo(f"{info.session}  ({info.turns:,} turns)")
+        click.echo(f"{info.session}  ({_turns(info.turns)})")
         if info.summary:
             click.echo(plain(f"\nEarlier, in short: {info.summary}"))
         for turn in turns:
@@ -134,7 +135,7 @@ def forget(session: str, yes: bool, as_json: bool) -> None:
     async def work(store: Store) -> int:
         info = await _existing(store, session)
         if not yes:
-            click.confirm(f"Erase {info.turns:,} turns of {info.session}?", abort=True)
+            _confirm(f"Erase {_turns(info.turns)} of {info.session}?")
         count = await store.sessions.forget(info.session)
         _tell(as_json, "forgotten", info.session, count)
         return 0
@@ -164,7 +165,20 @@ def _tell(as_json: bool, what: str, session: SessionKey, turns: int) -> None:
     if as_json:
         click.echo(json.dumps({"session": str(session), what: True, "turns": turns}))
     else:
-        click.echo(f"{session}: {what}, {turns:,} turns")
+        click.echo(f"{session}: {what}, {_turns(turns)}")
+
+
+def _confirm(question: str) -> None:
+    """Ask. Ctrl-C is a no: while we wait here, the event loop would only take note of it."""
+    of_the_loop = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        click.confirm(question, abort=True)
+    finally:
+        signal.signal(signal.SIGINT, of_the_loop)
+
+
+def _turns(count: int) -> str:
+    return "1 turn" if count == 1 else f"{count:,} turns"
 
 
 def _when(time: datetime) -> str:

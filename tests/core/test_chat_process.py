@@ -242,7 +242,7 @@ async def test_conversations_can_be_looked_at_and_forgotten(program: Program) ->
     listed = json.loads((await run(program, "sessions", "list", "--json"))[1])
     assert [(one["session"], one["turns"]) for one in listed] == [("console/local/work/", 1)]
     _, out, err = await run(program, "sessions", "forget", "work", "--yes")
-    assert (out, err) == ("console/local/work/: forgotten, 1 turns\n", "")
+    assert (out, err) == ("console/local/work/: forgotten, 1 turn\n", "")
     _, out, _ = await run(program, "chat", "-s", "work", said="what is my name?\n")
     assert out == "I do not know your name.\n"
 

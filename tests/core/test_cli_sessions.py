@@ -14,8 +14,10 @@ from bot.context import tokens_of
 from bot.conversation import SessionKey, Turn
 from bot.settings import Settings
 from bot.wiring import Store, open_store
+from tests.core.chat_process import Program
 from tests.core.commands import Shell, shell
 from tests.core.desk import said
+from tests.fakes.terminal import Terminal
 
 __all__ = ["shell"]
 
@@ -93,7 +95,7 @@ def test_an_export_goes_to_a_file_or_to_the_screen(
 
 def test_reset_begins_anew_and_may_keep_the_old(shell: Shell, store: Any) -> None:
     store(lambda s: tell(s, WORK, "one"))
-    assert shell.out("sessions", "reset", "work", "--keep") == f"{WORK}: reset, 1 turns\n"
+    assert shell.out("sessions", "reset", "work", "--keep") == f"{WORK}: reset, 1 turn\n"
     assert len(json.loads(shell.out("sessions", "export", "work"))["earlier"]) == 1
     store(lambda s: tell(s, WORK, "two"))
     answer = json.loads(shell.out("sessions", "reset", "work", "--json"))
@@ -106,10 +108,25 @@ def test_forgetting_asks_first_and_erases_earlier_talks_too(shell: Shell, store:
     store(lambda s: tell(s, WORK, "two"))
     refused = shell.run("sessions", "forget", "work", said="n\n")
     assert refused.exit_code == 1
-    assert f"Erase 1 turns of {WORK}?" in refused.output
+    assert f"Erase 1 turn of {WORK}?" in refused.output
     assert shell.run("sessions", "forget", "work", said="y\n").exit_code == 0
     assert json.loads(shell.out("sessions", "list", "--json")) == []
     assert shell.run("sessions", "export", "work").exit_code == 1
+
+
+def test_control_c_at_the_question_erases_nothing(
+    shell: Shell, store: Any, settings: Settings, tmp_path: Path
+) -> None:
+    assert settings.redis_url
+    store(lambda s: tell(s, WORK, "one"))
+    here = {"REDIS_URL": settings.redis_url.get_secret_value()}
+    program = Program(tmp_path, here | {"BOT_REDIS_PREFIX": settings.bot_redis_prefix})
+    with Terminal(program.command("sessions", "forget", "work"), program.environment) as terminal:
+        terminal.see("[y/N]")
+        terminal.press("ctrl-c")
+        assert terminal.end() == 1
+        assert "Aborted!" in terminal.text
+    assert len(json.loads(shell.out("sessions", "list", "--json"))) == 1
 
 
 @pytest.mark.parametrize("command", ["show", "export", "reset", "forget"])
