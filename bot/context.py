@@ -179,7 +179,8 @@ def messages_of(turn: Turn) -> tuple[Message, ...]:
         words = f"{words[:_KEPT_CHARS]}…\n[the rest was too long to be read]"
     said = Message("user", words)
     if turn.state == "complete":
-        return said, Message("assistant", turn.answer)
+        # Some endpoints refuse empty messages.
+        return said, Message("assistant", turn.answer if turn.answer.strip() else "[no words]")
     if turn.state == "stopped" and turn.answer:
         return said, Message("assistant", f"{turn.answer}\n\n[stopped here by the user]")
     if turn.state == "stopped":

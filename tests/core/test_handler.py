@@ -295,6 +295,16 @@ async def test_a_message_too_long_for_any_prompt_does_not_push_out_what_was_said
     assert paper.read("finish") == ["Your name is Ada."]
 
 
+async def test_an_answer_without_words_leaves_no_empty_message_in_later_prompts(
+    desk: Desk,
+) -> None:
+    """Some endpoints refuse those, and with them every later question of the conversation."""
+    desk.model.script = [say(" ")]
+    assert (await desk.ask("hello")).state == "complete"
+    await desk.ask("and now?")
+    assert all(message["content"].strip() for message in desk.model.requests[-1].messages)
+
+
 async def test_an_answer_that_is_asked_again_replaces_the_old_one_only_if_it_succeeds(
     desk: Desk,
 ) -> None:
