@@ -50,10 +50,10 @@ class Polling:
         """Poll until cancelled."""
         await self._remove_webhook()
         while True:
+            # The first answer comes at once: it tells that we are heard, also after trouble.
+            poll_s = 0 if self._pulse.detail else self._poll_s
             try:
-                updates = await self._client.raw_updates(
-                    self._offset, self._poll_s, ALLOWED_UPDATES
-                )
+                updates = await self._client.raw_updates(self._offset, poll_s, ALLOWED_UPDATES)
             except TelegramError as error:
                 await self._recover(error)
                 continue

@@ -45,7 +45,7 @@ class Taker:
 
 @asynccontextmanager
 async def polling(
-    telegram: TelegramServer, taker: Taker, *, token: str = ""
+    telegram: TelegramServer, taker: Taker, *, token: str = "", poll_s: int = 1
 ) -> AsyncIterator[Pulse]:
     settings = TelegramSettings.load(
         telegram_bot_token=token or telegram.token, telegram_api_url=telegram.url
@@ -53,7 +53,7 @@ async def polling(
     client, request = make_client(settings, Budget())
     pulse = Pulse()
     pulse.begin()
-    loop = Polling(client, taker.take, pulse, poll_s=1, wait_s=0.02)
+    loop = Polling(client, taker.take, pulse, poll_s=poll_s, wait_s=0.02)
     task = asyncio.create_task(loop.run())
     try:
         yield pulse
@@ -61,6 +61,12 @@ async def polling(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await request.shutdown()
+
+
+async def test_who_polls_is_ready_at_once_though_nobody_writes(telegram: TelegramServer) -> None:
+    async with polling(telegram, Taker(), poll_s=50) as pulse:
+        await wait_until(lambda: pulse.health().ready)
+        assert not pulse.detail
 
 
 async def test_updates_are_taken_in_order_and_then_confirmed(telegram: TelegramServer) -> None:
