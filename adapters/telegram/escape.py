@@ -1,7 +1,7 @@
 """What a model writes, changed so that the Markdown parser drops none of its words.
 
 By the rules of Markdown raw HTML, addresses of links that are nowhere used, and cells beyond a table's last
-column are not shown; telegramify-markdown also takes double bars for a spoiler.
+column are not shown; telegramify-markdown also takes double bars for a spoiler and any two dollars for a formula.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-_ROUNDS = 8
+_ROUNDS = 12
 """Escaping one tag may make another one visible to the parser."""
 
 _DEFINITION = re.compile(rb"(?m)^[ \t>*+\-\d.)]*(\[)([^\]\n]+)\]:")
 _BAR = re.compile(rb"(?<!\\)\|")
 _CODE = re.compile(rb"`[^`]*`")
+_LATEX = re.compile(rb"\\(?:\[((?:(?!\n\n).)+?)\\\]|\(((?:(?!\n\n).)+?)\\\))", re.DOTALL)
+_COMMAND = re.compile(rb"\\[A-Za-z]")
 
 Edit = tuple[int, int, bytes]
 """From, to (in bytes), and what is to stand there."""
@@ -37,12 +39,13 @@ def escaped(markdown: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """Where the parser sees HTML, code and tables; ranges in bytes of `source`."""
+    """Where the parser sees HTML, code, tables and formulas; ranges in bytes of `source`."""
 
     source: bytes
     html: list[tuple[int, int]] = field(default_factory=list)
     code: list[tuple[int, int]] = field(default_factory=list)
     tables: list[tuple[int, int]] = field(default_factory=list)
+    formulas: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def of(cls, markdown: str) -> _Parsed:
@@ -61,6 +64,8 @@ class _Parsed:
                 found.code.append(at)
             elif isinstance(start, dict) and "Table" in start:
                 found.tables.append(at)
+            elif "InlineMath" in event or "DisplayMath" in event:
+                found.formulas.append(at)
         return found
 
     def in_code(self, at: int) -> bool:
@@ -72,12 +77,37 @@ class _Parsed:
 
 def _edits(parsed: _Parsed) -> Iterator[Edit]:
     surplus = [edit for table in parsed.tables for edit in _surplus_cells(parsed.source, *table)]
-    if surplus:  # the rest in the next round: a bar that is escaped is no longer one of two
-        yield from surplus
+    first = surplus or list(_latex(parsed))
+    if first:  # the rest in the next round: they change what the parser sees around them
+        yield from first
         return
+    yield from _dollars(parsed)
     yield from _tags(parsed)
     yield from _double_bars(parsed)
     yield from _definitions(parsed)
+
+
+def _latex(parsed: _Parsed) -> Iterator[Edit]:
+    r"""\(…\) and \[…\] with a command in it are formulas: written with dollars, which the parser knows."""
+    for found in _LATEX.finditer(parsed.source):
+        formula = (found[1] or found[2]).strip()
+        if _COMMAND.search(formula) and not parsed.in_code(found.start()):
+            dollars = b"$$" if found[1] else b"$"
+            yield found.start(), found.end(), dollars + formula + dollars
+
+
+def _dollars(parsed: _Parsed) -> Iterator[Edit]:
+    """Two dollars are the ends of a formula only if one stands between them: not in $PATH:$HOME."""
+    for start, end in parsed.formulas:
+        width = 2 if parsed.source[start : start + 2] == b"$$" else 1
+        inside = parsed.source[start + width : end - width]
+        dollars = rb"\$" * width
+        if not _COMMAND.search(inside) and b"^" not in inside:
+            yield start, start + width, dollars
+            yield end - width, end, dollars
+        elif parsed.in_table(start):  # telegramify would set it before the table; there it is code
+            yield start, start, b"`"
+            yield end, end, b"`"
 
 
 def _tags(parsed: _Parsed) -> Iterator[Edit]:

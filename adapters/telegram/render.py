@@ -44,7 +44,8 @@ def render(markdown: str) -> Formatted:
     """`markdown` for Telegram. Every word of it is kept, whatever it is; only marks become looks."""
     from telegramify_markdown import convert
 
-    text, entities = convert(escaped(clean_text(markdown)), config=_config())
+    # Its own look for LaTeX goes through code, too; `escaped` finds what is outside.
+    text, entities = convert(escaped(clean_text(markdown)), latex_escape=False, config=_config())
     kept = (
         Entity(one.type, one.offset, one.length, one.url, one.language or None)
         for one in entities

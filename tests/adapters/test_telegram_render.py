@@ -90,7 +90,7 @@ ONCE = (
     "\n1. {w}\n", "\\{w} ", "\\<{w} ", "&{w}; ", "`{w}` ", "\n~~~lang\n", "\n[{w}]: https://x.example\n", "[{w}][{w}] ",
     "<https://{w}.example> ", "\n{w}\n===\n", "\n    {w}\n", "~~{w}~~ ", "\n---\n", "{w}\\\n", "{w}  \n", "\n\n",
     "\n<div>\n{w}\n</div>\n", "<?{w}?>", "<![CDATA[{w}]]>", "<!{w}>", "@{w} ", "\n{w}\n: {w}\n", "^{w}^ ", "=={w}== ",
-    "[[{w}]] ", "\n> [!NOTE]\n> {w}\n", "{{{w}}}", "\n---\n{w}: {w}\n---\n", "[{w}](tg://user?id=4) ", "\r\n",
+    "[[{w}]] ", "${w}^2$ ", "${w}:${w} ", "\\({w}\\) ", "\\[{w}\\] ", "| $\\frac{{{w}}}{{2}}$ | {w} |\n", "\n> [!NOTE]\n> {w}\n", "{{{w}}}", "\n---\n{w}: {w}\n---\n", "[{w}](tg://user?id=4) ", "\r\n",
 )  # fmt: skip
 """Marks of every kind. Each `{w}` becomes a word of its own."""
 
@@ -107,6 +107,8 @@ def test_every_word_that_a_model_writes_is_shown_once_whatever_marks_are_around_
     links = [one.url or "" for one in shown.entities]
     for word in words:
         assert shown.text.count(word) == 1 or any(word in link for link in links)
+    places = [shown.text.find(word) for word in words if word in shown.text]
+    assert places == sorted(places)
 
 
 def test_code_keeps_what_is_escaped_elsewhere() -> None:
@@ -116,6 +118,41 @@ def test_code_keeps_what_is_escaped_elsewhere() -> None:
         ("pre", "x = a || b || <i>"),
         ("pre", "indented <b>"),
     ]
+
+
+code_lines = st.text(
+    st.sampled_from("ab $\\|[]()<>*_~#`!-+=.:{}^&😀\t")
+    | st.characters(exclude_categories=["Cc", "Cs"]),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(code_lines, min_size=1, max_size=6))
+def test_code_is_shown_letter_by_letter(lines: list[str]) -> None:
+    code = "\n".join(["first", *lines, "last"]).replace("```", "")
+    block = render(f"Look:\n\n```tex\n{code}\n```\n\nbye")
+    assert looks(block) == [("pre", code)]
+    assert block.text == f"Look:\n\n{code}\n\nbye"
+
+
+def test_latex_within_code_is_left_alone_and_elsewhere_made_readable() -> None:
+    source = "\\[ x = \\frac{a}{b} \\] and \\( \\alpha \\to \\beta \\)"
+    assert render(f"```latex\n{source}\n```").text == source
+    assert render(f"`{source}`").text == source
+    assert render("Let \\( \\alpha \\to \\beta \\) be $x^2$.").text == "Let α → β be x^2."
+
+
+@pytest.mark.parametrize(
+    "text", ["set $PATH:$HOME first", "$$ is the shell and $$ too", "from $5/$10 up", "$A:$B:$C:$D"]
+)
+def test_dollars_that_hold_no_formula_are_dollars(text: str) -> None:
+    assert render(text).text == text
+
+
+def test_a_formula_in_a_table_stays_in_its_cell() -> None:
+    table = "| a | b |\n|---|---|\n| $\\frac{1}{2}$ | $$x^2$$ |"
+    assert render(table).text.splitlines()[-1].split() == ["$\\frac{1}{2}$", "|", "$$x^2$$"]
 
 
 def test_a_table_with_empty_cells_stays_a_table() -> None:
