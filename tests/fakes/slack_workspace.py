@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fakes.slack_channels import Message
+from tests.fakes.slack_channels import Message, buttons_of
 from tests.fakes.slack_events import Delivery, SlackEvents
 from tests.fakes.slack_server import SlackServer
 
@@ -126,6 +126,27 @@ class SlackWorkspace:
                         "type": "button",
                         "action_id": button["action_id"],
                         "value": button.get("value", ""),
+                        "action_ts": self.server.space.new_ts(),
+                    }
+                ],
+            },
+        )
+
+    async def press_home(self, user: str, label: str) -> Delivery:
+        """Press the first button of App Home that says so."""
+        view = self.server.space.homes[user]
+        button = next(one for one in buttons_of(view["blocks"]) if one["text"] == label)
+        return await self._interact(
+            user,
+            {
+                "type": "block_actions",
+                "container": {"type": "view", "view_id": "V1"},
+                "view": {"id": "V1", "type": "home"},
+                "actions": [
+                    {
+                        "type": "button",
+                        "action_id": button["action_id"],
+                        "value": button["value"],
                         "action_ts": self.server.space.new_ts(),
                     }
                 ],

@@ -1,0 +1,84 @@
+"""A workspace with Keepthread at work in it: Ada, Ben, their admin Cora, and Nora of a partner company."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+
+from adapters.slack import calls, sockets
+from adapters.slack.budget import Budget
+from adapters.slack.run import ADAPTER
+from bot.service import Service, open_service
+from bot.settings import Settings
+from tests.core.services import settings_for
+from tests.fakes.model_server import ModelServer, Seen
+from tests.fakes.slack_channels import Message
+from tests.fakes.slack_server import APP_TOKEN, BOT_TOKEN
+from tests.fakes.slack_workspace import SlackWorkspace, slack_workspace
+from tests.waiting import wait_until
+
+ADA, BEN, CORA, NORA = "U1", "U2", "UADMIN", "U9"
+
+
+@dataclass(slots=True)
+class Day:
+    """The workspace, with the bot at work in it."""
+
+    slack: SlackWorkspace
+    model: ModelServer
+    service: Service
+
+    async def answers(self, count: int, channel: str, thread: str | None = None) -> list[str]:
+        """What the bot said there, once it said `count` things."""
+        found = await self.messages(count, channel, thread)
+        return [one.text for one in found]
+
+    async def messages(self, count: int, channel: str, thread: str | None = None) -> list[Message]:
+        found: list[Message] = await wait_until(
+            lambda: (now := self.slack.finished(channel, thread))[count - 1 :] and now, 20
+        )
+        assert len(found) == count, [one.text for one in found]
+        return found
+
+    async def at_rest(self) -> None:
+        """Nothing is being answered, and nothing waits."""
+
+        async def rests() -> bool:
+            ready, waiting = await self.service.view.depth()
+            return not (ready or waiting or self.model.open_streams)
+
+        await wait_until(rests)
+
+    def asked(self, at: int = -1) -> str:
+        """All that people said, as the model was given it with its newest question."""
+        seen: Seen = self.model.requests[at]
+        said = [one["content"] for one in seen.messages if one["role"] == "user"]
+        return "\n".join(str(words) for words in said)
+
+
+@asynccontextmanager
+async def working_day(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, **environment: str
+) -> AsyncIterator[Day]:
+    """The bot at work. Its posts need not wait a second for one another, which others try."""
+    monkeypatch.setattr(sockets, "DRAIN_S", 1.0)
+    monkeypatch.setattr(calls, "Budget", partial(Budget, post_every_s=0.05))
+    async with slack_workspace() as slack, ModelServer() as model:
+        slack.server.add_person(NORA, "Nora", team_id="T9")
+        slack.server.space.channel("C1").members.add(NORA)
+        own = {
+            "SLACK_API_URL": slack.server.api_url,
+            "SLACK_BOT_TOKEN": BOT_TOKEN,
+            "SLACK_APP_TOKEN": APP_TOKEN,
+        }
+        for name, value in (own | environment).items():
+            monkeypatch.setenv(name, value)
+        platforms: Any = {"slack": ADAPTER}
+        async with open_service(settings_for(settings, model), platforms=platforms) as service:
+            await wait_until(lambda: service.connections["slack"].health().ready)
+            yield Day(slack, model, service)
