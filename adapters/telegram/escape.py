@@ -17,7 +17,9 @@ _ROUNDS = 12
 _DEFINITION = re.compile(rb"(?m)^[ \t>*+\-\d.)]*(\[)([^\]\n]+)\]:")
 _BAR = re.compile(rb"(?<!\\)\|")
 _CODE = re.compile(rb"`[^`]*`")
-_LATEX = re.compile(rb"\\(?:\[((?:(?!\n\n).)+?)\\\]|\(((?:(?!\n\n).)+?)\\\))", re.DOTALL)
+_LATEX = re.compile(
+    rb"\\(?:\[((?:(?!\n\n).){1,1000}?)\\\]|\(((?:(?!\n\n).){1,1000}?)\\\))", re.DOTALL
+)
 _COMMAND = re.compile(rb"\\[A-Za-z]")
 
 Edit = tuple[int, int, bytes]
@@ -131,8 +133,8 @@ def _definitions(parsed: _Parsed) -> Iterator[Edit]:
     """Footnotes, and lists of sources: addresses of links that no text leads to."""
     source = parsed.source.lower()
     for found in _DEFINITION.finditer(source):
-        is_used = source.count(b"[" + found[2] + b"]") > 1
-        if (found[2].startswith(b"^") or not is_used) and not parsed.in_code(found.start(1)):
+        vanishes = found[2].startswith(b"^") or source.count(b"[" + found[2] + b"]") == 1
+        if vanishes and not parsed.in_code(found.start(1)):
             yield found.start(1), found.end(1), b"\\["
 
 
