@@ -103,7 +103,7 @@ class Outbound(Calls):
         *,
         care: Care = "must",
     ) -> bool:
-        """Let the message `ts` say `text` and be finished, whatever it says or does now. False: it is gone."""
+        """Let the message `ts` say `text` and be finished, whatever it says or does now. False: it is gone by now."""
         args = _message(text, extras) | {"ts": ts, "metadata": mark.metadata()}
         for _ in range(TRIES):
             try:
@@ -112,6 +112,7 @@ class Outbound(Calls):
             except PlatformError as error:
                 code = code_of(error)
                 if code in LOST_MESSAGE:
+                    await self._clear_away(spot, ts)
                     return False
                 if code == "streaming_state_conflict":
                     await self.stop_stream(spot, ts)
@@ -146,6 +147,13 @@ class Outbound(Calls):
         except PlatformError as error:
             if code_of(error) not in LOST_MESSAGE:
                 raise
+
+    async def _clear_away(self, spot: Spot, ts: str) -> None:
+        """Take back what can be edited no more, if it can; else it stands beside what replaces it. Raises nothing."""
+        try:
+            await self.delete(spot, ts)
+        except PlatformError as error:
+            log.warning("a message that cannot be edited stays", ts=ts, error=error.detail)
 
     async def ours(self, spot: Spot, *, patience_s: float | None = None) -> list[Found]:
         """Messages of ours, in order, that are newer than the one that is answered.

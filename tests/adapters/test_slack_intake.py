@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.conversation import SessionKey
 from bot.settings import Settings
@@ -81,6 +82,19 @@ async def test_while_redis_is_down_nothing_is_acknowledged_and_slack_sends_again
     world.core.down, world.events.ack_timeout_s = False, 2
     assert (await world.deliver("message_im")).taken
     assert len(world.core.taken) == 1
+
+
+async def test_what_slack_sends_again_is_recognised_and_a_first_delivery_is_not(
+    world: SlackWorld,
+) -> None:
+    with capture_logs() as logs:
+        await world.deliver("message_im")
+        world.core.down = True
+        world.events.most_attempts, world.events.ack_timeout_s = 3, 0.3
+        await world.deliver("app_mention")
+    again = [one for one in logs if one["event"] == "Slack sends this again"]
+    assert [(one["attempt"], one["event_id"]) for one in again] == [(1, "Ev0001"), (2, "Ev0001")]
+    assert all(one["reason"] for one in again)
 
 
 async def test_everything_slack_sends_is_acknowledged_at_once(world: SlackWorld) -> None:

@@ -144,3 +144,10 @@ def test_its_limits_are_kept() -> None:
     assert len(data["features"]["agent_view"]["suggested_prompts"]) <= 4
     assert all(len(one["description"]) <= 150 for one in data["features"]["shortcuts"])
     assert len(data["features"]["slash_commands"][0]["description"]) <= 2000
+
+
+def test_the_map_of_the_folder_names_every_file() -> None:
+    import adapters.slack
+
+    named = set(re.findall(r"\w+", adapters.slack.__doc__ or ""))
+    assert {name.removesuffix(".py") for name in SOURCES} - {"__init__"} <= named

@@ -120,6 +120,21 @@ async def test_an_edit_of_a_message_that_is_gone_says_so(mouth: Mouth) -> None:
     await mouth.outbound.delete(place, ts)
 
 
+@pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
+async def test_what_can_be_edited_no_more_is_taken_back_before_it_is_said_anew(
+    mouth: Mouth, code: str
+) -> None:
+    place = spot(mouth)
+    ts = await mouth.outbound.post(place, "One", Mark())
+    mouth.server.fail("chat.update", error=code)
+    assert not await mouth.outbound.settle(place, ts, "Two", Mark())
+    assert mouth.server.answers("C1") == []
+    ts = await mouth.outbound.post(place, "One", Mark())
+    mouth.server.fail("chat.update", error=code)
+    mouth.server.fail("chat.delete", error="cant_delete_message")
+    assert not await mouth.outbound.settle(place, ts, "Two", Mark())
+
+
 # Never too fast.
 
 

@@ -160,6 +160,21 @@ async def test_a_conversation_is_exported_into_its_thread_and_from_app_home_in_p
     assert len(in_thread) == 1
 
 
+async def test_pictures_are_seen_voices_heard_and_what_cannot_be_read_is_said(day: Day) -> None:
+    day.model.heard = "please water the plants"
+    board = day.slack.server.add_file("board.png", b"\x89PNG not much", "image/png")
+    voice = day.slack.server.add_file("note.m4a", b"spoken", "audio/mp4", subtype="slack_audio")
+    film = day.slack.server.add_file("film.mp4", b"moving", "video/mp4")
+    large = day.slack.server.add_file("all.txt", b"x", "text/plain", size=900_000_000)
+    await day.slack.say("D1", ADA, "look", files=[board, voice, film, large])
+    await day.answers(1, "D1")
+    asked = json.dumps(day.model.requests[-1].messages)
+    assert "data:image/png;base64," in asked
+    assert "please water the plants" in asked
+    assert "[not read: of pictures and films" in asked
+    assert "is larger than" in asked
+
+
 async def test_in_a_quiet_channel_it_answers_only_who_mentions_it_and_listens(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
