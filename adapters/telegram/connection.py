@@ -105,14 +105,14 @@ class TelegramConnection:
                 ours = in_our_words(error)
                 self._pulse.trouble(f"Telegram cannot be reached: {ours.detail}")
                 await asyncio.sleep(KNOW_ONESELF_AGAIN_S)
-        self._errands.run("set the menu", self._set_menus())
-        if self._webhook is not None:
-            await self._webhook.run()
-        else:
-            polling = Polling(
-                self.client, self._intake.take, self._pulse, poll_s=self._settings.telegram_poll_s
-            )
-            await polling.run()
+        menu = asyncio.create_task(self._set_menus(), name="menu")
+        try:
+            await self._hear(self._intake)
+        finally:
+            menu.cancel()
+            for outcome in await asyncio.gather(menu, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    log.error("the menu of commands is not set", error=without_token(repr(outcome)))
 
     def routes(self) -> list[BaseRoute]:
         return [self._webhook.route()] if self._webhook is not None else []
@@ -164,6 +164,14 @@ class TelegramConnection:
         presses = Presses(self._core, me, self.outbound, self._marks, self._errands)
         self._intake = Intake(self._core, me, self.outbound, self.reply, self._errands, presses)
         log.info("connected", username=me.username, reads_all=me.reads_all)
+
+    async def _hear(self, intake: Intake) -> None:
+        """Take in what happens, until cancelled."""
+        if self._webhook is not None:
+            await self._webhook.run()
+        else:
+            poll_s = self._settings.telegram_poll_s
+            await Polling(self.client, intake.take, self._pulse, poll_s=poll_s).run()
 
     def _take(self) -> Take | None:
         return self._intake.take if self._intake is not None else None

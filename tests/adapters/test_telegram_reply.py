@@ -406,11 +406,11 @@ async def test_showing_never_fails_an_answer(desk: Desk, telegram: TelegramServe
 async def test_under_a_message_a_second_ten_answers_all_arrive_and_no_429_is_ignored(
     telegram: TelegramServer,
 ) -> None:
-    telegram.flood.chat_interval_s = 0.2
-    async with working(telegram, Budget(0.2, 500)) as desk:
+    telegram.flood.chat_interval_s = 0.1
+    async with working(telegram, Budget(0.1, 500)) as desk:
 
         async def answer(number: int) -> None:
-            reply = desk.reply(GROUP, pace_s=0.2)
+            reply = desk.reply(GROUP, pace_s=0.1)
             await reply.status("thinking")
             for piece in ("The ", "answer ", f"{number}"):
                 await reply.show(piece)
