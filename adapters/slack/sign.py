@@ -61,6 +61,8 @@ class Sign:
         """Whether Slack shows its own stop button there."""
         if self._task is None:
             self.say("writing")
+        if self._task is None:
+            return False  # nothing is shown there, or not any more
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._asked.wait(), wait_s)
         return self._has_stop

@@ -117,11 +117,12 @@ class Workspace:
         self.homes: dict[str, Json] = {}
         self.people: dict[str, Json] = {}
         self.files: dict[str, tuple[Json, bytes]] = {}
+        self.lag_s = 0.0
         self._last_us = 0
 
     def new_ts(self) -> str:
-        """Seconds since 1970 with six digits, never the same twice."""
-        self._last_us = max(self._last_us + 100, int(time.time() * 1e6))
+        """Seconds since 1970 with six digits, never the same twice; `lag_s` ago."""
+        self._last_us = max(self._last_us + 100, int((time.time() - self.lag_s) * 1e6))
         return f"{self._last_us // 1_000_000}.{self._last_us % 1_000_000:06d}"
 
     def channel(self, id_: str) -> Channel:
