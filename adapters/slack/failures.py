@@ -22,6 +22,10 @@ from bot.errors import (
 TOKEN_CURE = (
     "Copy the Bot User OAuth Token from the app's OAuth & Permissions page into SLACK_BOT_TOKEN."  # noqa: S105  advice
 )
+SOCKET_CURE = (
+    "Make an app-level token with connections:write on the app's Basic Information page, turn on "
+    "Socket Mode, and copy the token into SLACK_APP_TOKEN."
+)
 REINSTALL_CURE = "Install the app in the workspace again."
 INVITE_CURE = "Invite the bot to the channel (`/invite @Keepthread`)."
 SCOPE_CURE = "Add the scope {scope} under OAuth & Permissions and install the app again."
@@ -142,6 +146,8 @@ def in_our_words(method: str, error: Exception) -> PlatformError:
     if not code:
         return PlatformUnreachable(f"{method}: answered {status or 'no JSON'}")
     kind, cure = TABLE.get(code, _MISUSED)
+    if kind is PlatformRefused and method == "apps.connections.open":
+        return kind(f"{method}: {code} {_word(error, 'needed')}".strip(), cure=SOCKET_CURE)
     if code == "missing_scope":
         scope = _word(error, "needed")
         return kind(f"{method}: the token lacks the scope {scope}", cure=cure.format(scope=scope))

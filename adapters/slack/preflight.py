@@ -121,8 +121,5 @@ async def _check_sockets(sockets: SocketMode, teams: Teams, settings: SlackSetti
         await sockets.preflight()
         await same_app(teams, settings)
     except KeepthreadError as error:
-        cure = (
-            error.cure or "Make an app-level token with connections:write, and turn on Socket Mode."
-        )
-        return Check("slack events", "failed", str(error), cure)
+        return Check("slack events", "failed", str(error), error.cure)
     return Check("slack events", "ok", "Socket Mode")

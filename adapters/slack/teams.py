@@ -107,12 +107,10 @@ class Teams:
         return (await self._installed(team_id))[0]
 
     async def token(self, team_id: str) -> str:
-        """The token to speak with there. Raises PlatformRefused without an installation, StoreError."""
-        own = self._settings.slack_bot_token
-        if own is not None:
-            home = self._home
-            if home.id == team_id if home is not None else self._installations is None:
-                return own.get_secret_value()
+        """The token to speak with there. Raises PlatformRefused without an installation, PlatformError, StoreError."""
+        own, home = self._settings.slack_bot_token, await self.sign_on()
+        if own is not None and home is not None and home.id == team_id:
+            return own.get_secret_value()
         token = (await self._installed(team_id))[1]
         if not token:
             raise PlatformRefused(
@@ -122,7 +120,7 @@ class Teams:
         return token
 
     async def client(self, team_id: str) -> AsyncWebClient:
-        """A client for that workspace. Raises PlatformRefused without an installation, StoreError."""
+        """A client for that workspace. Raises as `token`."""
         return self.new_client(await self.token(team_id))
 
     def forget(self, team_id: str) -> None:

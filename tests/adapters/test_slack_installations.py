@@ -211,6 +211,19 @@ async def test_the_single_workspace_stays_beside_the_installed_ones(
         assert [one.session.account for one in core.taken] == ["T1"]
 
 
+async def test_a_process_that_could_not_sign_on_at_first_speaks_as_soon_as_slack_is_there(
+    vault: RedisVault, server: SlackServer, settings: Settings
+) -> None:
+    """A worker hears no events, so that nothing but its own words makes it ask again who it is."""
+    server.fail("auth.test", error="internal_error")
+    token = SecretStr("xoxb-test")
+    async with running(server, settings, vault, slack_bot_token=token) as (connection, _, __):
+        reply = connection.reply(Address(SessionKey("slack", "T1", "D1")))
+        await reply.say("Here.")
+        await reply.aclose()
+    assert [one.text for one in server.answers("D1")] == ["Here."]
+
+
 async def test_without_a_key_installations_are_refused_at_the_start(
     server: SlackServer, settings: Settings
 ) -> None:

@@ -59,10 +59,13 @@ async def test_when_all_is_well_it_says_who_and_where(server: SlackServer) -> No
 async def test_a_bad_token_is_refused(server: SlackServer) -> None:
     checks = await checked(ours(server, slack_bot_token=SecretStr("xoxb-other")))
     assert checks["slack token"].state == "failed"
-    assert checks["slack token"].cure
+    assert "SLACK_BOT_TOKEN" in checks["slack token"].cure
     checks = await checked(ours(server, slack_app_token=SecretStr("xapp-1-A1-other")))
     assert checks["slack events"].state == "failed"
-    assert "connections:write" in checks["slack events"].cure or checks["slack events"].cure
+    assert "SLACK_APP_TOKEN" in checks["slack events"].cure
+    server.fail("apps.connections.open", error="missing_scope")
+    checks = await checked(ours(server))
+    assert "connections:write" in checks["slack events"].cure
 
 
 async def test_tokens_of_two_apps_are_told_apart_by_name(server: SlackServer) -> None:
