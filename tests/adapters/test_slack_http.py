@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from adapters.slack import http
@@ -96,6 +97,7 @@ async def test_the_rest_of_the_server_is_not_shown_by_get(world: SlackWorld) -> 
         assert response.status == 405
 
 
+@examples(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 2**31))
 def test_a_genuine_signature_is_known_and_one_flipped_bit_is_not(body: bytes, at: int) -> None:
     headers = signed(SIGNING_SECRET, body, at=at)

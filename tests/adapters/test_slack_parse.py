@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from adapters.slack.attached import attachment_of
@@ -96,6 +97,7 @@ def test_every_recorded_payload_is_read_as_what_it_is() -> None:
         assert (type(happened) if happened else None) is kind, name
 
 
+@examples(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -196,6 +198,7 @@ def test_mrkdwn_becomes_what_people_see(raw: str, plain: str) -> None:
     assert decode(raw, NAMES) == plain
 
 
+@examples(deadline=None)
 @given(st.text(alphabet="ab *~`<>@#!|U1&;\n", max_size=60))
 def test_decoding_never_fails_and_leaves_no_raw_mention(raw: str) -> None:
     assert "<@U1>" not in decode(raw, NAMES)

@@ -163,6 +163,7 @@ IS_CALL = re.compile(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(CALLS), st.text(max_size=8)), max_size=12).map("".join))
 def test_nobody_is_called_and_every_visible_character_stays(text: str) -> None:
     calm = neutral(text)
@@ -170,6 +171,7 @@ def test_nobody_is_called_and_every_visible_character_stays(text: str) -> None:
     assert calm.replace("\u200b", "") == text.replace("\u200b", "")
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.sampled_from(CALLS), st.text(max_size=8)), max_size=12).map("".join),
     st.data(),
@@ -195,6 +197,7 @@ def test_notifications_read_plain_words_that_call_nobody() -> None:
     assert len(fallback("x" * 50_000)) == FALLBACK_CHARS + 1
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30).map(lambda text: (text + "&<>") * 400))
 def test_sections_hold_the_whole_text_where_markdown_is_refused(text: str) -> None:
     blocks = check_blocks(section_blocks(text))

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from adapters.slack import seeding
@@ -148,6 +149,7 @@ async def test_other_apps_speak_under_their_own_names(server: SlackServer) -> No
     assert [one.text for one in found] == ["deploy?", "[file: log.txt]"]
 
 
+@examples(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=20), st.integers(9, 200))
 def test_root_and_newest_fit_and_what_is_left_out_is_counted(texts: list[str], most: int) -> None:
     messages = [{"text": text, "ts": str(at)} for at, text in enumerate(texts)]
