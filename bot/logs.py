@@ -22,6 +22,18 @@ _SECRET = re.compile(
 )
 REDACTED = "[secret]"
 
+CHATTY = (
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "openai",
+    "telegram",
+    "slack_bolt",
+    "slack_sdk",
+    "aiohttp.access",
+)
+"""Libraries that log each request at INFO, some with the token in its address."""
+
 
 def redact(text: str) -> str:
     """`text` without anything shaped like a token."""
@@ -83,17 +95,7 @@ def configure_logging(level: str, style: str = "auto") -> None:
     handler.keepthread = True  # type: ignore[attr-defined]
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for chatty in (
-        "httpx",
-        "httpx2",
-        "httpcore",
-        "openai",
-        "telegram",
-        "slack_bolt",
-        "slack_sdk",
-        "aiohttp.access",
-    ):
-        # At INFO these log each request, some with the token in its address.
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[

@@ -7,6 +7,7 @@ client on it. After each test that used the server every key must have a time to
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
@@ -17,9 +18,11 @@ from pathlib import Path
 
 import pytest
 import redis as sync_redis
+import structlog
 from redis.asyncio import Redis
 
 from bot.embedded import EmbeddedServer
+from bot.logs import CHATTY
 from bot.settings import Settings
 
 BOUNDED_KEYS: tuple[str, ...] = ()
@@ -35,6 +38,21 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.upper().startswith(OUTSIDE):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def own_logs() -> Iterator[None]:
+    """What a command or a test makes of logging ends with the test."""
+    loggers = [logging.getLogger(name) for name in (None, *CHATTY)]
+    levels = [one.level for one in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+    for handler in logging.getLogger().handlers[:]:
+        if getattr(handler, "keepthread", False):
+            logging.getLogger().removeHandler(handler)
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

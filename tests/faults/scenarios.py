@@ -16,10 +16,11 @@ from tests.faults.world import LEASE_S, Tally, World, until, world
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much is said in a scenario."""
+    """How much is said in a scenario; `rate`: how many messages a second while something breaks, 0: all at once."""
 
     conversations: int = 500
     messages: int = 4
+    rate: float = 0
 
     @property
     def total(self) -> int:
@@ -96,7 +97,9 @@ async def _broken_while_talking(
     breaking: Callable[[World, random.Random], Awaitable[float]],
 ) -> Tally:
     chance = random.Random(seed)
-    talking = asyncio.create_task(here.talk(load.conversations, load.messages, seed=seed))
+    talking = asyncio.create_task(
+        here.talk(load.conversations, load.messages, rate=load.rate, seed=seed)
+    )
     share = chance.uniform(0.05, 0.7)
     await until(lambda: here.answered() >= load.total * share)
     recovery_s = await breaking(here, chance)
@@ -159,6 +162,7 @@ def redis_goes(number: signal.Signals, fsync: str, away_s: float = 0.5) -> Scena
                 await redis.kill(number)
                 await asyncio.sleep(away_s)
                 before = here.answered()
+                assert before < load.total, "there was nothing left to break"
                 back_at = time.time()
                 await redis.start()
                 await until(lambda: here.answered() > before)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.scenarios import ALL, Load
 
-SMALL = Load(conversations=40, messages=4)
+SMALL = Load(conversations=40, messages=4, rate=100)  # so that there is something left to break
 QUICK = (
     "burst",
     "duplicates",
