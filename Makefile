@@ -7,7 +7,8 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
-WORKERS ?= auto
+# Twice the cores: half of the tests wait for a server or a process.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(16, 2 * (os.cpu_count() or 1)))')
 
 .PHONY: chat serve install test lint bench faults clean lock
 

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatchcase
@@ -55,12 +56,20 @@ def own_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+def wait_until_grown_up(url: str) -> None:
+    """A server that has just started hands nothing over, because it saw no sign of life yet."""
+    with sync_redis.from_url(url) as client:
+        while client.info("server")["uptime_in_seconds"] < 1:
+            time.sleep(0.05)
+
+
 @pytest.fixture(scope="session")
 def embedded_url() -> Iterator[str]:
     """The address of this worker's server; use `redis_url`, which also looks after its keys."""
     data_dir = Path(tempfile.mkdtemp(prefix="kt-"))
     with asyncio.Runner() as runner:
         server = runner.run(EmbeddedServer.start(data_dir))
+        wait_until_grown_up(server.url)
         yield server.url
         runner.run(server.aclose())
     shutil.rmtree(data_dir)

@@ -15,19 +15,8 @@ from bot.inbox import MOST_MESSAGES, SIDE, Taken
 from bot.inbox_view import InboxView
 from bot.settings import Settings
 from tests.core.inboxes import inbox_on, said
-from tests.waiting import wait_until
 
 ALL = range(8)
-
-
-@pytest.fixture(autouse=True)
-async def grown_up(redis: Redis) -> None:
-    """A server that has just started hands nothing over, because it saw no sign of life yet."""
-
-    async def is_old_enough() -> bool:
-        return int((await redis.info("server"))["uptime_in_seconds"]) >= 1
-
-    await wait_until(is_old_enough)
 
 
 async def take_one(inbox, worker="w1", **options) -> Taken | None:

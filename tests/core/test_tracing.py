@@ -463,7 +463,8 @@ async def test_a_failing_endpoint_changes_no_turn_and_warns_once(
     server.fault = ""
     last = await run_turn(tracer, model, 9)
     await wait_until(lambda: last.run_id in server.runs)  # and it comes back by itself
-    assert len(caplog.records) == 1
+    ours = [one for one in caplog.records if one.name != "aiohttp.server"]  # the fake's own
+    assert len(ours) == 1
     assert KEY[:5] not in caplog.text
 
 

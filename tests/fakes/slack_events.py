@@ -239,7 +239,7 @@ class SlackEvents:
 def encoded(body: dict[str, Any]) -> tuple[bytes, str]:
     """A payload as Slack posts it: events as JSON, interactions and slash commands as forms."""
     if body.get("command"):
-        return urlencode(body).encode(), "application/x-www-form-urlencoded"
+        return urlencode(body, errors="surrogatepass").encode(), "application/x-www-form-urlencoded"
     if body.get("type") in ("event_callback", "url_verification"):
         return json.dumps(body).encode(), "application/json"
     form = urlencode({"payload": json.dumps(body)}).encode()
