@@ -90,7 +90,9 @@ async def test_each_failure_has_its_word_and_is_not_tried_again_in_vain(
     server: ModelServer, behaviour: fake.Behaviour, expected: type[errors.ModelError]
 ) -> None:
     server.script = [behaviour]
-    model = ChatModel(Endpoint("gpt-5-mini", KEY, server.base_url, first_token_timeout_s=0.4))
+    patience_s = 0.4 if expected is errors.ModelTimeout else 30
+    endpoint = Endpoint("gpt-5-mini", KEY, server.base_url, first_token_timeout_s=patience_s)
+    model = ChatModel(endpoint)
     with pytest.raises(errors.ModelError) as caught:
         await ask(model)
     await model.aclose()

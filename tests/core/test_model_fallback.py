@@ -26,14 +26,20 @@ async def server() -> AsyncIterator[ModelServer]:
         yield running
 
 
-@pytest.fixture
-async def both(server: ModelServer) -> AsyncIterator[FallbackModel]:
-    made = FallbackModel(
+def pair(server: ModelServer, *, first_patience_s: float = 30) -> FallbackModel:
+    return FallbackModel(
         *(
-            ChatModel(Endpoint(name, "k", server.base_url, first_token_timeout_s=0.3, retries=0))
-            for name in ("first", "second")
+            ChatModel(
+                Endpoint(name, "k", server.base_url, first_token_timeout_s=patience_s, retries=0)
+            )
+            for name, patience_s in (("first", first_patience_s), ("second", 30.0))
         )
     )
+
+
+@pytest.fixture
+async def both(server: ModelServer) -> AsyncIterator[FallbackModel]:
+    made = pair(server)
     yield made
     await made.aclose()
 
@@ -59,7 +65,6 @@ def asked(server: ModelServer) -> list[str]:
         fake.fail(401),
         fake.fail(404),
         fake.fail(429, "insufficient_quota"),
-        fake.hang(),
         fake.cut(""),
         fake.garbage(),
     ],
@@ -70,6 +75,15 @@ async def test_whatever_keeps_the_first_from_answering_the_second_answers(
     server.script = [down]
     assert await ask(both) == ("You said: hello", "second")
     assert asked(server) == ["first", "second"]
+
+
+async def test_a_first_model_that_says_nothing_is_not_waited_for_in_vain(
+    server: ModelServer,
+) -> None:
+    server.script = [fake.hang()]
+    both = pair(server, first_patience_s=0.2)
+    assert await ask(both) == ("You said: hello", "second")
+    await both.aclose()
 
 
 @pytest.mark.parametrize(
