@@ -238,12 +238,12 @@ async def test_two_at_the_same_time_share_the_memory(program: Program) -> None:
 
 async def test_conversations_can_be_looked_at_and_forgotten(program: Program) -> None:
     """By processes of their own; tests/core/test_cli_sessions.py has the rest."""
-    await run(program, "chat", "-s", "work", said="my name is Ada\n")
+    await run(program, "chat", "-s", "bees", said="my name is Ada\n")
     listed = json.loads((await run(program, "sessions", "list", "--json"))[1])
-    assert [(one["session"], one["turns"]) for one in listed] == [("console/local/work/", 1)]
-    _, out, err = await run(program, "sessions", "forget", "work", "--yes")
-    assert (out, err) == ("console/local/work/: forgotten, 1 turn\n", "")
-    _, out, _ = await run(program, "chat", "-s", "work", said="what is my name?\n")
+    assert [(one["session"], one["turns"]) for one in listed] == [("console/local/bees/", 1)]
+    _, out, err = await run(program, "sessions", "forget", "bees", "--yes")
+    assert (out, err) == ("console/local/bees/: forgotten, 1 turn\n", "")
+    _, out, _ = await run(program, "chat", "-s", "bees", said="what is my name?\n")
     assert out == "I do not know your name.\n"
 
 
