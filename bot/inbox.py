@@ -4,7 +4,7 @@ Conversations are spread over shards; keys of a shard share a hash tag, so each 
 
     <prefix>:{q<n>}:ready        stream, group `w`: conversations to be worked on; a pending entry is a lease
     <prefix>:{q<n>}:retry        sorted set: conversations that wait, by the time they are due (ms)
-    <prefix>:{q<n>}:dead         stream: messages that were given up (bot/dead_letters.py)
+    <prefix>:{q<n>}:dead         stream: messages that were given up (bot/inbox_view.py)
     <prefix>:{q<n>}:clock        µs: the newest token or id of a message
     <prefix>:{q<n>}:box:<lane>   stream: what waits in a conversation, and what is being answered
     <prefix>:{q<n>}:conv:<lane>  hash: state (ready, running, retry, held), entry, token, upto, tries, fails …
@@ -55,6 +55,7 @@ class Taken:
         token: proof of the lease; grows with every turn begun on the shard.
         tries: how often it was begun, this time included.
         fails: how often it failed and said so; the other tries ended with their worker.
+        is_stopped: a word to stop it came when no worker could hear it.
         ids: of its messages in the mailbox; they begin with the µs in which each arrived.
         incoming: its messages, oldest first; none if they cannot be read.
     """
@@ -67,6 +68,7 @@ class Taken:
     fails: int
     ids: tuple[str, ...]
     incoming: tuple[Incoming, ...]
+    is_stopped: bool = False
 
     @property
     def session(self) -> SessionKey:
@@ -144,18 +146,15 @@ class Inbox:
             self.keys.of(shard, "clock"),
             *(self.keys.of(shard, f"seen:{name}") for name in dict.fromkeys(names)),
         )
-        most = (
-            MOST_DEAD if fresh else self._max_waiting
-        )  # what was taken in once is not turned away
+        # What was taken in once is not turned away; and what is deleted has to be forgotten.
+        most = MOST_DEAD if fresh or incoming.kind == "delete" else self._max_waiting
         args = (
             lane, _class_of(incoming), incoming.to_json(), most,
             int(hold_s * 1000), SEEN_MS, KEPT_MS,
         )  # fmt: skip
         with store_errors():
             verdict, item = await script("inbox_put").run(self._client, keys, args)
-            if (
-                self._durability and verdict != b"full"
-            ):  # a repetition comes because it was not safe
+            if self._durability and verdict != b"full":  # also a repetition: it was not safe
                 await self._durability.wait(self.keys.of(shard, "clock"), KEPT_MS)
         return cast("Admission", verdict.decode()), item.decode()
 
@@ -218,7 +217,7 @@ class Inbox:
         keys = self._keys(shard, lane)
         with store_errors():
             running, dropped = await script("inbox_stop").run(
-                self._client, keys, (lane, before, self.keys.stops)
+                self._client, keys, (lane, before, self.keys.stops, KEPT_MS)
             )
         return bool(running), int(dropped)
 
@@ -289,11 +288,12 @@ def _class_of(incoming: Incoming) -> str:
 
 
 def _taken(shard: int, turn: list[Any]) -> Taken:
-    _, entry, lane, token, tries, fails, *items = turn
+    _, entry, lane, token, tries, fails, stopped, *items = turn
     try:
         incoming = tuple(Incoming.from_json(data) for data in items[1::2])
     except ValueError as error:  # written by a newer version, perhaps
         log.error("a waiting message cannot be read", lane=lane.decode(), error=str(error)[:200])
         incoming = ()
     ids = tuple(item.decode() for item in items[::2])
-    return Taken(shard, lane.decode(), entry, int(token), int(tries), int(fails), ids, incoming)
+    numbers = (int(token), int(tries), int(fails))
+    return Taken(shard, lane.decode(), entry, *numbers, ids, incoming, bool(stopped))

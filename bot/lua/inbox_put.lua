@@ -7,13 +7,13 @@ for i = 6, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 1 then return {'duplicate', ''} end
 end
 if redis.call('XLEN', box) >= tonumber(ARGV[4]) then return {'full', ''} end
-for i = 6, #KEYS do redis.call('SET', KEYS[i], '1', 'PX', ARGV[6]) end
 -- Ids of all mailboxes of a shard are in one order: what came before a word to stop is before it.
 local t = redis.call('TIME')
 local tick = math.max(t[1] * 1000000 + t[2], tonumber(redis.call('GET', KEYS[5]) or '0') + 1)
 tick = string.format('%.0f', tick)
 redis.call('SET', KEYS[5], tick, 'PX', ttl)
 local id = redis.call('XADD', box, tick .. '-0', 'k', class, 'd', ARGV[3])
+for i = 6, #KEYS do redis.call('SET', KEYS[i], '1', 'PX', ARGV[6]) end -- after what alone can fail
 redis.call('PEXPIRE', box, ttl)
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local due = now + tonumber(ARGV[5])

@@ -2,7 +2,7 @@
 -- A turn is the oldest messages of one class; begun again, it is the same messages.
 -- KEYS ready...
 -- ARGV mode(new|silent) worker most-turns most-messages most-bytes silent-ms ttl-ms most-tries
--- Returns {turns, positions (whole only if no turn was begun)}; a turn is {shard, entry, lane, token, tries, fails, id, payload, id, payload, ...}.
+-- Returns {turns, positions (whole only if no turn was begun)}; a turn is {shard, entry, lane, token, tries, fails, stopped, id, payload, id, payload, ...}.
 local mode, worker, left = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local most, most_bytes, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[7]
 local t = redis.call('TIME')
@@ -41,7 +41,7 @@ end
 local function begin(shard, ready, entry, lane)
   local base = string.sub(ready, 1, -6)
   local conv, box = base .. 'conv:' .. lane, base .. 'box:' .. lane
-  local c = redis.call('HMGET', conv, 'entry', 'upto', 'hold', 'solo')
+  local c = redis.call('HMGET', conv, 'entry', 'upto', 'hold', 'solo', 'cancel')
   if c[1] ~= entry then return drop(ready, entry) end
   local hold = tonumber(c[3] or '0')
   if hold > now_ms and not c[2] then
@@ -75,7 +75,8 @@ local function begin(shard, ready, entry, lane)
     redis.call('HSET', conv, 'tries', tries)
   end
   redis.call('HSET', conv, 'state', 'running', 'token', token, 'upto', batch[#batch][1])
-  local turn = {shard, entry, lane, token, tries, tonumber(redis.call('HGET', conv, 'fails') or '0')}
+  local stopped = c[2] and c[5] == c[2] and 1 or 0 -- its last worker did not hear of it
+  local turn = {shard, entry, lane, token, tries, tonumber(redis.call('HGET', conv, 'fails') or '0'), stopped}
   for _, item in ipairs(batch) do
     turn[#turn + 1] = item[1]
     turn[#turn + 1] = item[2][4]
@@ -101,9 +102,28 @@ local function is_fresh()
   return up_s ~= nil and tonumber(up_s) * 1000 < tonumber(ARGV[6])
 end
 
+-- All of the list is looked at: one call sees ten entries for each that it may claim, and the living may be in front.
 local function claim(ready)
-  local got = redis.pcall('XAUTOCLAIM', ready, 'w', worker, ARGV[6], '0', 'COUNT', left)
-  return got.err and {} or got[2]
+  local entries, cursor = {}, '0'
+  repeat
+    local got = redis.pcall('XAUTOCLAIM', ready, 'w', worker, ARGV[6], cursor, 'COUNT', left - #entries)
+    if got.err then return entries end
+    cursor = got[1]
+    for _, item in ipairs(got[2]) do entries[#entries + 1] = item end
+  until cursor == '0-0' or #entries >= left
+  return entries
+end
+
+-- Workers have a new name each time they start; those that left nothing and are long gone need no memory.
+local function clear(ready)
+  local workers = redis.pcall('XINFO', 'CONSUMERS', ready, 'w')
+  for _, one in ipairs(workers.err and {} or workers) do
+    local of = {}
+    for i = 1, #one, 2 do of[one[i]] = one[i + 1] end
+    if of['pending'] == 0 and of['idle'] > 100 * tonumber(ARGV[6]) then
+      redis.call('XGROUP', 'DELCONSUMER', ready, 'w', of['name'])
+    end
+  end
 end
 
 if mode == 'silent' and is_fresh() then return {turns, positions} end
@@ -111,6 +131,7 @@ for shard, ready in ipairs(KEYS) do
   local entries = {}
   if left > 0 and mode == 'silent' then
     entries = claim(ready)
+    clear(ready)
   elseif left > 0 then
     entries = read(ready)
     local groups = redis.call('XINFO', 'GROUPS', ready)[1]

@@ -20,7 +20,7 @@ ALL = range(8)
 
 
 async def take_one(inbox, worker="w1", **options) -> Taken | None:
-    taken, _ = await inbox.take(worker, 1, ALL, **options)
+    taken, _ = await inbox.take(worker, 1, range(inbox.keys.shards), **options)
     return taken[0] if taken else None
 
 
@@ -139,6 +139,35 @@ async def test_a_sign_of_life_keeps_a_turn(redis: Redis, settings: Settings) -> 
     await asyncio.sleep(0.05)
     assert await inbox.renew("w1", [turn]) == {}
     assert await take_one(inbox, "w2", silent_ms=40) is None
+
+
+async def test_a_silent_turn_is_found_behind_many_that_live(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
+    for number in range(40):
+        await inbox.put(said("long", f"C{number}"))
+    living, _ = await inbox.take("alive", 40, [0])
+    await inbox.put(said("left behind", "last"))
+    assert (await inbox.take("dead", 1, [0]))[0]
+    await asyncio.sleep(0.2)
+    await inbox.renew("alive", living)
+    (turn,), _ = await inbox.take("w3", 1, [0], silent_ms=200)
+    assert turn.incoming[0].text == "left behind"
+
+
+async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_list(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
+    for place in ("C1", "C2"):
+        await inbox.put(said("one", place))
+    await inbox.take("left two turns", 2, [0])
+    await inbox.take("left nothing", 1, [0])
+    await asyncio.sleep(0.12)
+    assert await take_one(inbox, "alive", silent_ms=1)
+    listed = await redis.xinfo_consumers(inbox.keys.of(0, "ready"), "w")
+    assert [one["name"] for one in listed] == [b"alive", b"left two turns"]
 
 
 async def test_a_lost_lease_is_reported(redis: Redis, settings: Settings) -> None:
@@ -278,6 +307,47 @@ async def test_stop_keeps_commands_and_overheard_messages(redis: Redis, settings
         seen.append(turn.incoming[0].text)
         await inbox.end(turn, "done")
     assert seen == ["o", "reset"]
+
+
+@pytest.mark.parametrize("end", ["crash", "retry", "requeue"])
+async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
+    redis: Redis, settings: Settings, end: str
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("long"))
+    turn = await take_one(inbox)
+    assert turn
+    assert not turn.is_stopped
+    await inbox.stop(said("x").session)
+    if end == "crash":
+        await asyncio.sleep(0.002)
+        turn = await take_one(inbox, "w2", silent_ms=1)
+    else:
+        await inbox.end(turn, end, delay_s=60)
+        await inbox.due(ALL)
+        turn = await take_one(inbox, "w2")
+    assert turn
+    assert turn.is_stopped
+    await inbox.put(said("next"))
+    await inbox.end(turn, "done")
+    turn = await take_one(inbox)
+    assert turn
+    assert not turn.is_stopped, "it was no word about what came later"
+
+
+async def test_what_a_stop_leaves_waits_for_no_failure_any_more(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    turn = await take_one(inbox)
+    assert turn
+    await inbox.end(turn, "retry", delay_s=60)
+    await inbox.put(said("reset", kind="command"))
+    await inbox.stop(said("x").session)
+    turn = await take_one(inbox)
+    assert turn
+    assert [one.text for one in turn.incoming] == ["reset"]
 
 
 async def test_a_held_turn_waits_for_the_rest_and_is_one(redis: Redis, settings: Settings) -> None:
