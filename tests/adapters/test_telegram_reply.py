@@ -434,9 +434,9 @@ async def test_a_flood_ban_is_waited_out_and_then_the_answer_arrives(
 async def test_while_a_chat_is_closed_nothing_goes_there_and_other_chats_go_on(
     desk: Desk, telegram: TelegramServer
 ) -> None:
-    telegram.fail("sendMessage", 429, "Too Many Requests: retry after 0.5", retry_after=0.5)
+    telegram.fail("sendMessage", 429, "Too Many Requests: retry after 1", retry_after=1)
     first = asyncio.create_task(desk.reply(GROUP).finish(turn("one")))
-    await wait_until(lambda: telegram.called("sendMessage"))
+    await wait_until(lambda: desk.outbound.budget.of(GROUP).floods)
     second = desk.reply(GROUP)
     await second.status("thinking")
     await second.show("two")
