@@ -90,14 +90,19 @@ class Leases:
     def holds(self, turn: Taken) -> bool:
         return (turn.shard, turn.lane) in self._held
 
-    def add(self, turn: Taken) -> Lease:
-        lease = Lease(turn, time.monotonic() + self.lease_s)
+    def add(self, turn: Taken, asked_at: float) -> Lease:
+        """The lease on a turn that was begun no sooner than `asked_at`, on the monotonic clock."""
+        lease = Lease(turn, asked_at + self.lease_s)
+        if turn.is_stopped:
+            lease.stop.request()
         self._held[turn.shard, turn.lane] = lease
         self._metrics.running.set(len(self._held))
         return lease
 
     def remove(self, lease: Lease) -> None:
-        self._held.pop((lease.turn.shard, lease.turn.lane), None)
+        place = lease.turn.shard, lease.turn.lane
+        if self._held.get(place) is lease:  # the conversation's next turn may be here already
+            del self._held[place]
         self._metrics.running.set(len(self._held))
         self.changed.set()
 
@@ -111,8 +116,8 @@ class Leases:
         async def beat() -> None:
             began_at = time.monotonic()
             try:
-                await self._inbox.can_write()
                 await self._look_after(touch=True)
+                await self._inbox.can_write()
             finally:
                 self.beat_at = time.monotonic()
             if self.beat_at - began_at > OUTAGE_S:
@@ -160,17 +165,25 @@ class Leases:
         by_shard: dict[int, list[Lease]] = {}
         for lease in self if leases is None else leases:
             by_shard.setdefault(lease.turn.shard, []).append(lease)
-        for some in by_shard.values():
-            asked_at = time.monotonic()
-            news = await self._inbox.renew(self._name, [lease.turn for lease in some], touch=touch)
-            for place, lease in enumerate(some):
-                word = news.get(place)
-                if word == "lost":
-                    # It may also just have ended, and then there is nothing to lose.
-                    log.info("a lease is gone", lane=lease.turn.lane)
-                    lease.lose()
-                    continue
-                if touch:
-                    lease.sure_until = asked_at + self.lease_s
-                if word == "cancel":
-                    lease.stop.request()
+        # Each for itself: on a cluster one node may be away, and only its leases with it.
+        outcomes = await asyncio.gather(
+            *(self._renew(some, touch) for some in by_shard.values()), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _renew(self, some: Sequence[Lease], touch: bool) -> None:
+        asked_at = time.monotonic()
+        news = await self._inbox.renew(self._name, [lease.turn for lease in some], touch=touch)
+        for place, lease in enumerate(some):
+            word = news.get(place)
+            if word == "lost":
+                # It may also just have ended, and then there is nothing to lose.
+                log.info("a lease is gone", lane=lease.turn.lane)
+                lease.lose()
+                continue
+            if touch:
+                lease.sure_until = asked_at + self.lease_s
+            if word == "cancel":
+                lease.stop.request()

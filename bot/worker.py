@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -29,6 +30,8 @@ WAIT_MS = 5_000
 DUE_EVERY_S = 0.25
 DUE_EVERY_CLUSTER_S = 1.0
 PERSON_BUSY_S = 0.3
+LAST_WORD_S = 5.0
+"""So long Redis may take, at the end of draining, to hear how turns ended; then their leases run out."""
 DANGEROUS_CRASHES = 2
 """A turn over which so many workers fell silent runs alone in its process, so that it takes no other with it."""
 
@@ -111,6 +114,9 @@ class Worker:
         for lease in self.leases:
             if lease.work is not None:
                 lease.work.cancel()
+        if self._tasks:
+            _, silent = await asyncio.wait(tuple(self._tasks), timeout=LAST_WORD_S)
+            await cancel_all(silent)
 
     async def _take(self, shards: list[int]) -> None:
         start = 0
@@ -122,6 +128,7 @@ class Worker:
             start = (start + 1) % len(shards)
             most = max(1, free // len(self._groups))
             self._reserved += most
+            asked_at = time.monotonic()
             try:
                 taken, positions = await self._inbox.take(
                     self._name, most, shards[start:] + shards[:start]
@@ -134,7 +141,7 @@ class Worker:
                 self._reserved -= most
                 self.leases.changed.set()
             for turn in taken:
-                self._start(turn)
+                self._start(turn, asked_at)
             if not taken:
                 await self._wait_for_more(positions)
 
@@ -159,8 +166,8 @@ class Worker:
             log.info("waiting for turns failed", error=repr(error))
             await asyncio.sleep(0.5)
 
-    def _start(self, turn: Taken) -> None:
-        lease = self.leases.add(turn)
+    def _start(self, turn: Taken, asked_at: float) -> None:
+        lease = self.leases.add(turn, asked_at)
         task = asyncio.create_task(self._drive(lease), name=f"turn {turn.lane}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -181,9 +188,7 @@ class Worker:
         self.leases.changed.set()  # a dangerous turn that waits for others to end need not wait for us
         try:
             async with self._alone:
-                while len(self.leases) > self._dangerous:
-                    if self._draining.is_set():
-                        return Verdict("requeue")
+                while len(self.leases) > self._dangerous and not self._draining.is_set():
                     await self.leases.until_changed()
                 log.warning("a dangerous turn runs alone", lane=lease.turn.lane)
                 return await self._work(lease)
@@ -193,6 +198,8 @@ class Worker:
 
     async def _work(self, lease: Lease) -> Verdict | None:
         """How it is to end; None if it is another worker's."""
+        if self._draining.is_set():  # taken just before
+            return Verdict("requeue")
         person = _person(lease.turn)
         if self._persons[person] >= self._max_per_person:
             return Verdict("defer", PERSON_BUSY_S)
@@ -238,6 +245,7 @@ class Worker:
         for group in self._groups:
             if self._draining.is_set() or self._dangerous or self._free() <= 0:
                 return
+            asked_at = time.monotonic()
             taken, _ = await self._inbox.take(
                 self._name, self._free(), group, silent_ms=int(self.leases.lease_s * 1000)
             )
@@ -246,7 +254,7 @@ class Worker:
                     continue  # we were frozen ourselves: the old run will find its lease lost
                 self._metrics.redeliveries.inc()
                 log.warning("taken over from a silent worker", lane=turn.lane, tries=turn.tries)
-                self._start(turn)
+                self._start(turn, asked_at)
 
     async def _make_due(self) -> None:
         pause_s = DUE_EVERY_CLUSTER_S if self._inbox.is_cluster else DUE_EVERY_S

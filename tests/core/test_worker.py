@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, defaultdict
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from bot.errors import StoreUnavailable
 from bot.inbox import SIDE
 from bot.inbox_view import InboxView
 from bot.leases import Lease, Leases, Verdict
 from bot.metrics import Metrics
 from bot.settings import Settings
-from bot.worker import Worker
+from bot.worker import DANGEROUS_CRASHES, Worker
 from tests.core.inboxes import inbox_on, said, working
 from tests.fakes.redis_server import running
 from tests.waiting import wait_until
@@ -268,6 +271,137 @@ async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> 
         await wait_until(lambda: alongside == [0])
         await inbox.put(said("after", "G1"))
         await wait_until(lambda: work.done["G1"] == ["good", "after"])
+
+
+async def test_a_stop_that_no_worker_heard_ends_the_turn_at_the_next_one(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    (turn,), _ = await inbox.take("dead", 1, range(8))
+    await inbox.stop(turn.session)
+    await inbox.end(turn, "requeue")
+    work = Work()
+    work.go_on.clear()
+    async with working(inbox, work.run, settings):
+        await wait_until(lambda: work.stopped == [turn.lane], timeout_s=5)
+
+
+async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
+    redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = inbox_on(redis, settings)
+    take, asked, answer = inbox.take, asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: Any, **options: Any) -> Any:
+        taken = await take(*args, **options)
+        if taken[0]:
+            asked.set()
+            await answer.wait()
+        return taken
+
+    monkeypatch.setattr(inbox, "take", slowly)
+    work = Work()
+    work.go_on.clear()
+    await inbox.put(said("one"))
+    async with working(inbox, work.run, settings, grace_s=0):
+        await asked.wait()
+        asyncio.get_running_loop().call_later(0.05, answer.set)
+    assert work.began == []
+    (turn,), _ = await take("w2", 1, range(8))
+    assert turn.tries == 1
+
+
+async def test_dangerous_turns_that_wait_for_one_another_begin_no_more_when_draining(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    for place in ("C1", "C2"):
+        await inbox.put(said("poison", place))
+    for _ in range(DANGEROUS_CRASHES):
+        assert len((await inbox.take("dead", 2, range(8), silent_ms=0 if _ == 0 else 1))[0]) == 2
+        await asyncio.sleep(0.01)
+    work = Work()
+    work.go_on.clear()
+    async with working(inbox, work.run, settings, lease_s=0.05, grace_s=0.02) as worker:
+        await wait_until(lambda: len(worker.leases) == 2 and work.running.total() == 1)
+    assert work.began == ["poison"]
+
+
+async def test_draining_ends_also_where_redis_does_not_come_back(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.worker.LAST_WORD_S", 0.05)
+    async with running() as server, Redis(port=server.port, retry=None) as client:
+        inbox = inbox_on(client, settings)
+        work = Work()
+        worker = Worker(inbox, client, work.run, Metrics(), name="w1")
+        task = asyncio.create_task(worker.run())
+        work.go_on.clear()
+        await inbox.put(said("one"))
+        await wait_until(lambda: work.running.total() == 1)
+        server.kill()
+        work.go_on.set()
+        await wait_until(lambda: work.done["C1"] == ["one"])
+        await worker.drain(0)
+        await asyncio.wait_for(task, 5)
+
+
+async def test_the_next_turn_of_a_conversation_keeps_its_lease_when_the_last_ones_is_put_away(
+    redis: Redis, settings: Settings
+) -> None:
+    """Both replies of Redis can be there before the task of the first turn goes on."""
+    inbox = inbox_on(redis, settings)
+    leases = Leases(inbox, redis, Metrics(), name="w1", lease_s=30)
+    held = []
+    for text in ("one", "two"):
+        await inbox.put(said(text))
+        (turn,), _ = await inbox.take("w1", 1, range(8))
+        held.append(leases.add(turn, time.monotonic()))
+        await inbox.end(turn, "done")
+    leases.remove(held[0])
+    assert list(leases) == [held[1]]
+
+
+async def test_a_lease_is_as_old_as_the_question_for_it(redis: Redis, settings: Settings) -> None:
+    """A process may be frozen between a turn's beginning in Redis and its own hearing of it."""
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    asked_at = time.monotonic() - 31
+    (turn,), _ = await inbox.take("w1", 1, range(8))
+    leases = Leases(inbox, redis, Metrics(), name="w1", lease_s=30)
+    assert not leases.add(turn, asked_at).is_sure
+
+
+async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
+    redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = inbox_on(redis, settings)
+    for number in range(20):
+        await inbox.put(said("x", f"C{number}"))
+    turns, _ = await inbox.take("w1", 20, range(8))
+    leases = Leases(inbox, redis, Metrics(), name="w1", lease_s=0.04)
+    held = [leases.add(turn, time.monotonic()) for turn in turns]
+    away, renew = held[0].turn.shard, inbox.renew
+
+    async def unless_away(worker: str, some: Any, **options: Any) -> Any:
+        if some[0].shard == away:
+            raise StoreUnavailable("a primary is down")
+        return await renew(worker, some, **options)
+
+    monkeypatch.setattr(inbox, "renew", unless_away)
+    monkeypatch.setattr(inbox, "can_write", lambda: unless_away("w1", [held[0].turn]))
+
+    async def nothing() -> None:
+        pass
+
+    before = {lease.turn.lane: lease.sure_until for lease in held}
+    keeping = asyncio.create_task(leases.keep(nothing))
+    others = [lease for lease in held if lease.turn.shard != away]
+    await wait_until(lambda: all(one.sure_until > before[one.turn.lane] for one in others))
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    assert held[0].sure_until == before[held[0].turn.lane]
 
 
 @pytest.mark.parametrize("is_cluster", [False, True])
