@@ -123,6 +123,7 @@ def test_control_c_at_the_question_erases_nothing(
     program = Program(tmp_path, here | {"BOT_REDIS_PREFIX": settings.bot_redis_prefix})
     with Terminal(program.command("sessions", "forget", "work"), program.environment) as terminal:
         terminal.see("[y/N]")
+        terminal.see_that_it_waits()
         terminal.press("ctrl-c")
         assert terminal.end() == 1
         assert "Aborted!" in terminal.text

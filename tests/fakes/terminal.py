@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import pexpect
+import psutil
 import pyte
 from pyte.screens import Char
 
@@ -112,6 +113,11 @@ class Terminal:
                 assert predicate(), f"ended without {what}:\n{self.text}"
                 return
 
+    def see_that_it_waits(self, timeout_s: float = 30) -> None:
+        """Wait until the program does nothing but wait: for keys, after it has asked something."""
+        process = psutil.Process(self.pid)
+        self.see_that(lambda: process.status() == psutil.STATUS_SLEEPING, "rest", timeout_s)
+
     def end(self, timeout_s: float = 30) -> int:
         """Wait for its end; the exit status."""
         deadline = time.monotonic() + timeout_s
@@ -122,6 +128,8 @@ class Terminal:
                 continue
             except pexpect.EOF:
                 break
+        else:
+            raise AssertionError(f"not ended within {timeout_s} s:\n{self.text}")
         self._child.wait()
         status = self._child.exitstatus
         return -self._child.signalstatus if status is None else int(status)
