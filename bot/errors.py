@@ -93,13 +93,17 @@ class Overtaken(StoreError):
 
     Attributes:
         by_reset: it was a reset: the turn is over for good.
+        by_worker: it was a worker with a newer token.
     """
 
     sentence = "This conversation was reset while I was answering."
 
-    def __init__(self, detail: str = "", *, by_reset: bool = False) -> None:
+    def __init__(
+        self, detail: str = "", *, by_reset: bool = False, by_worker: bool = False
+    ) -> None:
         super().__init__(detail)
         self.by_reset = by_reset
+        self.by_worker = by_worker
 
 
 class ModelError(KeepthreadError):

@@ -79,7 +79,7 @@ class RedisHistory:
         with store_errors():
             found = await script("history_read").run(self._client, self.keys.three(session), args)
         if found[0] == b"overtaken":
-            raise Overtaken("a newer worker runs this conversation")
+            raise Overtaken("a newer worker runs this conversation", by_worker=True)
         if found[0] == b"moved":  # a fence is of one place: the other one has its own
             return await self.read(SessionKey.parse(found[1].decode()), turn_id=turn_id)
         _, gen, conv, following, first, summary, folded, calibration, known, window, edits = found
@@ -126,8 +126,9 @@ class RedisHistory:
                 with store_errors():
                     verdict = await script("history_append").run(self._client, keys, args)
             if verdict in (b"generation", b"overtaken"):
+                by_reset = verdict == b"generation"
                 raise Overtaken(
-                    f"not written: {verdict.decode()}", by_reset=verdict == b"generation"
+                    f"not written: {verdict.decode()}", by_reset=by_reset, by_worker=not by_reset
                 )
             if not isinstance(verdict, list):
                 return  # written; or forgotten meanwhile, and not brought back
@@ -221,7 +222,7 @@ class RedisHistory:
                     self._client, (state, turns, index, *archives), args
                 )
         if count < 0:
-            raise Overtaken("not reset: overtaken")
+            raise Overtaken("not reset: overtaken", by_worker=True)
         return int(count)
 
     async def find(self, session: SessionKey, message_id: str) -> Turn | None:
@@ -266,7 +267,7 @@ class RedisHistory:
         args = (seq, old, value, was.id, fence, once, *gone)
         verdict = await script("history_swap").run(self._client, (turns, index, state), args)
         if verdict < 0:
-            raise Overtaken("not changed: overtaken")
+            raise Overtaken("not changed: overtaken", by_worker=True)
         return bool(verdict)
 
 

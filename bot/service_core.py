@@ -17,6 +17,7 @@ from bot.metrics import Metrics
 from bot.people import People
 from bot.ports import Admission, CommandSpec, Connection, Listed
 from bot.sessions import Sessions
+from bot.turns import ASKED
 
 if TYPE_CHECKING:
     from bot.wiring import Bot
@@ -97,7 +98,7 @@ class ServiceCore:
         admission, item = await self.inbox.put(incoming, dedupe=dedupe, hold_s=hold_s, lane=lane)
         if hold_s and self.on_put_off is not None:
             self.on_put_off()
-        if admission == "full":
+        if admission == "full" and incoming.kind in ASKED:
             await self._tell_full(incoming)
         name = incoming.text.strip().partition(" ")[0].lower()
         if is_command and item and name and COMMANDS.known(name):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from bot.context import Context
 from bot.conversation import Turn, Usage
 from bot.errors import PromptTooLong
 from bot.ports import Model, Past, Prompt, Reply, TurnTrace
 from bot.tasks import cancel_all
+
+T = TypeVar("T")
 
 
 class Stop:
@@ -26,9 +30,23 @@ class Stop:
     def request(self) -> None:
         self._asked.set()
 
-    async def wait(self) -> None:
-        """Until it is requested."""
-        await self._asked.wait()
+    async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What `work` gives, or raises; None if it was stopped first: then it is cancelled, and gone on return."""
+        if self.requested:
+            work.close()
+            return None
+        # A task of its own, so that a stop ends the work and not the turn around it.
+        working = asyncio.create_task(work, name="unless stopped")
+        stopping = asyncio.create_task(self._asked.wait(), name="stop")
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_all((working, stopping))
+        if working.cancelled():
+            if not self.requested:
+                raise asyncio.CancelledError
+            return None
+        return working.result()
 
 
 @dataclass(slots=True)
@@ -59,20 +77,7 @@ class Thought:
             ModelError: the model failed.
             MessageTooLong: a shorter prompt is not possible.
         """
-        if stop.requested:
-            return
-        # A task of its own, so that `stop` ends the thought and not the turn around it.
-        thinking = asyncio.create_task(self._stream(model, context, reply, trace), name="think")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        try:
-            await asyncio.wait({thinking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await cancel_all((thinking, stopping))
-        if thinking.cancelled():
-            if not stop.requested:
-                raise asyncio.CancelledError
-            return
-        thinking.result()
+        await stop.unless(self._stream(model, context, reply, trace))
 
     async def _stream(self, model: Model, context: Context, reply: Reply, trace: TurnTrace) -> None:
         while True:

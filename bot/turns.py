@@ -32,11 +32,15 @@ from bot.metrics import Metrics
 from bot.people import People
 from bot.ports import Connection, Offer, OffersButtons
 from bot.preparing import Preparer
+from bot.thinking import Stop
 
 log = structlog.get_logger("keepthread.turns")
 
 MAX_DELAY_S = 60.0
+ASKED = ("message", "command")
+"""Kinds of what somebody waits for a word about."""
 NO_ADAPTER_S = 5.0
+VERDICTS = ("up", "down")
 EDITED = "You changed your question."
 GIVEN_UP = (
     "I tried this several times and could not answer it. Please ask again, perhaps in other words."
@@ -95,13 +99,16 @@ class Turns:
 
     async def _run(self, lease: Lease, reply: LeasedReply) -> Verdict:
         taken = lease.turn
-        if taken.tries > self.max_attempts:
+        if taken.tries > self.max_attempts and not lease.stop.requested:
             return await self._given_up(lease, reply)
         try:
             return await self._do(lease, reply)
         except Overtaken as error:
-            # A reset ended it. Or it is another worker's: then `retry` is refused by the inbox.
-            return Verdict("done" if error.by_reset else "retry", 0.5, "overtaken")
+            if error.by_reset:
+                return Verdict("done", reason="overtaken")
+            # If it is another worker's, the inbox refuses both. If it is ours and yet its token is not the
+            # newest, a cluster's new primary has lost tokens and its clock is behind: only time helps.
+            return Verdict("defer" if error.by_worker else "retry", 0.5, "overtaken")
         except PlaceGone as error:
             log.warning("nobody can be answered there any more", error=repr(error))
             return self._counted(taken.session, "gone", Verdict("done"))
@@ -113,17 +120,25 @@ class Turns:
 
     async def _do(self, lease: Lease, reply: LeasedReply) -> Verdict:
         taken = lease.turn
-        one, connection = taken.incoming[0], self.connections[taken.session.platform]
+        # Asked again: rights may have been taken away since. Of commands it is asked as they run.
+        incoming = tuple(
+            one
+            for one in taken.incoming
+            if one.kind in ("command", "delete") or self.access.admitted(one.address, one.speaker)
+        )
+        if not incoming:
+            return self._counted(taken.session, "refused", Verdict("done"))
+        one, connection = incoming[0], self.connections[taken.session.platform]
         match one.kind:
             case "message":
-                return await self._answer(lease, reply)
+                return await self._answer(Turn(self._id(lease), incoming), lease, reply)
             case "overheard":
-                await self.handler.overhear(Turn(self._id(lease), taken.incoming))
+                await self.handler.overhear(Turn(self._id(lease), incoming))
             case "command":
                 call = Call(
                     self.services, one, reply, id=self._id(lease), item=taken.ids[0],
                     fence=taken.token, stopper=lease.stop,
-                    prepare=lambda turn: self.preparer.prepare(turn, connection),
+                    prepare=lambda turn: self._prepared(turn, connection, lease.stop),
                 )  # fmt: skip
                 await COMMANDS.run(call)
             case "edit":
@@ -134,17 +149,10 @@ class Turns:
                 await self._feedback(one)
         return self._counted(taken.session, one.kind, Verdict("done"))
 
-    async def _answer(self, lease: Lease, reply: LeasedReply) -> Verdict:
+    async def _answer(self, turn: Turn, lease: Lease, reply: LeasedReply) -> Verdict:
         taken = lease.turn
-        # Asked again: rights may have been taken away since.
-        incoming = tuple(
-            one for one in taken.incoming if self.access.admitted(one.address, one.speaker)
-        )
-        if not incoming:
-            return self._counted(taken.session, "refused", Verdict("done"))
         connection = self.connections[taken.session.platform]
-        turn = Turn(self._id(lease), incoming)
-        turn, images = await self.preparer.prepare(turn, connection)
+        turn, images = await self._prepared(turn, connection, lease.stop)
         is_last = taken.tries >= self.max_attempts
         request = Request(turn, taken.token, images, may_retry=not is_last)
         done = await self.handler.answer(request, reply, lease.stop)
@@ -156,6 +164,12 @@ class Turns:
         return self._counted(
             taken.session, done.state, Verdict("dead" if given_up else "done", reason=done.note)
         )
+
+    async def _prepared(
+        self, turn: Turn, connection: Connection, stop: Stop
+    ) -> tuple[Turn, tuple[str, ...]]:
+        """Who says stop waits for no attachment."""
+        return await stop.unless(self.preparer.prepare(turn, connection)) or (turn, ())
 
     async def _edit(self, one: Incoming, reply: LeasedReply) -> None:
         """Memory follows; if it was the latest question, offer to answer it again."""
@@ -170,10 +184,13 @@ class Turns:
 
     async def _feedback(self, one: Incoming) -> None:
         turn = await self.history.find(one.session, one.message_id)
-        if turn is None:
-            return
-        self.metrics.feedback.labels(one.text or "none").inc()
-        log.info("feedback", verdict=one.text, of=turn.id, run=turn.run_id, by=one.speaker.id)
+        if turn is None or one.message_id not in turn.answer_ids:
+            return  # of something that somebody else said
+        verdict = (
+            one.text if one.text in VERDICTS else "none"
+        )  # what a button carries can be forged
+        self.metrics.feedback.labels(verdict).inc()
+        log.info("feedback", verdict=verdict, of=turn.id, run=turn.run_id, by=one.speaker.id)
 
     async def _failed(self, lease: Lease, reply: LeasedReply, error: KeepthreadError) -> Verdict:
         taken = lease.turn
@@ -202,10 +219,11 @@ class Turns:
             log.warning("a turn of several messages is split", lane=taken.lane)
             return Verdict("split")
         log.error("a turn is given up", tries=taken.tries, error=repr(error) if error else "")
-        try:
-            await reply.say(GIVEN_UP)
-        except (PlatformError, Overtaken) as failure:
-            log.warning("its person could not be told", error=repr(failure))
+        if taken.incoming[0].kind in ASKED:
+            try:
+                await reply.say(GIVEN_UP)
+            except (PlatformError, Overtaken) as failure:
+                log.warning("its person could not be told", error=repr(failure))
         reason = f"{type(error).__name__}: {error}" if error else f"ended {taken.crashes} workers"
         return self._counted(taken.session, "dead", Verdict("dead", reason=reason))
 

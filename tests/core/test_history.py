@@ -509,7 +509,7 @@ async def test_a_turn_after_a_hundred_thousand_costs_what_it_costs_after_a_hundr
     history: RedisHistory, redis: Redis
 ) -> None:
     seen: dict[int, dict[str, int]] = {}
-    for turns in (100, 100_000):
+    for turns in (10, 100, 100_000):  # with the first, the server learns the scripts
         await history.reset(KEY)
         await long_past(redis, history, turns)
         async with counted(redis) as stats:
@@ -517,7 +517,7 @@ async def test_a_turn_after_a_hundred_thousand_costs_what_it_costs_after_a_hundr
             await history.append(turn_of("new", past), tokens=9, first_seq=past.first_seq)
             await history.amend(KEY, f"m-{turns - 1}", "changed")
             await history.forget(KEY, "m-5")
-        assert len(past.window) == 100
+        assert len(past.window) == min(100, turns)
         seen[turns] = stats
     few, many = seen[100], seen[100_000]
     calls = {name for name in few | many if name not in ("in", "out")}

@@ -274,9 +274,13 @@ async def test_a_full_mailbox_is_said_once(
 ) -> None:
     model.default = stall("hm")
     async with served(settings, tmp_path, model, bot_max_waiting=2, bot_drain_s=0) as bot:
-        got = [await bot.say(said(str(n))) for n in range(4)]
-        assert got[2:] == ["full", "full"]
+        for text in "ab":
+            await bot.say(said(text))
+        assert await bot.say(said("among ourselves", kind="overheard")) == "full"
+        assert bot.words() == [], "nobody asked for an answer"
+        assert [await bot.say(said(text)) for text in "cd"] == ["full", "full"]
         assert len(bot.words()) == 1
+        assert await bot.say(said("", kind="delete")) == "merged", "it is to be forgotten"
 
 
 async def test_the_conversations_of_a_person_are_known(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bot.conversation import Address, Attachment, Incoming, SessionKey
+from bot.conversation import Address, Attachment, Incoming, IncomingKind, SessionKey
 from bot.direct import DirectCore
 from bot.errors import (
     KeepthreadError,
@@ -33,6 +34,7 @@ from bot.wiring import Bot, open_bot
 from tests.core.desk import KEY, Paper, said
 from tests.core.services import settings_for
 from tests.fakes.model_server import ModelServer, fail, say
+from tests.waiting import wait_until
 
 
 @dataclass
@@ -49,11 +51,16 @@ class Place:
     """A connection to one place, where everything is written on the same paper."""
 
     paper: Offering = field(default_factory=Offering)
+    hangs: bool = False
+    asked: int = 0
 
     def reply(self, address: Address) -> Offering:
         return self.paper
 
     async def load(self, address: Address, attachment: Attachment) -> bytes:
+        self.asked += 1
+        if self.hangs:
+            await asyncio.Event().wait()
         return b"\x89PNG"
 
 
@@ -62,9 +69,13 @@ class Bench:
     turns: Turns
     bot: Bot
     model: ModelServer
-    paper: Paper
+    place: Place
     metrics: Metrics
     number: int = 0
+
+    @property
+    def paper(self) -> Offering:
+        return self.place.paper
 
     def lease(self, *incoming: Incoming, tries: int = 1, fails: int = 0) -> Lease:
         self.number += 1
@@ -92,7 +103,7 @@ async def bench(settings: Settings) -> AsyncIterator[Bench]:
             bot.handler, bot.history, bot.access, core, {"loop": place}, preparer, people, metrics,
             max_attempts=3,
         )  # fmt: skip
-        yield Bench(turns, bot, model, place.paper, metrics)
+        yield Bench(turns, bot, model, place, metrics)
 
 
 async def test_an_answered_turn_is_done_counted_and_noted(bench: Bench) -> None:
@@ -131,6 +142,15 @@ async def test_rights_that_were_taken_away_meanwhile_count(bench: Bench) -> None
     assert not bench.paper.read("finish")
 
 
+async def test_what_was_overheard_of_somebody_who_may_no_longer_is_not_remembered(
+    bench: Bench,
+) -> None:
+    bench.bot.access.allow = ("loop:A1/U2",)
+    assert await bench.run(said("psst", kind="overheard")) == ("done", "")
+    assert bench.counted("refused") == 1
+    assert (await bench.bot.history.read(KEY)).window == ()
+
+
 async def test_of_several_only_those_who_may_are_answered(bench: Bench) -> None:
     bench.bot.access.allow = ("loop:A1/U2",)
     other = said("let me in")
@@ -150,7 +170,8 @@ TROUBLES: list[tuple[Exception, int, str, str]] = [
     (ZeroDivisionError("a bug"), 1, "retry", ""),
     (ZeroDivisionError("a bug"), 3, "dead", GIVEN_UP),
     (Overtaken("reset", by_reset=True), 1, "done", ""),
-    (Overtaken("another worker"), 1, "retry", ""),
+    (Overtaken("frozen for too long"), 1, "retry", ""),
+    (Overtaken("another worker", by_worker=True), 3, "defer", ""),
 ]
 
 
@@ -187,6 +208,44 @@ async def test_a_turn_that_ended_its_workers_is_given_up_without_another_try(
     assert await bench.run(said("poison"), tries=4, fails=0) == ("dead", "ended 3 workers")
     assert bench.model.requests == []
     assert bench.paper.read("say") == [GIVEN_UP]
+
+
+@pytest.mark.parametrize("kind", ["overheard", "edit", "delete", "feedback"])
+async def test_nobody_is_told_of_what_nobody_asked_for(bench: Bench, kind: IncomingKind) -> None:
+    assert (await bench.run(said("poison", kind=kind), tries=4))[0] == "dead"
+    assert bench.paper.read("say") == []
+
+
+async def test_a_turn_that_is_behind_the_newest_token_waits_and_costs_no_try(
+    bench: Bench,
+) -> None:
+    """On a cluster the inbox can lose its last second, and find itself on a clock that is behind."""
+    await bench.bot.history.read(KEY, fence=2_000)
+    lease = bench.lease(said("hello"), tries=3)
+    lease.turn = replace(lease.turn, token=1_999)
+    assert (await bench.turns.run(lease)).outcome == "defer"
+    lease.turn = replace(lease.turn, token=2_001)
+    assert (await bench.turns.run(lease)).outcome == "done"
+    assert bench.paper.read("finish") == ["You said: hello"]
+
+
+async def test_who_says_stop_waits_for_no_attachment(bench: Bench) -> None:
+    bench.place.hangs = True
+    voice = Attachment("document", "a.txt", "text/plain", "f1")
+    lease = bench.lease(said("read this", attachments=(voice,)))
+    running = asyncio.create_task(bench.turns.run(lease))
+    await wait_until(lambda: bench.place.asked)
+    lease.stop.request()
+    assert (await asyncio.wait_for(running, 5)).outcome == "done"
+    assert bench.counted("stopped") == 1
+    assert bench.model.requests == []
+
+
+async def test_a_stopped_turn_is_not_given_up_with_an_apology(bench: Bench) -> None:
+    lease = bench.lease(said("hello"), tries=4)
+    lease.stop.request()
+    assert (await bench.turns.run(lease)).outcome == "done"
+    assert (bench.paper.read("say"), bench.counted("stopped")) == ([], 1)
 
 
 async def test_a_turn_of_several_messages_is_taken_apart_before_it_is_given_up(
@@ -247,8 +306,11 @@ async def test_an_edit_of_the_latest_question_offers_a_new_answer_and_of_an_olde
 async def test_feedback_is_counted_for_answers_that_are_known(bench: Bench) -> None:
     await bench.run(said("hello", message_id="1"))
     (turn,) = [item.turn for item in (await bench.bot.history.read(KEY)).window]
-    for answer in (*turn.answer_ids, "of somebody else"):
-        await bench.run(said("good", message_id=answer, kind="feedback"))
-    labels = {"verdict": "good"}
-    assert bench.metrics.registry.get_sample_value("keepthread_feedback_total", labels) == 1
-    assert bench.counted("feedback") == 2
+    for answer in (*turn.answer_ids, "of somebody else", "1"):
+        await bench.run(said("up", message_id=answer, kind="feedback"))
+    for forged in ("splendid", "x" * 60):
+        await bench.run(said(forged, message_id=turn.answer_ids[0], kind="feedback"))
+    (metric,) = bench.metrics.feedback.collect()
+    counts = {one.labels["verdict"]: one.value for one in metric.samples if "_total" in one.name}
+    assert counts == {"up": 1, "none": 2}
+    assert bench.counted("feedback") == 5
