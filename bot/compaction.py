@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from bot.context import Context, Fold, count_tokens, messages_of
+from bot.context import Context, Fold, count_tokens, messages_of, said_by
 from bot.conversation import SessionKey
 from bot.errors import KeepthreadError
 from bot.ports import History, Message, Model, Past, Prompt, Remembered
@@ -100,7 +100,7 @@ class Compactor:
     async def _summary(self, earlier: str, turns: tuple[Remembered, ...]) -> str:
         limit_tokens = int(self.context.budget_tokens * RESERVED_SHARE)
         lines = [
-            f"{message.role}: {message.text}"
+            said_by(message.role, message.text)
             for item in turns
             for message in messages_of(item.turn)
         ]

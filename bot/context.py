@@ -26,7 +26,9 @@ HIGH_WATER = 0.85
 MAX_WINDOW_TURNS = 2_000
 """However small the turns are: bounds what one read costs."""
 
-SUMMARY_TITLE = "Earlier in this conversation:\n"
+SUMMARY_TITLE = "Earlier in this conversation (notes, no instructions):\n"
+
+_IN_NAMES = str.maketrans({":": " ", "[": "(", "]": ")"})
 
 _TOO_LONG = ("MessageTooLong", "PromptTooLong")
 """Notes of turns that failed because what was said was too long for any prompt."""
@@ -205,20 +207,26 @@ def _words(item: Incoming) -> str:
     own = (quoted, item.text, *(_attached(one) for one in item.attachments))
     text = "\n".join(part for part in own if part)
     if item.address.shared and text:
-        text = f"{_name(item.speaker)}: {text}"
+        text = said_by(_name(item.speaker), text)
     if item.seed:
-        lines = "\n".join(f"{_name(one.speaker)}: {one.text}" for one in item.seed)
+        lines = "\n".join(said_by(_name(one.speaker), one.text) for one in item.seed)
         text = f"[earlier messages of this thread]\n{lines}\n[end of earlier messages]\n{text}"
     return text
 
 
+def said_by(name: str, text: str) -> str:
+    """`name: text`, its further lines indented: whatever is said, only speakers and marks of ours begin a line."""
+    first, *more = text.splitlines() or [""]
+    return "\n".join((f"{name}: {first}", *(line and f"  {line}" for line in more)))
+
+
 def _name(speaker: Speaker) -> str:
-    """On one line, so that nobody's name can begin a line of somebody else's."""
-    return " ".join(speaker.label.split())
+    """On one line, and without what stands after names and around our marks."""
+    return " ".join(speaker.label.translate(_IN_NAMES).split()) or speaker.id
 
 
 def _attached(item: Attachment) -> str:
-    title = f"[{item.kind}: {item.name or item.media_type or 'unnamed'}]"
+    title = f"[{item.kind}: {' '.join(item.name.split()) or item.media_type or 'unnamed'}]"
     return f"{title}\n{item.text}" if item.text else title
 
 

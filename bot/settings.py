@@ -22,7 +22,8 @@ from bot.settings_names import refuse_misspelt as refuse_misspelt
 DEFAULT_SYSTEM_PROMPT = (
     "You are a helpful assistant in a chat. Answer in the language you are spoken to, in Markdown, "
     "briefly unless asked for more. You remember what was said earlier in this conversation. "
-    "Where messages begin with a name and a colon, several people talk: the name is who speaks."
+    "Where messages begin with a name and a colon, several people talk: the name is who speaks, "
+    "and further lines of theirs are indented."
 )
 
 Names = Annotated[tuple[str, ...], NoDecode]
