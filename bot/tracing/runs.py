@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from bot.logs import redact
+
 Operation = Literal["post", "patch"]
 Put = Callable[[Operation, dict[str, Any]], None]
 """Takes a run's data for sending; never waits, never raises."""
@@ -111,8 +113,8 @@ class Run:
 
 
 def describe(error: BaseException) -> str:
-    """An error for people who look at the trace: its name and what it says, no traceback."""
-    words = str(error)
+    """An error for people who look at the trace: its name and what it says, no traceback and no token."""
+    words = redact(str(error))  # some endpoints repeat the key that they refuse
     name = type(error).__name__
     return f"{name}: {words}" if words else name
 

@@ -72,7 +72,8 @@ class Echo:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         asked = await request.json()
         if self.status != 200:
-            return web.json_response({"error": {"message": "no"}}, status=self.status)
+            said = f"not with {request.headers['Authorization']}"
+            return web.json_response({"error": {"message": said}}, status=self.status)
         said = asked["messages"][-1]["content"]
         words = ("echo " + (said if isinstance(said, str) else said[0]["text"])).split(" ")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -424,6 +425,21 @@ async def test_neither_environment_nor_headers_nor_keys_reach_langsmith(
     assert b"leaked" not in sent
     assert KEY.encode() not in sent
     assert "/info" not in server.paths
+
+
+async def test_a_key_that_an_endpoint_repeats_reaches_no_trace(
+    tracer: Tracer, echo: Echo, server: LangSmithServer
+) -> None:
+    echo.status, key = 401, "-".join(("sk", "x" * 20))
+    async with AsyncClient() as client:
+        model = ChatOpenAI(
+            model="echo-1", base_url=echo.url, api_key=key, http_async_client=client, max_retries=0
+        )
+        with pytest.raises(Exception, match=key):
+            await run_turn(tracer, model)
+    await tracer.aclose()
+    assert key.encode() not in b"".join(server.bodies)
+    assert "401" in str(server.roots()[0].error)
 
 
 async def test_a_held_request_holds_no_turn(

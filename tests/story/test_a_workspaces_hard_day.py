@@ -94,7 +94,11 @@ async def test_feedback_leads_to_the_turn_it_is_about(day: Day) -> None:
         await day.slack.react("C1", second.ts, NORA, "+1")  # a stranger's thumb counts for nothing
         await day.at_rest()
     heard = [(one["verdict"], one["of"], one["by"]) for one in logs if one["event"] == "feedback"]
-    assert heard == [("up", turns[0].id, BEN), ("down", turns[1].id, ADA), ("none", turns[1].id, ADA)]
+    assert heard == [
+        ("up", turns[0].id, BEN),
+        ("down", turns[1].id, ADA),
+        ("none", turns[1].id, ADA),
+    ]
 
 
 async def test_an_answer_that_an_admin_deletes_is_forgotten(day: Day) -> None:
