@@ -28,7 +28,7 @@ _MAX_TABLE_HEAD = 1_000
 _SYMBOL = 24
 
 _FENCE = re.compile(r"(?P<before>[ \t]*(?:>[ \t]*)*)(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)\n?")
-_DELIMITERS = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t\r]*\n?")
+_DELIMITERS = re.compile(r"\|?[ \t]*:?-+:?(?:[ \t]*\|[ \t]*:?-+:?)*[ \t]*\|?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class _Walk:
         elif block is not None:
             if "|" not in line:
                 self.block = None
-        elif "|" in before and "|" in line and _DELIMITERS.fullmatch(line):
+        elif "|" in before and "|" in line and _DELIMITERS.fullmatch(line.strip()):
             head = before + line
             self.block = _Block(head if units(head) <= _MAX_TABLE_HEAD else "")
 

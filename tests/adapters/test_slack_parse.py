@@ -207,6 +207,9 @@ def test_decoding_never_fails_and_leaves_no_raw_mention(raw: str) -> None:
 def test_the_call_is_taken_off_and_other_mentions_stay() -> None:
     assert without_mention("<@UBOT>: ask <@U2> or <@UBOT>", "UBOT") == "ask <@U2> or"
     assert without_mention("ask <@UBOT> about it", "UBOT") == "ask <@UBOT> about it"
+    assert without_mention("help, <@UBOT|bot> , <@UBOT> ", "UBOT") == "help"
+    assert without_mention("help, <@U2>, ", "UBOT") == "help, <@U2>,"
+    assert without_mention("<@UBOT> <@UBOT>", "UBOT") == ""
     assert mentioned("<@U1> <@U2|b> <@U1>") == ("U1", "U2")
 
 
@@ -311,3 +314,9 @@ async def test_only_first_words_inside_a_thread_are_new_there() -> None:
     assert top is not None
     assert (meant.new, again.new, top.new) == (True, False, False)
     assert meant.text == "what do you make of this?"
+
+
+def test_many_blanks_take_time_in_proportion_to_their_number() -> None:
+    """A text made to make regular expressions slow ends within the test's time limit."""
+    for blanks in (" " * 400_000, ", " * 200_000, "\n" * 400_000):
+        assert without_mention(f"<@UBOT> a{blanks}b <@UBOT>", "UBOT") == f"a{blanks}b"
