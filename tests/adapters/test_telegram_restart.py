@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from redis.asyncio import Redis
 
 from tests.adapters.telegram_world import ANNA, BEN, EVE, FAST, GROUP, allowed, model, telegram
 from tests.fakes.model_server import ModelServer, stall
+from tests.fakes.ports import free_port
 from tests.fakes.telegram_server import TelegramServer
 from tests.waiting import wait_until
 
@@ -59,11 +59,6 @@ def environment(telegram: TelegramServer, model: ModelServer, redis_url: str) ->
         "BOT_HTTP_PORT": "0",
         **FAST,
     }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.mark.slow

@@ -21,10 +21,10 @@ from bot.errors import (
 )
 from bot.redis_client import RedisLink, check, connect, store_errors
 from bot.settings import Settings
+from tests.fakes.ports import free_port
 from tests.fakes.redis_server import (
     certificate,
     cluster,
-    free_port,
     replicated,
     running,
     tls_in_front_of,

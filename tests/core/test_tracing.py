@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import socket
 import sys
 import threading
 import time
@@ -33,6 +32,7 @@ from bot.settings import Settings
 from bot.tracing import LangSmithTracer, SilentTracer, build_tracer, check
 from bot.tracing.sender import MAX_WAITING_BYTES, MAX_WAITING_RUNS, Batch, Sender
 from tests.fakes.langsmith_server import LangSmithServer, Run
+from tests.fakes.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 KEY = "key-of-a-test"
@@ -485,7 +485,7 @@ async def test_a_failing_endpoint_changes_no_turn_and_warns_once(
 
 
 async def test_nothing_listens_and_the_turn_goes_on(model: ChatOpenAI) -> None:
-    tracer = build_tracer(settings(f"http://127.0.0.1:{_free_port()}"))
+    tracer = build_tracer(settings(f"http://127.0.0.1:{free_port()}"))
     done = await run_turn(tracer, model)
     assert done.answer == "echo question-0 please"
     await tracer.aclose()
@@ -543,7 +543,7 @@ async def run_script(script: str, *words: str, cwd: Path, **environ: str) -> str
 async def test_the_process_leaves_whatever_the_endpoint_does(
     fault: Any, way: str, server: LangSmithServer, tmp_path: Path
 ) -> None:
-    url = f"http://127.0.0.1:{_free_port()}" if fault == "nothing" else server.url
+    url = f"http://127.0.0.1:{free_port()}" if fault == "nothing" else server.url
     server.fault = "" if fault == "nothing" else fault
     said = await run_script(
         SCRIPT,
@@ -687,7 +687,7 @@ async def test_doctor_tells_off_ok_refused_and_unreachable_apart(server: LangSmi
     (ok,) = await check(settings(server.url))
     (refused,) = await check(settings(server.url, langsmith_api_key="wrong"))
     (keyless,) = await check(settings("https://api.smith.langchain.com", langsmith_api_key=None))
-    (nowhere,) = await check(settings(f"http://127.0.0.1:{_free_port()}"))
+    (nowhere,) = await check(settings(f"http://127.0.0.1:{free_port()}"))
     server.fault = "500"
     (broken,) = await check(settings(server.url))
     assert [one.state for one in (off, ok, refused, keyless, nowhere, broken)] == [
@@ -786,10 +786,3 @@ async def test_the_fake_understands_langsmiths_own_client(zstd: bool) -> None:
         assert isinstance(parent, Run)
         assert ("zstd" in server.encodings) is zstd
         assert server.problems == []
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

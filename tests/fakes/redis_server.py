@@ -6,11 +6,8 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
-import itertools
-import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -23,18 +20,8 @@ from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import ResponseError
 
 from bot.embedded_folder import server_binary
+from tests.fakes.ports import free_port
 from tests.waiting import wait_until
-
-_ports = itertools.count(20_000 + os.getpid() % 10_000)
-
-
-def free_port() -> int:
-    """A port nobody listens on, below the range that the kernel hands out by itself."""
-    for port in _ports:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port")
 
 
 class RedisServer:

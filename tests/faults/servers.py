@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -17,22 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bot.embedded_folder import server_binary
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def free_cluster_port() -> int:
-    """A port whose bus port (10,000 above) exists and is free too."""
-    while True:
-        port = free_port()
-        if port < 55_000:
-            with contextlib.suppress(OSError), socket.socket() as probe:
-                probe.bind(("127.0.0.1", port + 10_000))
-                return port
+from tests.fakes.ports import free_cluster_port, free_port
 
 
 @dataclass
