@@ -98,6 +98,11 @@ class Context:
     budget_tokens: int
     low_water: float = 0.5
 
+    @property
+    def room_tokens(self) -> int:
+        """What the system prompt leaves."""
+        return self.budget_tokens - _count_again(self.system) - _TOKENS_A_MESSAGE
+
     def prompt(self, past: Past, turn: Turn, images: tuple[str, ...] = ()) -> Prompt:
         """The prompt for `turn`; never over budget.
 

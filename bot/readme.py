@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import click
 
 from bot.commands import COMMANDS
 from bot.errors import CommandError
-from bot.settings import table
+from bot.settings import SettingsBase
 from bot.wiring import settings_classes
 
 
@@ -33,6 +36,25 @@ def refreshed(text: str, made: dict[str, str]) -> str:
             raise CommandError(f"There is no place for it: <!-- {name} --> and, below, {end}")
         text = f"{before}{start}{part}\n{end}{after}"
     return text
+
+
+def table(classes: Iterable[type[SettingsBase]]) -> str:
+    """The settings as a Markdown table."""
+    rows = ["| name | default | what it does |", "|---|---|---|"]
+    for cls in classes:
+        for name, info in cls.model_fields.items():
+            rows.append(f"| `{name.upper()}` | {_default(name, info)} | {info.description} |")
+    return "\n".join(rows)
+
+
+def _default(name: str, info: Any) -> str:
+    if name == "bot_system_prompt":
+        return "see `bot/settings.py`"
+    if info.default_factory is not None or info.default in (None, ()):
+        return ""
+    if isinstance(info.default, bool):
+        return f"`{str(info.default).lower()}`"
+    return f"`{info.default:g}`" if isinstance(info.default, float) else f"`{info.default}`"
 
 
 def _rows(title: str, rows: list[tuple[str, str]]) -> str:

@@ -7,17 +7,24 @@ and the README's table (tests/test_readme.py) are made from here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
 from bot.settings_names import refuse_misspelt as refuse_misspelt
+from bot.settings_rules import contradictions, is_pattern, leads_somewhere
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are a helpful assistant in a chat. Answer in the language you are spoken to, in Markdown, "
@@ -39,6 +46,7 @@ class SettingsBase(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         hide_input_in_errors=True,
+        allow_inf_nan=False,
         populate_by_name=True,
     )
 
@@ -53,7 +61,7 @@ class SettingsBase(BaseSettings):
             return cls(**overrides)
         except ValidationError as error:
             lines = [
-                f"{_env_name(item['loc'])}: {item['msg'].removeprefix('Value error, ')}"
+                _env_name(item["loc"]) + item["msg"].removeprefix("Value error, ")
                 for item in error.errors(include_url=False, include_context=False)
             ]
             raise SettingsError("\n".join(lines), cure="Correct it and start again.") from None
@@ -136,7 +144,10 @@ class Settings(SettingsBase):
         description="When the budget is full, history is folded down to this share of it.",
     )
     bot_history_ttl_days: float = Field(
-        90, gt=0, description="A conversation is forgotten this many days after its last use."
+        90,
+        gt=0,
+        le=36_500,
+        description="A conversation is forgotten this many days after its last use.",
     )
     bot_summarize: bool = Field(
         True, description="Fold old turns into a summary. `false` just drops them from the prompt."
@@ -237,16 +248,16 @@ class Settings(SettingsBase):
 
     @field_validator("bot_allow", "bot_admins")
     @classmethod
-    def _is_pattern(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _is_pattern(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         for item in value:
-            if not re.fullmatch(r"[a-z]+:[^:/\s]+(/[^:/\s]+)?", item):
+            if not is_pattern(item, of_person=info.field_name == "bot_admins"):
                 raise ValueError(f"{item!r} is no pattern such as slack:T1/U1 or telegram:42")
         return value
 
     @field_validator("openai_base_url", "bot_fallback_base_url", "langsmith_endpoint")
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
-        if value is not None and not _leads_somewhere(value):
+        if value is not None and not leads_somewhere(value):
             raise ValueError("is no address such as https://api.example.org/v1")
         return value
 
@@ -255,38 +266,17 @@ class Settings(SettingsBase):
     def _expand(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
 
+    @model_validator(mode="after")
+    def _stand_together(self) -> Self:
+        if found := contradictions(self):
+            raise ValueError("\n".join(found))
+        return self
+
     @property
     def uses_local_model(self) -> bool:
         """No key and no endpoint: the small model on this machine answers."""
         return self.openai_api_key is None and self.openai_base_url is None
 
 
-def _leads_somewhere(address: str) -> bool:
-    try:
-        parts = urlsplit(address)
-        return bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
-    except ValueError:  # a port that is none, an unpaired bracket
-        return False
-
-
-def table(classes: Iterable[type[SettingsBase]]) -> str:
-    """The settings as a Markdown table."""
-    rows = ["| name | default | what it does |", "|---|---|---|"]
-    for cls in classes:
-        for name, info in cls.model_fields.items():
-            rows.append(f"| `{name.upper()}` | {_default(name, info)} | {info.description} |")
-    return "\n".join(rows)
-
-
-def _default(name: str, info: Any) -> str:
-    if name == "bot_system_prompt":
-        return "see `bot/settings.py`"
-    if info.default_factory is not None or info.default in (None, ()):
-        return ""
-    if isinstance(info.default, bool):
-        return f"`{str(info.default).lower()}`"
-    return f"`{info.default:g}`" if isinstance(info.default, float) else f"`{info.default}`"
-
-
 def _env_name(loc: tuple[int | str, ...]) -> str:
-    return str(loc[0]).upper() if loc else "settings"
+    return f"{str(loc[0]).upper()}: " if loc else ""

@@ -13,6 +13,7 @@ from bot.access import Authorizer
 from bot.commands import COMMANDS
 from bot.compaction import Compactor
 from bot.context import Context
+from bot.errors import SettingsError
 from bot.handler import Handler
 from bot.history import RedisHistory
 from bot.model.build import build_model
@@ -27,6 +28,9 @@ from bot.vault import RedisVault
 
 LOCAL_HISTORY_TOKENS = 2_500
 """One core reads about 40 tokens a second: this is a minute when nothing is cached. With an answer of bot.model.build.LOCAL_ANSWER_TOKENS a quarter of what the local model has room for."""
+
+LEAST_ROOM_TOKENS = 100
+"""A short question, at least, has to fit."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how much of how much of it."""
@@ -95,9 +99,7 @@ async def open_bot(
 
         model = build_model(settings, start_local)
         stack.push_async_callback(model.aclose)
-        context = Context(
-            settings.bot_system_prompt, _budget(settings), settings.bot_history_low_water
-        )
+        context = _context(settings)
         compactor = Compactor(store.history, model, context, settings.bot_summarize)
         stack.push_async_callback(compactor.aclose)
         handler = Handler(store.history, model, tracer, context, compactor)
@@ -143,7 +145,26 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: a name is misspelt or a value impossible.
     """
     refuse_misspelt(settings_classes())
-    return Settings.load(**overrides)
+    settings = Settings.load(**overrides)
+    known = adapters()
+    for item in (*settings.bot_allow, *settings.bot_admins):
+        if item.partition(":")[0] not in known:
+            raise SettingsError(
+                f"BOT_ALLOW and BOT_ADMINS: {item!r} is of no platform that is installed",
+                cure=f"Begin it with one of {', '.join(f'{name}:' for name in known)}.",
+            )
+    return settings
+
+
+def _context(settings: Settings) -> Context:
+    context = Context(settings.bot_system_prompt, _budget(settings), settings.bot_history_low_water)
+    if context.room_tokens < LEAST_ROOM_TOKENS:
+        raise SettingsError(
+            f"BOT_SYSTEM_PROMPT leaves {max(0, context.room_tokens)} of {context.budget_tokens} tokens: "
+            "no message fits",
+            cure="Shorten it, or raise BOT_HISTORY_TOKENS.",
+        )
+    return context
 
 
 def _budget(settings: Settings) -> int:

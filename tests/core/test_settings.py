@@ -9,7 +9,9 @@ import pytest
 from pydantic import Field, SecretStr, ValidationError
 
 from bot.errors import SettingsError
-from bot.settings import Settings, SettingsBase, refuse_misspelt, table
+from bot.readme import table
+from bot.settings import Settings, SettingsBase, refuse_misspelt
+from bot.wiring import load_settings, open_bot
 
 SECRET = "do-not-show-me"
 
@@ -71,6 +73,7 @@ SECRETS = {
 
 
 def test_secrets_are_hidden_wherever_settings_are_shown(setenv: SetEnv) -> None:
+    setenv("BOT_FALLBACK_MODEL", "other")
     for name, value in SECRETS.items():
         setenv(name, value)
     settings = Settings.load()
@@ -144,7 +147,11 @@ def test_all_misspelt_names_are_told_at_once_and_others_left_alone(setenv: SetEn
         ("BOT_ALLOW", "slack:"),
         ("BOT_ALLOW", "slack:T1/U1/x"),
         ("BOT_ALLOW", "slack:T1 U2"),
+        ("BOT_ALLOW", "slack:T1/*"),
         ("BOT_ADMINS", "slack T1"),
+        ("BOT_ADMINS", "telegram:*"),
+        ("BOT_LEASE_S", "inf"),
+        ("BOT_HISTORY_TTL_DAYS", "1e9"),
         ("OPENAI_BASE_URL", "localhost:8000/v1"),
         ("OPENAI_BASE_URL", "http://"),
         ("OPENAI_BASE_URL", "http://[::1/v1"),
@@ -160,6 +167,42 @@ def test_an_impossible_value_is_named(setenv: SetEnv, name: str, value: str) -> 
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"{name}: ")
     assert len(line) > len(name) + 10
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"BOT_WAIT_FOR_REPLICAS": "1"}, ["BOT_WAIT_FOR_REPLICAS"]),
+        ({"BOT_FALLBACK_MODEL": "other"}, ["BOT_FALLBACK_MODEL"]),
+        (
+            {"BOT_FALLBACK_BASE_URL": "http://a/v1", "BOT_FALLBACK_API_KEY": "k"},
+            ["BOT_FALLBACK_BASE_URL", "BOT_FALLBACK_API_KEY"],
+        ),
+    ],
+)
+def test_what_cannot_stand_together_is_refused(
+    setenv: SetEnv, given: dict[str, str], named: list[str]
+) -> None:
+    for name, value in given.items():
+        setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert [line.partition(" ")[0] for line in str(caught.value).splitlines()] == named
+
+
+@pytest.mark.parametrize("name", ["BOT_ALLOW", "BOT_ADMINS"])
+def test_a_pattern_of_a_platform_that_is_not_there_is_refused(setenv: SetEnv, name: str) -> None:
+    setenv(name, "telegram:42 slakc:T1/U1")
+    with pytest.raises(SettingsError, match="'slakc:T1/U1' is of no platform") as caught:
+        load_settings()
+    assert "slack:" in caught.value.cure
+
+
+async def test_a_system_prompt_that_leaves_no_room_is_refused(settings: Settings) -> None:
+    long = settings.model_copy(update={"bot_system_prompt": "word " * 16_000})
+    with pytest.raises(SettingsError, match="BOT_SYSTEM_PROMPT leaves 0 of"):
+        async with open_bot(long):
+            pass
 
 
 def test_several_mistakes_are_told_at_once_and_show_no_secret(setenv: SetEnv) -> None:
