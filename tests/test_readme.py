@@ -10,8 +10,7 @@ from click.testing import CliRunner
 
 from bot.cli import main
 from bot.errors import CommandError
-from bot.readme import parts, refreshed
-from bot.settings import table
+from bot.readme import parts, refreshed, table
 from bot.wiring import settings_classes
 
 ROOT = Path(__file__).parents[1]
