@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -23,8 +24,9 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
+from bot.amending import amended, said_in, without
 from bot.context import tokens_of
-from bot.conversation import Incoming, SessionKey, Turn
+from bot.conversation import SessionKey, Turn
 from bot.courier import Courier
 from bot.errors import Overtaken
 from bot.ports import Past, Remembered
@@ -110,8 +112,6 @@ class RedisHistory:
         replaces: str = "",
         at_once: bool = False,
     ) -> None:
-        ids = [item.message_id for item in turn.incoming if item.message_id]
-        ids += [one for one in turn.answer_ids if one]
         generation = -1 if turn.state == "overheard" else turn.generation
         keys = self.keys.three(turn.session)
         known = b""
@@ -119,7 +119,8 @@ class RedisHistory:
             args = (
                 generation, fence, turn.id, replaces, _pack(turn, tokens), first_seq,
                 round(calibration, 3) if calibration else 0, int(time.time()), self._ttl_s,
-                turn.conversation_id or new_conversation_id(), known, *ids,
+                turn.conversation_id or new_conversation_id(), known,
+                *said_in(turn), *filter(None, turn.answer_ids),
             )  # fmt: skip
             verdict = await self._leave_at_once(keys, args) if at_once else None
             if verdict is None:
@@ -169,27 +170,10 @@ class RedisHistory:
         return tuple(_unpack(seq, value) for seq, value in enumerate(values, first) if value)
 
     async def amend(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
-        def changed(turn: Turn) -> Turn:
-            return replace(
-                turn,
-                incoming=tuple(
-                    replace(item, text=text) if item.message_id == message_id else item
-                    for item in turn.incoming
-                ),
-            )
-
-        return await self._change(session, message_id, changed)
+        return await self._change(session, message_id, lambda turn: amended(turn, message_id, text))
 
     async def forget(self, session: SessionKey, message_id: str) -> Turn | None:
-        def without(turn: Turn) -> Turn | None:
-            if message_id in turn.answer_ids:
-                return None
-            left: tuple[Incoming, ...] = tuple(
-                item for item in turn.incoming if item.message_id != message_id
-            )
-            return replace(turn, incoming=left) if left else None
-
-        return await self._change(session, message_id, without)
+        return await self._change(session, message_id, lambda turn: without(turn, message_id))
 
     async def forget_turn(
         self, session: SessionKey, found: Remembered, *, fence: int = 0, once: str = ""
@@ -232,7 +216,9 @@ class RedisHistory:
             found = await script("history_find").run(self._client, (turns, index), (message_id,))
         return _unpack(int(found[0]), found[1]).turn if found and found[1] else None
 
-    async def _change(self, session: SessionKey, message_id: str, change: Any) -> Turn | None:
+    async def _change(
+        self, session: SessionKey, message_id: str, change: Callable[[Turn], Turn | None]
+    ) -> Turn | None:
         _, turns, index = self.keys.three(session)
         with store_errors():
             while True:
@@ -260,8 +246,8 @@ class RedisHistory:
     ) -> bool:
         """Write `new` over `was`, if nobody else did."""
         state, turns, index = self.keys.three(session)
-        kept = {item.message_id for item in new.incoming} if new else set()
-        gone = [item.message_id for item in was.incoming if item.message_id not in kept]
+        kept = set(said_in(new)) if new else set()
+        gone = [one for one in said_in(was) if one not in kept]
         gone += [] if new else list(was.answer_ids)
         value = _pack(new, tokens_of(new)) if new else b""
         args = (seq, old, value, was.id, fence, once, *gone)

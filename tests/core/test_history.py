@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.context import MAX_WINDOW_TURNS, tokens_of
-from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
+from bot.conversation import Address, Incoming, Overheard, SessionKey, Speaker, Turn
 from bot.errors import Overtaken
 from bot.history import MOST_ARCHIVES, RedisHistory, new_conversation_id
 from bot.ports import Past
@@ -167,6 +168,23 @@ async def test_an_edited_message_is_read_as_it_is_now(history: RedisHistory) -> 
     assert [one.text for one in item.turn.incoming] == ["question a", "and " + "😀" * 500]
     assert item.tokens == tokens_of(item.turn)
     assert await history.amend(KEY, "unknown", "x") is None
+
+
+async def test_memory_follows_what_was_said_before_the_bot_came(history: RedisHistory) -> None:
+    past = await history.read(KEY)
+    seed = tuple(Overheard(Speaker("U2"), word, f"s-{word}") for word in ("one", "two", "three"))
+    turn = turn_of("a", past)
+    turn = replace(turn, incoming=(replace(turn.incoming[0], seed=seed),))
+    await history.append(turn, tokens=tokens_of(turn))
+    await history.amend(KEY, "s-one", "ONE")
+    await history.forget(KEY, "s-two")
+    (item,) = (await history.read(KEY)).window
+    assert [one.text for one in item.turn.incoming[0].seed] == ["ONE", "three"]
+    assert item.turn.incoming[0].text == "question a"
+    await history.append(turn, tokens=tokens_of(turn))
+    (item,) = (await history.read(KEY)).window
+    assert [one.text for one in item.turn.incoming[0].seed] == ["ONE", "three"]
+    assert await history.find(KEY, "s-two") is None
 
 
 async def test_a_deleted_message_is_gone_and_with_the_last_one_its_turn(
