@@ -169,7 +169,6 @@ class Incoming:
         quoted: text of an earlier message it points at.
         attachments: files, pictures, voice.
         seed: earlier messages of the place, given once, oldest first.
-        silent: commands only: answer just the person, if the platform can.
     """
 
     address: Address
@@ -182,7 +181,6 @@ class Incoming:
     quoted: str = ""
     attachments: tuple[Attachment, ...] = ()
     seed: tuple[Overheard, ...] = ()
-    silent: bool = False
 
     def __post_init__(self) -> None:
         _clean(self, "text", "quoted", "message_id", "event_id")

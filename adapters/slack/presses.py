@@ -74,7 +74,7 @@ class Presses:
         speaker = await self._speaker(said.team, used.user, used.user_team)
         address = privately(address_of(said), speaker, used.response_url)
         if used.callback == actions.RESET_SHORTCUT:
-            await self._put(address, speaker, "reset", used.press_id, "command", silent=True)
+            await self._put(address, speaker, "reset", used.press_id, "command")
         elif used.callback == actions.FORGET_SHORTCUT:
             await self._forget(said, address, speaker, used)
 
@@ -89,7 +89,7 @@ class Presses:
         speaker = await self._speaker(slash.team, slash.user, slash.team)
         said = Said(slash.team, slash.channel, slash.kind, slash.user, ts="")
         address = privately(address_of(said), speaker, slash.response_url)
-        await self._put(address, speaker, command, slash.press_id, "command", silent=True)
+        await self._put(address, speaker, command, slash.press_id, "command")
         return None
 
     async def _forget(self, said: Said, address: Address, speaker: Speaker, used: Shortcut) -> None:
@@ -109,8 +109,6 @@ class Presses:
         press_id: str,
         kind: Any,
         message_id: str = "",
-        *,
-        silent: bool = False,
     ) -> None:
         incoming = Incoming(
             address,
@@ -119,7 +117,6 @@ class Presses:
             message_id=message_id or f"press:{press_id}",
             event_id=f"slack:press:{press_id}" if press_id else "",
             kind=kind,
-            silent=silent,
         )
         admission = await self.core.put(incoming)
         if admission == "refused":
