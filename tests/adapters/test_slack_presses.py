@@ -99,7 +99,6 @@ async def test_the_shortcut_resets_and_answers_its_person_alone(world: SlackWorl
     await world.deliver("shortcut_reset")
     (incoming,) = world.core.taken
     assert (incoming.kind, incoming.text, incoming.session) == ("command", "reset", THREAD)
-    assert incoming.silent
     details = incoming.address.details
     assert details["ephemeral_user"] == "U1"
     assert details["response_url"].startswith("https://hooks.slack.com/")
@@ -128,7 +127,7 @@ async def test_the_words_of_others_are_forgotten_for_admins(http: SlackWorld) ->
 async def test_the_slash_command_is_answered_to_its_person_alone(world: SlackWorld) -> None:
     await world.deliver("slash_im")
     (incoming,) = world.core.taken
-    assert (incoming.kind, incoming.text, incoming.silent) == ("command", "status", True)
+    assert (incoming.kind, incoming.text) == ("command", "status")
     assert incoming.session == SessionKey("slack", "T1", "D1", "")
     assert incoming.address.details["ephemeral_user"] == "U1"
 

@@ -59,7 +59,6 @@ incomings = st.builds(
     texts,
     st.lists(attachments, max_size=2).map(tuple),
     st.lists(st.builds(Overheard, speakers, texts, texts), max_size=2).map(tuple),
-    st.booleans(),
 )
 counts = st.integers(0, 2**53)
 turns = st.builds(
