@@ -40,19 +40,28 @@ async def _serve(role: Role) -> int:
     settings = load_settings()
     configure_logging(settings.bot_log_level, settings.bot_log_format)
     ended = asyncio.Event()
+    starting = asyncio.current_task()
 
     def end() -> None:
         if ended.is_set():
             os._exit(1)  # leases run out, and what was begun here is done elsewhere
         ended.set()
+        if starting is not None:
+            starting.cancel()  # there is nothing yet to be finished
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    async with open_service(settings, role=role) as service:
-        platforms = ", ".join(sorted(service.connections))
-        click.echo(f"Serving {platforms}; probes on port {service.port}.", err=True)
-        ends = [asyncio.create_task(one.wait()) for one in (ended, service.broken)]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        await cancel_all(ends)
+    try:
+        async with open_service(settings, role=role) as service:
+            starting = None
+            platforms = ", ".join(sorted(service.connections))
+            click.echo(f"Serving {platforms}; probes on port {service.port}.", err=True)
+            ends = [asyncio.create_task(one.wait()) for one in (ended, service.broken)]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await cancel_all(ends)
+    except asyncio.CancelledError:
+        if not ended.is_set():
+            raise
+        return 0
     return int(service.broken.is_set())

@@ -61,6 +61,28 @@ def environment(telegram: TelegramServer, model: ModelServer, redis_url: str) ->
     }
 
 
+async def test_a_word_to_end_while_it_starts_waits_for_no_platform(
+    telegram: TelegramServer, model: ModelServer, redis_url: str, tmp_path: Path
+) -> None:
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await over.wait()
+        writer.close()
+
+    mute = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{mute.sockets[0].getsockname()[1]}"
+    env = environment(telegram, model, redis_url) | {"TELEGRAM_API_URL": address}
+    async with serve(env, tmp_path / "log") as process:
+        await asyncio.wait_for(asked.wait(), 30)
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    over.set()
+    mute.close()
+    assert "Serving" not in (tmp_path / "log").read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("transport", "kills"), [("polling", 2), ("webhook", 1)])
 async def test_nothing_is_lost_and_nothing_answered_twice_over_kills(
