@@ -6,8 +6,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from bot.conversation import Usage
+
 _TURN_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
 _START_BUCKETS_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+MOST_MODELS = 50
+"""Names of models that are counted apart: an endpoint may give each answer another one."""
 
 
 class Metrics:
@@ -30,6 +34,7 @@ class Metrics:
             "keepthread_lost_leases", "Turns this worker had to leave to another."
         )
         self.tokens = self._counter("keepthread_model_tokens", "Tokens.", "model", "kind")
+        self._models: set[str] = set()
         self.feedback = self._counter("keepthread_feedback", "What people think.", "verdict")
         self.redis_errors = self._counter("keepthread_redis_errors", "Failures of Redis.", "kind")
         self.ready = Gauge(
@@ -62,6 +67,14 @@ class Metrics:
         self.turn_time = self._histogram(
             "keepthread_turn_seconds", "From a turn's start to its end.", _TURN_BUCKETS_S
         )
+
+    def count_tokens(self, model: str, usage: Usage) -> None:
+        """Add what an answer cost. Of too many models the rest is `other`."""
+        if len(self._models) < MOST_MODELS:
+            self._models.add(model)
+        name = model if model in self._models else "other"
+        self.tokens.labels(name, "input").inc(usage.input_tokens)
+        self.tokens.labels(name, "output").inc(usage.output_tokens)
 
     def render(self) -> bytes:
         """Prometheus' text format."""

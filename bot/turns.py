@@ -158,8 +158,7 @@ class Turns:
         done = await self.handler.answer(request, reply, lease.stop)
         await self.people.note(done)
         if done.usage:
-            self.metrics.tokens.labels(done.model, "input").inc(done.usage.input_tokens)
-            self.metrics.tokens.labels(done.model, "output").inc(done.usage.output_tokens)
+            self.metrics.count_tokens(done.model, done.usage)
         given_up = is_last and taken.tries > 1 and done.state == "failed"
         return self._counted(
             taken.session, done.state, Verdict("dead" if given_up else "done", reason=done.note)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bot.conversation import Address, Attachment, Incoming, IncomingKind, SessionKey
+from bot.conversation import Address, Attachment, Incoming, IncomingKind, SessionKey, Usage
 from bot.direct import DirectCore
 from bot.errors import (
     KeepthreadError,
@@ -23,7 +23,7 @@ from bot.errors import (
 )
 from bot.inbox import Taken
 from bot.leases import Lease
-from bot.metrics import Metrics
+from bot.metrics import MOST_MODELS, Metrics
 from bot.people import People
 from bot.ports import Delivery, Offer
 from bot.preparing import Preparer
@@ -115,6 +115,20 @@ async def test_an_answered_turn_is_done_counted_and_noted(bench: Bench) -> None:
     assert bench.metrics.registry.get_sample_value("keepthread_model_tokens_total", labels)
     (listed,) = await bench.turns.people.conversations_of("loop", said("x").speaker)
     assert listed.session == KEY
+
+
+def test_an_endpoint_with_a_new_name_for_each_answer_fills_no_metrics() -> None:
+    metrics = Metrics()
+    for number in range(MOST_MODELS + 5):
+        metrics.count_tokens(f"model-{number}", Usage(10, 1))
+    (family,) = metrics.tokens.collect()
+    counts = {
+        one.labels["model"]: one.value
+        for one in family.samples
+        if one.name.endswith("_total") and one.labels["kind"] == "input"
+    }
+    assert len(counts) == MOST_MODELS + 1
+    assert counts["other"] == 50
 
 
 async def test_messages_that_came_together_are_one_turn(bench: Bench) -> None:
