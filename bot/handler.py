@@ -130,6 +130,9 @@ class Handler:
                 await self._remember(done, request, past, thought, trace)
             await reply.fail(done, error)
             return done
+        if request.replaces and done.state == "stopped" and not done.answer:
+            await reply.finish(done)  # stopped before its first word: the old answer stays
+            return done
         remembered = await self._remember(done, request, past, thought, trace)
         try:
             delivery = await reply.finish(done)

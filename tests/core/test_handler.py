@@ -305,6 +305,18 @@ async def test_an_answer_without_words_leaves_no_empty_message_in_later_prompts(
     assert all(message["content"].strip() for message in desk.model.requests[-1].messages)
 
 
+async def test_an_answer_asked_for_again_and_stopped_before_its_first_word_replaces_nothing(
+    desk: Desk,
+) -> None:
+    old = await desk.ask("hello", "t1")
+    paper, stop = Paper(), Stop()
+    stop.request()
+    done = await desk.ask("hello", "t2", reply=paper, replaces="t1", stop=stop)
+    assert (done.state, paper.read("finish")) == ("stopped", [""])
+    assert [turn.id for turn in await desk.remembered()] == [old.id]
+    assert [turn.answer for turn in await desk.remembered()] == [old.answer]
+
+
 async def test_an_answer_that_is_asked_again_replaces_the_old_one_only_if_it_succeeds(
     desk: Desk,
 ) -> None:
