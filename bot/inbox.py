@@ -142,12 +142,12 @@ class Inbox:
         lane = lane or str(incoming.session)
         names = [fresh] if fresh else [name for name in (incoming.event_id, *dedupe) if name]
         keys = (
-            *self._keys(shard, lane),
-            self.keys.of(shard, "clock"),
+            *(*self._keys(shard, lane), self.keys.of(shard, "clock")),
             *(self.keys.of(shard, f"seen:{name}") for name in dict.fromkeys(names)),
         )
-        # What was taken in once is not turned away; and what is deleted has to be forgotten.
-        most = MOST_DEAD if fresh or incoming.kind == "delete" else self._max_waiting
+        # What was taken in once is not turned away; and memory has to follow what people change.
+        follows = incoming.kind in ("edit", "delete")
+        most = MOST_DEAD if fresh or follows else self._max_waiting
         args = (
             lane, _class_of(incoming), incoming.to_json(), most,
             int(hold_s * 1000), SEEN_MS, KEPT_MS,

@@ -1,7 +1,8 @@
 """Get all that I remember of this conversation, as a file (`export json` for programs)."""
 
-import json
 from collections.abc import Iterator
+
+import orjson
 
 from bot.commands.registry import Call
 from bot.context import words_of
@@ -19,8 +20,9 @@ async def run(call: Call) -> None:
         raise CommandError("There is nothing to export yet.")
     stem = f"conversation-{info.conversation_id[:8]}"
     if call.arguments == "json":
-        data = json.dumps(await sessions.export(call.session), ensure_ascii=False, indent=2)
-        await call.say("This conversation:", file=(f"{stem}.json", data.encode()))
+        # The standard library would hold up all others for a second with a long conversation.
+        data = orjson.dumps(await sessions.export(call.session), option=orjson.OPT_INDENT_2)
+        await call.say("This conversation:", file=(f"{stem}.json", data))
         return
     if call.arguments:
         raise CommandError("Say “export” for text or “export json” for programs.")

@@ -280,7 +280,8 @@ async def test_a_full_mailbox_is_said_once(
         assert bot.words() == [], "nobody asked for an answer"
         assert [await bot.say(said(text)) for text in "cd"] == ["full", "full"]
         assert len(bot.words()) == 1
-        assert await bot.say(said("", kind="delete")) == "merged", "it is to be forgotten"
+        for kind in ("edit", "delete"):
+            assert await bot.say(said("", kind=kind)) == "merged", "memory has to follow"
 
 
 async def test_the_conversations_of_a_person_are_known(
