@@ -89,7 +89,7 @@ async def slack_world(
     """The whole ear, from the wire to the core. `transport`: `http` or `socket`."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(SlackServer())
-        events = await stack.enter_async_context(SlackEvents(ack_timeout_s=2))
+        events = await stack.enter_async_context(SlackEvents(ack_timeout_s=20))
         server.open_link = events.open_url
         server.add_person("U9", "Nora", team_id="T9")
         own = slack_settings(server.api_url, **changes)

@@ -79,7 +79,7 @@ async def test_while_redis_is_down_nothing_is_acknowledged_and_slack_sends_again
     delivery = await world.deliver("message_im")
     assert not delivery.taken
     assert delivery.attempts in (["503", "503"], ["no ack", "no ack"])
-    world.core.down, world.events.ack_timeout_s = False, 2
+    world.core.down, world.events.ack_timeout_s = False, 20
     assert (await world.deliver("message_im")).taken
     assert len(world.core.taken) == 1
 

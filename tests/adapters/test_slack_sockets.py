@@ -67,7 +67,7 @@ async def listening(events: SlackEvents, taker: Taker) -> AsyncIterator[SocketMo
 
 @pytest.fixture
 async def events() -> AsyncIterator[SlackEvents]:
-    async with SlackEvents(ack_timeout_s=0.5) as found:
+    async with SlackEvents(ack_timeout_s=20) as found:
         yield found
 
 
@@ -96,6 +96,7 @@ async def test_what_could_not_be_taken_in_is_not_acknowledged_and_comes_again(
 ) -> None:
     taker = Taker()
     taker.failures = 1
+    events.ack_timeout_s = 0.3
     async with listening(events, taker) as link:
         await wait_until(lambda: link.health().ready)
         delivery = await events.deliver(slack("message_im"))
