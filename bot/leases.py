@@ -19,6 +19,8 @@ from bot.thinking import Stop
 log = structlog.get_logger("keepthread.leases")
 
 LOOK_FOR_STOPS_EVERY_S = 0.4
+LISTEN_S = 60.0
+"""After this the line is opened anew: one that went dead says nothing, like one on which nobody says stop."""
 OUTAGE_S = 1.0
 """A sign of life that took longer had to wait for Redis to come back."""
 
@@ -135,8 +137,10 @@ class Leases:
             try:
                 async with self._waiter.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(self._inbox.keys.stops)
-                    async for message in channel.listen():
-                        lane = message["data"].decode()
+                    until = time.monotonic() + LISTEN_S
+                    while (left_s := until - time.monotonic()) > 0:
+                        message = await channel.get_message(timeout=left_s)
+                        lane = message["data"].decode() if message else ""
                         concerned = [lease for lease in self if lease.turn.lane == lane]
                         await self._look_after(concerned, touch=False)
             except (OSError, StoreError, RedisError) as error:

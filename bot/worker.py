@@ -27,6 +27,8 @@ from bot.tasks import cancel_all
 log = structlog.get_logger("keepthread.worker")
 
 WAIT_MS = 5_000
+DEAD_S = 5.0
+"""Redis answers a read that blocks for `WAIT_MS`; what has said nothing for so long after it is a dead line."""
 DUE_EVERY_S = 0.25
 DUE_EVERY_CLUSTER_S = 1.0
 PERSON_BUSY_S = 0.3
@@ -160,7 +162,8 @@ class Worker:
     async def _read(self, streams: dict[str, bytes]) -> None:
         """Return when one of the streams has something new, or after a while."""
         try:
-            await self._waiter.xread(streams, count=1, block=WAIT_MS)
+            async with asyncio.timeout(WAIT_MS / 1000 + DEAD_S):
+                await self._waiter.xread(streams, count=1, block=WAIT_MS)
         except (OSError, RedisError) as error:
             self._metrics.redis_errors.labels(type(error).__name__).inc()
             log.info("waiting for turns failed", error=repr(error))

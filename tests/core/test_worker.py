@@ -18,6 +18,7 @@ from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.worker import DANGEROUS_CRASHES, Worker
 from tests.core.inboxes import inbox_on, said, working
+from tests.fakes.dead_line import line_to
 from tests.fakes.redis_server import running
 from tests.waiting import wait_until
 
@@ -345,6 +346,31 @@ async def test_draining_ends_also_where_redis_does_not_come_back(
         await wait_until(lambda: work.done["C1"] == ["one"])
         await worker.drain(0)
         await asyncio.wait_for(task, 5)
+
+
+async def test_a_line_that_went_dead_makes_no_worker_deaf(
+    redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's machine lost its power, say, and another took over: nobody closes the old connections."""
+    monkeypatch.setattr("bot.worker.WAIT_MS", 50)
+    monkeypatch.setattr("bot.worker.DEAD_S", 0.2)
+    monkeypatch.setattr("bot.leases.LISTEN_S", 0.2)
+    path = redis.connection_pool.connection_kwargs["path"]
+    async with line_to(path) as line, Redis(port=line.port, socket_timeout=None) as waiter:
+        inbox, work = inbox_on(redis, settings), Work()
+        work.go_on.clear()
+        worker = Worker(inbox, waiter, work.run, Metrics(), name="w1")
+        task = asyncio.create_task(worker.run())
+        await wait_until(lambda: line.opened >= 2)
+        line.go_dead()
+        await inbox.put(said("one"))
+        await wait_until(lambda: work.running.total() == 1)
+        line.go_dead()
+        await asyncio.sleep(0.5)
+        await inbox.stop(said("x").session)
+        await wait_until(lambda: bool(work.stopped), timeout_s=5)
+        await worker.drain(1)
+        await task
 
 
 async def test_the_next_turn_of_a_conversation_keeps_its_lease_when_the_last_ones_is_put_away(
