@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bot.errors import SettingsError
+from bot.logs import redact
 from bot.ports import Check, Tracer
 from bot.tracing.sender import Batch, Sender
 from bot.tracing.tracer import LangSmithTracer, SilentTracer
@@ -111,7 +112,7 @@ async def check(settings: Settings) -> list[Check]:
 def _ask(settings: Settings) -> Check:
     from langsmith import utils
 
-    name, where = "LangSmith", settings.langsmith_endpoint
+    name, where = "LangSmith", redact(settings.langsmith_endpoint)
     try:
         client = _client(settings, retries=0)
     except SettingsError as error:

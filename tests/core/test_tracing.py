@@ -705,6 +705,12 @@ async def test_doctor_tells_off_ok_refused_and_unreachable_apart(server: LangSmi
     assert KEY not in repr([off, ok, refused, keyless, nowhere, broken])
 
 
+async def test_doctor_shows_no_password_of_the_address() -> None:
+    (line,) = await check(settings(f"http://me:{KEY}@127.0.0.1:{_free_port()}"))
+    assert line.state == "failed"
+    assert KEY not in str(line)
+
+
 async def test_doctor_gives_up_on_a_black_hole(server: LangSmithServer) -> None:
     server.fault = "hang"
     (held,) = await check(settings(server.url))
