@@ -706,7 +706,7 @@ async def test_doctor_tells_off_ok_refused_and_unreachable_apart(server: LangSmi
 
 
 async def test_doctor_shows_no_password_of_the_address() -> None:
-    (line,) = await check(settings(f"http://me:{KEY}@127.0.0.1:{_free_port()}"))
+    (line,) = await check(settings(f"http://me:{KEY}@127.0.0.1:{free_port()}"))
     assert line.state == "failed"
     assert KEY not in str(line)
 
