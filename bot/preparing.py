@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -20,6 +20,8 @@ log = structlog.get_logger("keepthread.preparing")
 SEEDING_S = 4.0
 """A rate-limited platform must not keep a person waiting for longer."""
 LOADING_S = 60.0
+READ_AT_ONCE = 2
+"""Documents; each can keep a core busy for 20 s, and threads that wait for one are missed elsewhere."""
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_IMAGES = 10
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -40,6 +42,7 @@ class Preparer:
     transcriber: Transcriber
     max_chars: int
     sees_images: bool = True
+    _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
 
     async def prepare(self, turn: Turn, connection: Connection) -> tuple[Turn, tuple[str, ...]]:
         """The turn with everything in words, and its pictures as `data:` addresses. Raises StoreError."""
@@ -84,6 +87,7 @@ class Preparer:
                 if item.kind == "audio":
                     words = await self.transcriber.transcribe(data, item)
                     return replace(item, text=words or "[nothing is said in it]")
+            async with self._reading:
                 return await read_document(data, item, self.max_chars)
         except ModelError as error:
             log.warning("speech could not be turned into words", error=repr(error))

@@ -18,11 +18,12 @@ from bot import preparing
 from bot.conversation import Address, Attachment, Incoming, Overheard, Speaker, Turn
 from bot.errors import PlatformBusy, PlatformUnreachable
 from bot.history import RedisHistory
-from bot.preparing import MAX_IMAGE_BYTES, MAX_IMAGES, Preparer
+from bot.preparing import MAX_IMAGE_BYTES, MAX_IMAGES, READ_AT_ONCE, Preparer
 from bot.settings import Settings
 from bot.transcribe import Transcriber
 from tests.core.desk import KEY, said
 from tests.core.test_transcribe import Ear
+from tests.waiting import wait_until
 
 PNG = Attachment("image", "a.png", "image/png", "png")
 NOTES = Attachment("document", "notes.txt", "text/plain", "notes")
@@ -86,6 +87,28 @@ async def test_each_kind_of_attachment_is_read_in_its_way(table: Table) -> None:
     texts, images = await table.read(PNG, NOTES, VOICE, Attachment("other", "a sticker"))
     assert texts == ["", "the word is heron", "hello there", ""]
     assert images == ("data:image/png;base64," + base64.b64encode(b"\x89PNG").decode(),)
+
+
+async def test_few_documents_are_read_at_once(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most, go_on = 0, 0, asyncio.Event()
+
+    async def slowly(data: bytes, item: Attachment, max_chars: int) -> Attachment:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await go_on.wait()
+        running -= 1
+        return replace(item, text="read")
+
+    monkeypatch.setattr("bot.preparing.read_document", slowly)
+    table.shelf.files = {"notes": b"x"}
+    reading = [asyncio.create_task(table.read(NOTES)) for _ in range(5)]
+    await wait_until(lambda: len(table.shelf.fetched) == 5)
+    go_on.set()
+    assert [texts for texts, _ in await asyncio.gather(*reading)] == [["read"]] * 5
+    assert most == READ_AT_ONCE
 
 
 async def test_a_long_document_is_cut_and_says_so(table: Table) -> None:
