@@ -3,7 +3,7 @@
 -- ARGV lane entry token outcome(done|retry|defer|requeue|split|dead) delay-ms ttl-ms reason most-dead
 local ready, retry, conv, box, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local lane, entry, outcome, ttl = ARGV[1], ARGV[2], ARGV[4], ARGV[6]
-local c = redis.call('HMGET', conv, 'token', 'upto', 'hold', 'entry', 'tries', 'cancel')
+local c = redis.call('HMGET', conv, 'token', 'upto', 'hold', 'entry', 'tries')
 if c[1] ~= ARGV[3] or c[4] ~= entry then return 'lost' end
 redis.call('XACK', ready, 'w', entry)
 redis.call('XDEL', ready, entry)
@@ -31,8 +31,7 @@ end
 
 if outcome == 'retry' or outcome == 'defer' then
   if outcome == 'retry' then redis.call('HINCRBY', conv, 'fails', 1) else redis.call('HINCRBY', conv, 'tries', -1) end
-  local stopped = c[6] and c[6] == c[2] -- then the next try only says so
-  wait(now_ms() + (stopped and 0 or tonumber(ARGV[5])), 'retry')
+  wait(now_ms() + tonumber(ARGV[5]), 'retry')
   return outcome
 end
 if outcome == 'requeue' then

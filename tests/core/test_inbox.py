@@ -323,7 +323,7 @@ async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
         await asyncio.sleep(0.002)
         turn = await take_one(inbox, "w2", silent_ms=1)
     else:
-        await inbox.end(turn, end, delay_s=60)
+        await inbox.end(turn, end)
         await inbox.due(ALL)
         turn = await take_one(inbox, "w2")
     assert turn
