@@ -99,7 +99,8 @@ class Turns:
 
     async def _run(self, lease: Lease, reply: LeasedReply) -> Verdict:
         taken = lease.turn
-        if taken.tries > self.max_attempts and not lease.stop.requested:
+        # A stopped one has one more: it only says so, and even that may end a worker.
+        if taken.tries > self.max_attempts + lease.stop.requested:
             return await self._given_up(lease, reply)
         try:
             return await self._do(lease, reply)

@@ -260,6 +260,9 @@ async def test_a_stopped_turn_is_not_given_up_with_an_apology(bench: Bench) -> N
     lease.stop.request()
     assert (await bench.turns.run(lease)).outcome == "done"
     assert (bench.paper.read("say"), bench.counted("stopped")) == ([], 1)
+    lease = bench.lease(said("poison"), tries=5)
+    lease.stop.request()
+    assert (await bench.turns.run(lease)).outcome == "dead", "but not for ever"
 
 
 async def test_a_turn_of_several_messages_is_taken_apart_before_it_is_given_up(
