@@ -185,8 +185,10 @@ class Sessions:
         data = await self._client.hgetall(source)
         if data:
             ttl_s = await self._client.ttl(source)
-            await self._client.hset(target, mapping=data)
-            await self._client.expire(target, max(1, ttl_s))
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.hset(target, mapping=data)
+                pipe.expire(target, max(1, ttl_s))
+                await pipe.execute()
 
 
 def _session(text: str) -> SessionKey | None:
