@@ -10,6 +10,9 @@ UV := $(shell command -v uv 2>/dev/null)
 # Twice the cores: half of the tests wait for a server or a process.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(16, 2 * (os.cpu_count() or 1)))')
 
+# Without bytecode every process would compile us anew: half a second a start, and the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: chat serve install test lint bench faults clean lock
 
 chat: $(VENV)/.run
@@ -44,7 +47,7 @@ ifdef UV
 $(VENV)/.made:
 	uv venv -q --python ">=3.11" --seed $(VENV)
 	@touch $@
-INSTALL = uv pip install -q --python $(BIN)/python
+INSTALL = uv pip install -q --compile-bytecode --python $(BIN)/python
 else
 $(VENV)/.made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Keepthread needs Python 3.11 or newer: make PYTHON=/path/to/it")'

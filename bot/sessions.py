@@ -187,7 +187,7 @@ class Sessions:
             ttl_s = await self._client.ttl(source)
             async with self._client.pipeline(transaction=True) as pipe:
                 pipe.hset(target, mapping=data)
-                pipe.expire(target, max(1, ttl_s))
+                pipe.expire(target, ttl_s if ttl_s > 0 else TOMBSTONE_S)
                 await pipe.execute()
 
 
