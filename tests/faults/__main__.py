@@ -16,6 +16,9 @@ from bot.logs import configure_logging
 from tests.faults.scenarios import ALL, Load
 from tests.faults.world import LEASE_S
 
+SCENARIO_TIMEOUT_S = 180
+"""Many times what the slowest takes: nothing hangs for ever."""
+
 ROW = "{:28} {:>4} {:>6} {:>5} {:>9} {:>9} {:>6} {:>8} {:>9} {:>7}"
 TITLES = (
     "scenario",
@@ -41,7 +44,8 @@ async def main(part: str, load: Load, seeds: int | None) -> int:
             for seed in range(seeds or usual):
                 began_at = time.monotonic()
                 try:
-                    tally = await scenario(Path(folder), load, seed)
+                    async with asyncio.timeout(SCENARIO_TIMEOUT_S):
+                        tally = await scenario(Path(folder), load, seed)
                 except Exception as error:  # noqa: BLE001  the other scenarios have yet to be seen
                     print(f"{name:28} {seed:>4} BROKEN: {error!r}", flush=True)
                     broken += 1

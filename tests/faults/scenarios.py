@@ -245,19 +245,27 @@ async def poison(folder: Path, load: Load, seed: int) -> Tally:
 
 
 async def cluster_fail_over(folder: Path, load: Load, seed: int) -> Tally:
-    """A cluster of three loses a primary for good; its replica takes over. WAIT 1 before acknowledging."""
+    """A cluster of three loses a primary, whose replica takes over, and gets it back as a replica.
+
+    WAIT 1 before acknowledging: until it is back, nobody's message is taken in at its half of the pair.
+    The lease is longer than a fail-over, as it has to be: what was shown can't be noted meanwhile.
+    """
     async with (
         RedisClusterProcesses() as cluster,
-        world(cluster.url, folder, think_s=0.05, BOT_WAIT_FOR_REPLICAS="1") as here,
+        world(
+            cluster.url, folder, think_s=0.05, BOT_WAIT_FOR_REPLICAS="1", BOT_LEASE_S="6"
+        ) as here,
     ):
         await here.start_workers(2)
 
         async def breaking(here: World, chance: random.Random) -> float:
+            number = chance.randrange(3)
             killed_at = time.time()
-            await cluster.nodes[chance.randrange(3)].kill()
-            before = here.answered()
-            await until(lambda: here.answered() > before + 10)
-            return time.time() - killed_at
+            await cluster.nodes[number].kill()
+            await until(lambda: cluster.leads(number + 3))
+            recovery_s = time.time() - killed_at
+            await cluster.nodes[number].start()
+            return recovery_s
 
         return await _broken_while_talking(here, load, seed, breaking)
 

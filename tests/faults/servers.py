@@ -73,7 +73,7 @@ class RedisProcess:
 
 @dataclass
 class RedisClusterProcesses:
-    """Three primaries, each with a replica."""
+    """Three primaries (`nodes[:3]`), each with a replica (`nodes[3:]`, in the same order)."""
 
     node_timeout_ms: int = 1500
     nodes: list[RedisProcess] = field(default_factory=list)
@@ -117,6 +117,12 @@ class RedisClusterProcesses:
             for client in clients:
                 await client.aclose()
         return self
+
+    async def leads(self, number: int) -> bool:
+        """Whether this node is a primary now."""
+        async with Redis(port=self.nodes[number].port) as client:
+            info = await client.info("replication")
+        return bool(info["role"] == "master")
 
     async def __aexit__(self, *_: object) -> None:
         for node in self.nodes:
