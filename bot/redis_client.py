@@ -169,7 +169,10 @@ class _Cluster(RedisCluster):
     async def _execute_command(self, target_node: ClusterNode, *args: Any, **options: Any) -> Any:
         try:
             return await super()._execute_command(target_node, *args, **options)
-        except AttributeError as error:  # of a stream that is None by now
+        except (AttributeError, TypeError) as error:
+            if "NoneType" not in str(error):
+                raise
+            # The stream is None by now, or (Python 3.12) its transport has forgotten how to write.
             raise LostConnection("closed by another task") from error
 
 
