@@ -104,6 +104,7 @@ async def open_service(
             stack.push_async_callback(connection.aclose)
             connections[name] = connection
             bot.access.admin_checks[name] = connection.is_admin
+        stack.push_async_callback(core.aclose)
         view = InboxView(ingress.client, inbox)
         probes = Probes(connections, metrics, inbox, view, worker, listens=role != "worker")
         service = Service(core, connections, metrics, inbox, view, worker, probes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,12 +12,13 @@ import structlog
 
 from bot.commands import COMMANDS
 from bot.conversation import Address, Incoming, SessionKey, Speaker
-from bot.errors import PlatformError, StoreError
+from bot.errors import KeepthreadError, StoreError
 from bot.inbox import SIDE, Inbox
 from bot.metrics import Metrics
 from bot.people import People
-from bot.ports import Admission, CommandSpec, Connection, Listed
+from bot.ports import Admission, CommandSpec, Connection, Listed, Reply
 from bot.sessions import Sessions
+from bot.tasks import cancel_all
 from bot.turns import ASKED
 
 if TYPE_CHECKING:
@@ -30,7 +32,13 @@ STOP_WORDS = frozenset({"stop", "cancel", "stop!", "halt", "abort", "/stop"})
 OVERTAKING = ("reset", "new")
 """Commands that end the answer in the way, rather than wait for it."""
 
+FULL = (
+    "I still have many messages to answer here, so I leave this one out. "
+    "Please send it again in a while, or say “stop”."
+)
 TELL_FULL_EVERY_S = 30.0
+MOST_TELLING = 200
+"""Places that are told so at the same time; more are a flood."""
 
 
 class ServiceCore:
@@ -66,6 +74,7 @@ class ServiceCore:
         self._connections = connections
         self.on_put_off: Callable[[], None] | None = None
         self._told_full: dict[SessionKey, float] = {}
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def put(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
@@ -99,7 +108,7 @@ class ServiceCore:
         if hold_s and self.on_put_off is not None:
             self.on_put_off()
         if admission == "full" and incoming.kind in ASKED:
-            await self._tell_full(incoming)
+            self._tell_full(incoming)
         name = incoming.text.strip().partition(" ")[0].lower()
         if is_command and item and name and COMMANDS.known(name):
             command = COMMANDS.spec(name).name
@@ -144,24 +153,30 @@ class ServiceCore:
             return incoming
         return replace(incoming, kind="command", text="stop")
 
-    async def _tell_full(self, incoming: Incoming) -> None:
-        """Say once in a while that too much waits here."""
+    def _tell_full(self, incoming: Incoming) -> None:
+        """Say once in a while that too much waits here, beside the intake: a place that is full is busy, too."""
         now = time.monotonic()
         if now - self._told_full.get(incoming.session, -TELL_FULL_EVERY_S) < TELL_FULL_EVERY_S:
+            return
+        connection = self._connections.get(incoming.session.platform)
+        if connection is None or len(self._telling) >= MOST_TELLING:
             return
         if len(self._told_full) > 1000:
             self._told_full.clear()
         self._told_full[incoming.session] = now
-        connection = self._connections.get(incoming.session.platform)
-        if connection is None:
-            return
-        reply = connection.reply(incoming.address)
-        try:
-            await reply.say(
-                "I still have many messages to answer here, so I leave this one out. "
-                "Please send it again in a while, or say “stop”."
-            )
-        except PlatformError as error:
-            log.warning("could not say that the mailbox is full", error=repr(error))
-        finally:
-            await reply.aclose()
+        task = asyncio.create_task(_say_full(connection.reply(incoming.address)), name="full")
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def aclose(self) -> None:
+        """Nothing more is said."""
+        await cancel_all(tuple(self._telling))
+
+
+async def _say_full(reply: Reply) -> None:
+    try:
+        await reply.say(FULL)
+    except KeepthreadError as error:
+        log.warning("could not say that the mailbox is full", error=repr(error))
+    finally:
+        await reply.aclose()

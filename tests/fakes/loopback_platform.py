@@ -82,6 +82,7 @@ class LoopbackReply:
         return Delivery((f"m-{turn.id}",)) if there else None
 
     async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+        await self.platform.may_say.wait()
         self._write("word", text=text, file=file[0] if file else "")
         return Delivery(("w",))
 
@@ -128,7 +129,10 @@ class LoopbackSettings(SettingsBase):
 
 @dataclass(slots=True)
 class LoopbackPlatform:
-    """The `Adapter` port. `name` is the platform's; `trouble` is called before a step, and may raise or kill."""
+    """The `Adapter` port. `name` is the platform's; `trouble` is called before a step, and may raise or kill.
+
+    While `may_say` is not set, the platform has no room for the bot's own words.
+    """
 
     journal: Journal
     name: str = "loop"
@@ -138,7 +142,11 @@ class LoopbackPlatform:
     journaled: frozenset[str] = frozenset({"show"})
     health: Health = field(default_factory=lambda: Health(True))
     trouble: dict[str, Callable[[Turn], None]] = field(default_factory=dict)
+    may_say: asyncio.Event = field(default_factory=asyncio.Event)
     settings_class: type[SettingsBase] = LoopbackSettings
+
+    def __post_init__(self) -> None:
+        self.may_say.set()
 
     async def before(self, step: str, turn: Turn) -> None:
         if step in self.trouble:
