@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -163,6 +164,10 @@ def _cluster(
     )
 
 
+CLOSING_S = 0.01
+"""More than the closing of a connection takes: the next try finds it closed, and opens it again."""
+
+
 class _Cluster(RedisCluster):
     """After a failure redis-py closes a node's free connections while other tasks take them (redis-py 8.1)."""
 
@@ -173,6 +178,7 @@ class _Cluster(RedisCluster):
             if "NoneType" not in str(error):
                 raise
             # The stream is None by now, or (Python 3.12) its transport has forgotten how to write.
+            await asyncio.sleep(CLOSING_S)  # its neighbours are being closed, too
             raise LostConnection("closed by another task") from error
 
 
