@@ -66,13 +66,20 @@ class Link:
             await self._read()
         finally:
             self.leaving.set()
-            pinging.cancel()
-            await asyncio.gather(pinging, return_exceptions=True)
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=DRAIN_S)
-            for task in tuple(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            try:
+                if self._tasks:
+                    await asyncio.wait(self._tasks, timeout=DRAIN_S)
+            finally:  # who ends us may be in a hurry, and cancel this wait too
+                await self._close(pinging)
+
+    async def _close(self, pinging: asyncio.Task[None]) -> None:
+        """Leave no task behind, and no link on which Slack would go on to tell what nobody hears."""
+        ours = (pinging, *self._tasks)
+        for task in ours:
+            task.cancel()
+        try:
+            await asyncio.gather(*ours, return_exceptions=True)
+        finally:
             await self._socket.close()
 
     async def _read(self) -> None:

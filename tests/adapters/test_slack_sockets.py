@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.slack import sockets
 from adapters.slack.sockets import SocketMode
 from bot.errors import PlatformRefused, StoreUnavailable
+from bot.tasks import cancel_all
 from tests.fakes.slack_events import SlackEvents
 from tests.fakes.slack_server import APP_TOKEN, SlackServer
 from tests.payloads import slack
@@ -124,6 +125,25 @@ async def test_a_link_told_to_go_is_followed_by_one_with_an_address_of_its_own(
         assert (await events.deliver(slack("message_thread"))).taken
         assert link.health().ready
     assert events.dead_addresses == 0
+
+
+async def test_a_link_that_ends_in_a_hurry_is_closed_with_all_that_came_over_it(
+    events: SlackEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "DRAIN_S", 60)
+    taker = Taker()
+    async with slack_with(events) as server, aiohttp.ClientSession() as session:
+        client = AsyncWebClient(base_url=server.api_url, session=session)
+        link = SocketMode(client, session, APP_TOKEN, taker, first_delay_s=0.02)
+        running = asyncio.create_task(link.run())
+        await wait_until(lambda: link.health().ready)
+        taker.go.clear()
+        under_way = asyncio.create_task(events.deliver(slack("message_im")))
+        await wait_until(lambda: taker.taken)
+        await cancel_all([running])  # as the service does: more than once
+        await wait_until(lambda: not events.links)
+        assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("slack ")]
+        await cancel_all([under_way])
 
 
 async def test_a_broken_link_is_made_anew(events: SlackEvents) -> None:
