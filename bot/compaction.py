@@ -12,6 +12,7 @@ from bot.context import Context, Fold, count_tokens, messages_of, said_by
 from bot.conversation import SessionKey
 from bot.errors import KeepthreadError
 from bot.ports import History, Message, Model, Past, Prompt, Remembered
+from bot.tasks import cancel_all
 
 log = structlog.get_logger("keepthread.compaction")
 
@@ -63,10 +64,7 @@ class Compactor:
         tasks = set(self._running.values())
         if tasks and patience_s:
             await asyncio.wait(tasks, timeout=patience_s)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await cancel_all(tasks)
 
     async def _run(self, session: SessionKey, past: Past, due: Fold) -> None:
         if self._slots is None:

@@ -13,6 +13,7 @@ from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.errors import KeepthreadError, PlatformError
 from bot.handler import Request
 from bot.ports import Admission, CommandSpec, Connection, Listed, Reply
+from bot.tasks import cancel_all
 from bot.thinking import Stop
 from bot.wiring import Bot
 
@@ -80,10 +81,7 @@ class DirectCore:
         return COMMANDS.specs
 
     async def aclose(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await cancel_all(tuple(self._tasks))
 
     async def _take(self, incoming: Incoming) -> None:
         assert self._connection is not None, "connect() comes first"  # noqa: S101  wiring, not input

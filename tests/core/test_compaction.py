@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from bot.context import Context, count_tokens, tokens_of
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.history import RedisHistory
 from bot.model.chat import ChatModel, Endpoint
-from bot.ports import Past
+from bot.ports import Past, Remembered
 from bot.settings import Settings
 from tests.fakes import model_server as fake
 from tests.fakes.model_server import ModelServer
@@ -193,6 +194,28 @@ async def test_closing_waits_as_long_as_it_is_told(
     compactor.consider(KEY, await talk(compactor.history))
     await compactor.aclose(patience_s=5)
     assert (await compactor.history.read(KEY)).summary == "Ada likes tea."
+
+
+class DeafHistory(RedisHistory):
+    """Where a connection is just being opened, a cancellation can get lost."""
+
+    async def between(self, session: SessionKey, first: int, end: int) -> tuple[Remembered, ...]:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        return ()
+
+
+async def test_closing_does_not_hang_on_a_cancellation_that_gets_lost(
+    compactor: Compactor, redis: Redis, settings: Settings
+) -> None:
+    past = await talk(compactor.history)
+    compactor.history = DeafHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
+    compactor.timeout_s = 600
+    compactor.consider(KEY, past)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await compactor.aclose()
 
 
 async def test_without_summaries_old_turns_are_dropped_from_the_prompt_only(
