@@ -61,15 +61,25 @@ class Home:
             await client.views_publish(user_id=user, view=view)
 
     async def may_see(self, session: SessionKey, user: str) -> bool:
-        """Whether `user` is, today, where that conversation is; False if Slack does not say so in time."""
-        if _is_direct(session):
-            return True
+        """Whether `user` is, today, where that conversation is; False if Slack does not say so in time.
+
+        What a button carries can be forged, so it is asked of direct messages, too.
+        """
         try:
             async with asyncio.timeout(_MEMBER_WAIT_S):
+                if _is_direct(session):
+                    return session.place == await self._direct_channel_of(session.account, user)
                 return _open(session, await self._channels_of(session.account, user))
-        except TimeoutError:
-            log.warning("in which channels somebody is, is unknown", user=user)
+        except (PlatformError, TimeoutError) as error:
+            log.warning("where somebody is, is unknown", user=user, error=repr(error))
             return False
+
+    async def _direct_channel_of(self, team: str, user: str) -> str:
+        """Id of the direct messages between `user` and us. Raises PlatformError."""
+        client = await self.teams.client(team)
+        with slack_errors("conversations.open"):
+            answer = await client.conversations_open(users=user)
+        return str((answer.get("channel") or {}).get("id") or "")
 
     async def _channels_of(self, team: str, user: str) -> set[str]:
         """Channels of ours that `user` is in now; who left a private one reads no more of it."""

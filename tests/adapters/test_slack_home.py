@@ -76,6 +76,19 @@ async def test_who_left_a_channel_neither_sees_nor_exports_its_conversations(
     assert [one.text for one in world.core.taken] == ["export"]
 
 
+async def test_nobody_exports_the_direct_messages_of_somebody_else(world: SlackWorld) -> None:
+    """What a button carries, a forged press can carry too."""
+    press = slack("press_home_reset")
+    press["actions"][0] |= {"action_id": actions.HOME_EXPORT, "value": f"{DIRECT} "}
+    press["user"]["id"] = "UADMIN"
+    await world.events.deliver(press)
+    assert world.core.taken == []
+    assert len(await wait_until(lambda: world.said)) == 1
+    press["user"]["id"] = "U1"
+    await world.events.deliver(press)
+    assert [one.text for one in world.core.taken] == ["export"]
+
+
 async def test_where_slack_does_not_say_where_somebody_is_only_their_own_messages_are_shown(
     world: SlackWorld,
 ) -> None:
