@@ -14,6 +14,9 @@ from typing import Any
 from adapters.telegram.escape import escaped
 from bot.conversation import clean_text
 
+_FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})(.*)")
+"""A line that may open or close a code block (https://spec.commonmark.org/0.31.2/#fenced-code-blocks)."""
+
 _LINK = re.compile(r"(https?|tg|ftp|tonsite)://[^\s/]\S*$|mailto:\S+@\S+$")
 
 
@@ -52,6 +55,22 @@ def render(markdown: str) -> Formatted:
         if one.length > 0 and _is_wanted(one.type, one.url or "")
     )
     return Formatted(text, tuple(_flat(sorted(kept, key=lambda one: (one.offset, -one.length)))))
+
+
+def closed(markdown: str) -> str:
+    """`markdown`, its last code block closed, so that something else may follow."""
+    indent, fence = "", ""
+    for line in markdown.splitlines():
+        found = _FENCE.fullmatch(line)
+        if found is None:
+            continue
+        if not fence and not (found[2][0] == "`" and "`" in found[3]):
+            indent, fence = found[1], found[2]
+        elif fence and found[2].startswith(fence) and not found[3].strip():
+            fence = ""
+    if not fence:
+        return markdown
+    return markdown + ("" if markdown.endswith("\n") else "\n") + indent + fence
 
 
 def _flat(entities: list[Entity]) -> Iterator[Entity]:

@@ -9,7 +9,7 @@ import structlog
 from adapters.telegram.buttons import Button, offer_buttons, rating_buttons
 from adapters.telegram.marks import Marks
 from adapters.telegram.outbound import Outbound, Spot
-from adapters.telegram.render import Formatted, render
+from adapters.telegram.render import Formatted, closed, render
 from adapters.telegram.split import CAPTION_UNITS, split, units
 from adapters.telegram.stream import Preview, Way
 from adapters.telegram.words import with_slashes
@@ -78,7 +78,7 @@ class TelegramReply:
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
         words = f"⚠️ {with_slashes(error.user_text, self._commands)}"
-        text = f"{turn.answer}\n\n{words}" if turn.answer.strip() else words
+        text = f"{closed(turn.answer)}\n\n{words}" if turn.answer.strip() else words
         offers = (AGAIN,) if error.can_retry else ()
         await self._answer(text, offer_buttons(self._topic, offers))
 

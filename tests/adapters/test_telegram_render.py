@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.telegram.render import Entity, Formatted, render
+from adapters.telegram.render import Entity, Formatted, closed, render
 from adapters.telegram.split import split, units
 from tests.fakes.telegram_chats import checked_text
 
@@ -268,3 +268,25 @@ def test_a_cut_link_leads_to_the_same_place_in_both_messages() -> None:
     whole = Formatted("a" * 100, (Entity("text_link", 10, 80, url="https://x.example"),))
     pieces = split(whole, limit=50)
     assert [one.url for piece in pieces for one in piece.entities] == ["https://x.example"] * 2
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        "```js\nlet a",
+        "```js\nlet a\n",
+        "~~~~\n```\n~~~",
+        "a\n- b\n  ```\n  c",
+        "``` `\n```\nb",
+        "> ```\n> c",
+    ],
+)
+def test_what_follows_an_answer_that_was_cut_off_stands_in_no_code_block(cut: str) -> None:
+    formatted = render(f"{closed(cut)}\n\nIt was cut off.")
+    assert formatted.text.endswith("\n\nIt was cut off.")
+    assert not any("cut off" in words for _, words in looks(formatted))
+
+
+@pytest.mark.parametrize("whole", ["", "a", "```\na\n```\nb", "a ``` b", "```` a```b"])
+def test_a_text_without_an_open_code_block_stays_as_it_is(whole: str) -> None:
+    assert closed(whole) == whole

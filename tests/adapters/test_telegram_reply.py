@@ -18,7 +18,14 @@ from adapters.telegram.reply import TelegramReply
 from adapters.telegram.settings import TelegramSettings
 from adapters.telegram.stream import Way, newest
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
-from bot.errors import ModelBusy, PlaceGone, PlatformBusy, PlatformError, PlatformUnreachable
+from bot.errors import (
+    AnswerCut,
+    ModelBusy,
+    PlaceGone,
+    PlatformBusy,
+    PlatformError,
+    PlatformUnreachable,
+)
 from bot.ports import Offer, OffersButtons
 from tests.adapters.telegram_world import ANNA, BEN, FORUM, GROUP, Slips, telegram
 from tests.fakes.telegram_chats import units
@@ -221,6 +228,15 @@ async def test_a_failure_keeps_what_was_shown_and_offers_another_try(
     (shown,) = telegram.seen(GROUP)
     assert shown.text.startswith("The answer is\n\n⚠️ The language model is busy.")
     assert shown.data == ["do::retry"]
+
+
+async def test_what_went_wrong_is_said_below_a_code_block_that_was_cut_off(
+    desk: Desk, telegram: TelegramServer
+) -> None:
+    await desk.reply(GROUP).fail(turn("```python\nprint(1", "failed"), AnswerCut())
+    (shown,) = telegram.seen(GROUP)
+    assert shown.text.startswith("print(1\n\n⚠️")
+    assert [one["length"] for one in shown.entities] == [len("print(1")]
 
 
 async def test_words_of_the_bots_own_may_bring_a_file(desk: Desk, telegram: TelegramServer) -> None:
