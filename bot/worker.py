@@ -32,6 +32,8 @@ DEAD_S = 5.0
 DUE_EVERY_S = 0.25
 DUE_EVERY_CLUSTER_S = 1.0
 PERSON_BUSY_S = 0.3
+SELF_CANCELLED_S = 1.0
+"""A turn that a library cancelled, and nobody of ours, has failed: put back at once, it would come again for ever."""
 LAST_WORD_S = 5.0
 """So long Redis may take, at the end of draining, to hear how turns ended; then their leases run out."""
 DANGEROUS_CRASHES = 2
@@ -216,7 +218,11 @@ class Worker:
                 del self._persons[person]
         if lease.is_lost:
             return None
-        return Verdict("requeue") if lease.work.cancelled() else lease.work.result()
+        if not lease.work.cancelled():
+            return lease.work.result()
+        if self._draining.is_set():
+            return Verdict("requeue")
+        return Verdict("retry", SELF_CANCELLED_S, "cancelled from within")
 
     async def _end(self, lease: Lease, verdict: Verdict | None) -> None:
         """Say how it ended until Redis has heard it: else another worker would do it again."""

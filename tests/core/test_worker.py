@@ -122,6 +122,25 @@ async def test_a_failed_turn_is_tried_again_and_keeps_its_place(
     assert seen == [("first", 1), ("first", 2), ("first", 3), ("second", 1)]
 
 
+async def test_a_turn_that_cancels_itself_has_failed_and_does_not_come_again_for_ever(
+    redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.worker.SELF_CANCELLED_S", 0.01)
+    seen: list[tuple[int, int]] = []
+
+    async def leaks(lease: Lease) -> Verdict:
+        seen.append((lease.turn.tries, lease.turn.fails))
+        if len(seen) < 3:
+            raise asyncio.CancelledError  # as a library may that mixes up whom it cancels
+        return Verdict("done")
+
+    inbox = inbox_on(redis, settings)
+    async with working(inbox, leaks, settings):
+        await inbox.put(said("x"))
+        await wait_until(lambda: len(seen) == 3)
+    assert seen == [(1, 0), (2, 1), (3, 2)]
+
+
 async def test_a_word_to_stop_reaches_the_running_turn_wherever_it_runs(
     redis: Redis, settings: Settings
 ) -> None:
