@@ -19,6 +19,7 @@ import click
 from bot import __version__
 from bot.errors import KeepthreadError
 from bot.logs import configure_logging
+from bot.plain_text import plain
 
 
 class _Group(click.Group):
@@ -52,7 +53,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except KeepthreadError as error:
-            click.echo(f"keepthread: {error}", err=True)
+            click.echo(plain(f"keepthread: {error}"), err=True)
             if error.cure:
                 click.echo(f"  {error.cure}", err=True)
             ctx.exit(1)

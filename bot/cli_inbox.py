@@ -14,6 +14,7 @@ from bot.cli_tables import print_table
 from bot.errors import CommandError
 from bot.inbox import Inbox, InboxKeys
 from bot.inbox_view import DeadLetter, InboxView
+from bot.plain_text import plain_json
 from bot.wiring import load_settings, open_store
 
 
@@ -51,7 +52,7 @@ def show(letter_id: str) -> None:
     """All of a dead letter, as JSON."""
 
     async def command(view: InboxView) -> int:
-        click.echo(json.dumps(_plain(await _one(view, letter_id)), indent=2, ensure_ascii=False))
+        click.echo(plain_json(_plain(await _one(view, letter_id))))
         return 0
 
     sys.exit(run(_with_view(command)))

@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from bot.cli_tables import plain, print_table
+from bot.cli_tables import print_table
 from bot.conversation import SessionKey, Turn
 from bot.errors import CommandError
+from bot.plain_text import plain, plain_json
 from bot.sessions import SessionInfo
 from bot.wiring import Store, load_settings, open_store
 
@@ -78,7 +79,7 @@ def show(session: str, last: int, as_json: bool) -> None:
             turns.append(turn)
         if as_json:
             data = {**_plain(info), "shown": [turn.to_dict() for turn in turns]}
-            click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+            click.echo(plain_json(data))
             return 0
         click.echo(f"{info.session}  ({_turns(info.turns)})")
         if info.summary:
@@ -102,8 +103,7 @@ def export(session: str, output: Any) -> None:
 
     async def work(store: Store) -> int:
         info = await _existing(store, session)
-        json.dump(await store.sessions.export(info.session), output, indent=2, ensure_ascii=False)
-        output.write("\n")
+        output.write(plain_json(await store.sessions.export(info.session)) + "\n")
         return 0
 
     _run(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -11,15 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""All but tab and line feed, and the overrides of the direction of writing (UAX #9)."""
+from bot.plain_text import plain
+
 _UNFOLDED = 10_000
 """Columns. For what is no terminal: `grep` finds only what is on one line."""
-
-
-def plain(text: str) -> str:
-    """`text` without what moves a cursor, recolours or reorders."""
-    return _CONTROLS.sub("", text)
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 
+from bot.plain_text import plain
+
 _SECRET = re.compile(
     r"xox[a-z](?:\.xox[a-z])?-[\w-]+"  # Slack tokens
     r"|xapp-[\w-]+"
@@ -59,6 +61,11 @@ def _redacted(value: object) -> object:
     return redact(repr(value))
 
 
+def _plain_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Names and texts of strangers stand in logs, and people read those on terminals."""
+    return {key: plain(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
 def configure_logging(level: str, style: str = "auto") -> None:
     """Send all logs to standard error, through one formatter.
 
@@ -74,17 +81,17 @@ def configure_logging(level: str, style: str = "auto") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer = (
-        structlog.processors.JSONRenderer()
+    rendered: list[Any] = (
+        [structlog.processors.JSONRenderer()]  # it escapes
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=False)
+        else [_plain_event, structlog.dev.ConsoleRenderer(colors=False)]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             _redact_event,
-            renderer,
+            *rendered,
         ],
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -62,7 +62,7 @@ def test_an_empty_inbox_says_so(shell: Shell) -> None:
 
 
 def test_dead_letters_are_listed_whatever_stands_in_them(shell: Shell, inbox: With) -> None:
-    text = "[/b] hello \x1b[31m" + "\nand more " * 20
+    text = "[/b] hello \x1b[31m\x9b" + "\nand more " * 20
     (letter,) = inbox(given_up(text))
     _, title, row = shell.out("inbox", "list").splitlines()
     assert title.startswith("dead letter")
@@ -71,7 +71,9 @@ def test_dead_letters_are_listed_whatever_stands_in_them(shell: Shell, inbox: Wi
     assert "[/b] hello [31m and more" in row
     (plain,) = json.loads(shell.out("inbox", "list", "--json"))["dead"]
     assert (plain["id"], plain["tries"]) == (letter.id, 1)
-    shown = json.loads(shell.out("inbox", "show", letter.id))
+    words = shell.out("inbox", "show", letter.id)
+    assert "\x9b" not in words
+    shown = json.loads(words)
     assert shown["message"]["text"] == text
     assert shown["reason"] == "ModelBroken: [/engine] on fire"
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from bot.cli_tables import plain, print_table
+from bot.cli_tables import print_table
 from bot.model.check import check
+from bot.plain_text import plain, plain_json
 from bot.ports import Check
 from bot.settings import Settings
 from tests.core.chat_process import Program
@@ -171,4 +172,8 @@ def test_what_is_no_terminal_gets_each_row_on_one_line(
 
 
 def test_what_steers_a_terminal_is_left_out() -> None:
-    assert plain("a\x1b]0;title\x07b\u202ec\td\ne\r") == "a]0;titlebc\td\ne"
+    words = "a\x1b]0;title\x07b\u202ec\td\ne\r\x9b2J\x7fé"
+    assert plain(words) == "a]0;titlebc\td\ne2Jé"
+    shown = plain_json({"words": words})
+    assert plain(shown) == shown
+    assert json.loads(shown) == {"words": words}, "what programs read is whole"

@@ -228,3 +228,18 @@ def test_people_get_text_and_pipes_get_json(capsys: pytest.CaptureFixture[str]) 
     assert "typed" in text
     assert "turn=t1" in text
     assert not text.startswith("{")
+
+
+def test_no_name_of_a_stranger_steers_the_terminal_that_shows_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log = Log(capsys, style="text")
+    structlog.get_logger("keepthread.test").info("a team", name="evil\x1b[2J\x9b2J\u202e!")
+    try:
+        raise ValueError("\x1b]0;title\x07 in a traceback")
+    except ValueError:
+        structlog.get_logger("keepthread.test").exception("broken")
+    text = log.text
+    assert "name=evil[2J2J!" in text
+    assert "]0;title in a traceback" in text
+    assert not set(text) & set("\x1b\x07\x9b\u202e")
