@@ -138,11 +138,11 @@ class EmbeddedServer(SharedServer):
         pause_s = WATCH_S
         while True:
             await asyncio.sleep(pause_s)
-            if self._is_kept():
-                pause_s = WATCH_S
-                continue
-            log.warning("the keeper of the embedded server is gone; starting another")
             try:
+                if self._is_kept():
+                    pause_s = WATCH_S
+                    continue
+                log.warning("the keeper of the embedded server is gone; starting another")
                 async with self._alone():
                     await self._ensure()
             except StoreError as error:

@@ -81,7 +81,7 @@ class SharedServer(ABC):
             # The keeper that we saw has died since, or another user only looked whether one lives.
 
     def _is_kept(self) -> bool:
-        with closing(self._keeper()) as keeper:
+        with self._folder_errors(), closing(self._keeper()) as keeper:
             return not keeper.try_shared()
 
     @asynccontextmanager

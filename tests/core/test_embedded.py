@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import platform
+import resource
 import signal
 import stat
 import subprocess
@@ -209,6 +210,25 @@ async def test_a_killed_keeper_takes_its_server_along_and_users_start_another(
     await wait_until(lambda: answers(server.url))
     assert await visits(server.url) == 7
     assert len(servers(data_dir)) == 1
+    await server.aclose()
+
+
+async def test_the_watch_over_the_keeper_outlives_a_time_without_file_descriptors(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.embedded.WATCH_S", 0.02)
+    server = await EmbeddedServer.start(data_dir)
+    (keeper,) = keepers(data_dir)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_fd = os.open(os.devnull, os.O_RDONLY)
+    os.close(next_fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_fd, hard))
+    try:
+        await wait_until(lambda: "Too many open files" in caplog.text)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    keeper.kill()
+    await wait_until(lambda: keeper not in keepers(data_dir) and keepers(data_dir))
     await server.aclose()
 
 
