@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -99,14 +99,12 @@ async def test_the_limits_of_distributed_apps_give_the_beginning_and_say_so(
     server.distributed = True
     address = thread(server, ["root"] + [f"reply {n}" for n in range(1, 60)])
     async with seeds(server) as seeder:
-        began = time.monotonic()
-        found = await seeder.seed(address, wait_s=1)
-        took_s = time.monotonic() - began
+        async with asyncio.timeout(30):  # Slack's limit would be over after a minute
+            found = await seeder.seed(address, wait_s=1)
         texts = [one.text for one in found]
         assert texts[:2] == ["root", "reply 1"]
         assert 14 <= len(texts) <= 18
         assert "left out" in texts[-1]
-        assert took_s < 3.5
         # Within the same minute not even the beginning can be read; that is said, and is no error.
         assert [one.text for one in await seeder.seed(address, wait_s=1)] == [NOTHING_READ]
 
