@@ -26,7 +26,7 @@ def doctor(as_json: bool) -> None:
 
 async def examine() -> list[Check]:
     """All checks. A broken setting is a check that failed, not an error."""
-    from bot import redis_client, tracing
+    from bot import redis_check, tracing
     from bot.errors import SettingsError
     from bot.model.check import check as check_model
     from bot.model.local_check import check as check_local
@@ -38,7 +38,7 @@ async def examine() -> list[Check]:
         return [Check("settings", "failed", str(error), error.cure)]
     tracing.switch_off_automatic_tracing()  # else asking the model would be traced
     checks = [Check("settings", "ok")]
-    checks += await redis_client.check(settings)
+    checks += await redis_check.check(settings)
     checks += await (check_local if settings.uses_local_model else check_model)(settings)
     checks += await tracing.check(settings)
     for adapter in adapters().values():

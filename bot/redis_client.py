@@ -27,9 +27,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LostConnection
 
 from bot import redis_url
-from bot.errors import KeepthreadError
 from bot.patience import Patience
-from bot.ports import Check
 from bot.redis_url import RedisUrl
 from bot.settings import Settings
 from bot.store_errors import store_errors as store_errors
@@ -221,58 +219,3 @@ class _FollowingConnection(SentinelManagedConnection):
 
 class _FollowingTlsConnection(_FollowingConnection, SentinelManagedSSLConnection):
     pass
-
-
-OLDEST_VERSION = (6, 2)
-
-
-async def check(settings: Settings) -> list[Check]:
-    """What `keepthread doctor` says of Redis. Never raises KeepthreadError."""
-    try:
-        link = await connect(settings)
-    except KeepthreadError as error:
-        return [Check("redis", "failed", str(error), error.cure)]
-    try:
-        with store_errors():
-            found = await link.client.info("everything")
-    except KeepthreadError as error:
-        return [Check("redis", "failed", f"{link.describe()}: {error}", error.cure)]
-    finally:
-        await link.aclose()
-    return [Check("redis", "ok", link.describe()), *_judge(found)]
-
-
-def _judge(info: dict[str, Any]) -> list[Check]:
-    """INFO rather than CONFIG GET: hosted servers forbid that."""
-    is_valkey = info.get("server_name") == "valkey"
-    kind, version = (
-        ("Valkey", str(info["valkey_version"]))
-        if is_valkey
-        else ("Redis", str(info["redis_version"]))
-    )
-    is_new = is_valkey or tuple(int(n) for n in version.split(".")[:2]) >= OLDEST_VERSION
-    policy = str(info.get("maxmemory_policy", "unknown"))
-    keeps = bool(info.get("aof_enabled"))
-    return [
-        Check("redis version", "ok", f"{kind} {version}")
-        if is_new
-        else Check(
-            "redis version", "failed", f"{kind} {version}", "Use Redis 6.2 or newer, or Valkey."
-        ),
-        Check("redis persistence", "ok", "append-only file")
-        if keeps
-        else Check(
-            "redis persistence",
-            "warning",
-            "no append-only file: a crash loses the last messages",
-            "Set `appendonly yes` on the server.",
-        ),
-        Check("redis eviction", "ok", policy)
-        if policy == "noeviction"
-        else Check(
-            "redis eviction",
-            "warning",
-            f"{policy}: a full server forgets conversations and messages unasked",
-            "Set `maxmemory-policy noeviction` on the server.",
-        ),
-    ]

@@ -18,7 +18,8 @@ from bot.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from bot.redis_client import RedisLink, check, connect, store_errors
+from bot.redis_check import check
+from bot.redis_client import RedisLink, connect, store_errors
 from bot.settings import Settings
 from tests.fakes.ports import free_port
 from tests.fakes.redis_server import (
@@ -356,3 +357,24 @@ async def test_the_doctor_says_that_the_server_is_away_and_does_not_raise(url: s
     (only,) = await check(at(url))
     assert only.state == "failed"
     assert "REDIS_URL" in only.cure + only.detail
+
+
+async def test_the_doctor_notices_a_server_that_takes_no_writes() -> None:
+    async with running() as primary, running("--replicaof", f"127.0.0.1 {primary.port}") as replica:
+        (only,) = await check(at(f"redis://127.0.0.1:{replica.port}"))
+        async with primary.admin() as client:
+            await client.config_set("maxmemory", 1)
+        (full,) = await check(at(f"redis://127.0.0.1:{primary.port}"))
+    assert (only.state, full.state) == ("failed", "failed")
+    assert "primary" in only.cure
+    assert "maxmemory" in full.cure
+
+
+async def test_the_doctor_is_content_with_a_user_who_may_do_all_that_we_do() -> None:
+    async with running() as server:
+        async with server.admin() as client:
+            rights = ("~keepthread:*", "&*", "+@all", "-@dangerous")
+            await client.execute_command("ACL", "SETUSER", "bot", "on", "nopass", *rights)
+        usable, unseen = await check(at(f"redis://bot:any@127.0.0.1:{server.port}"))
+    assert (usable.state, unseen.state) == ("ok", "warning")
+    assert "+info" in unseen.cure
