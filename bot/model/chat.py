@@ -16,7 +16,14 @@ from urllib.parse import urlsplit
 import structlog
 
 from bot.conversation import Usage
-from bot.errors import AnswerCut, AnswerFiltered, ModelBroken, ModelError, ModelTimeout
+from bot.errors import (
+    AnswerCut,
+    AnswerFiltered,
+    ModelBroken,
+    ModelError,
+    ModelTimeout,
+    ModelUnreachable,
+)
 from bot.model.failures import translate
 from bot.ports import Message, Piece, Prompt, TurnTrace
 
@@ -80,6 +87,8 @@ class ChatModel:
                         yield piece
                 return
             except ModelError as error:
+                if shown and isinstance(error, ModelUnreachable):
+                    raise AnswerCut(error.detail) from None
                 attempt += 1
                 wait_s = error.retry_after_s or 0.4 * 2**attempt * random.uniform(0.5, 1)  # noqa: S311  jitter
                 late = time.monotonic() + wait_s > give_up_at or wait_s > LONGEST_WAIT_S

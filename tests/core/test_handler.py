@@ -80,7 +80,7 @@ async def test_the_past_is_read_before_and_the_turn_written_after_the_model_and_
     [
         (fail(401, "invalid_api_key"), "", "does not let me in"),
         (truncated("The first half"), "The first half", "cut off"),
-        (cut("The first half"), "The first half", "cannot reach"),
+        (cut("The first half"), "The first half", "cut off"),
     ],
 )
 async def test_a_failed_answer_is_told_and_never_remembered_as_an_answer(

@@ -76,7 +76,7 @@ FAILURES: list[tuple[fake.Behaviour, type[errors.ModelError]]] = [
     (fake.fail(429, "rate_limit_exceeded", retry_after_s=3600), errors.ModelBusy),
     (fake.fail(503, retry_after_s=3600), errors.ModelBusy),
     (fake.stall("half an"), errors.ModelTimeout),
-    (fake.cut("half an"), errors.ModelUnreachable),
+    (fake.cut("half an"), errors.AnswerCut),
     (fake.truncated("half an"), errors.AnswerCut),
     (fake.garbage("half an"), errors.ModelBroken),
     (fake.error_event("half an"), errors.ModelBroken),

@@ -92,7 +92,7 @@ async def test_a_first_model_that_says_nothing_is_not_waited_for_in_vain(
         (fake.fail(400, "context_length_exceeded"), errors.PromptTooLong),
         (fake.fail(400, "content_filter"), errors.AnswerFiltered),
         (fake.fail(400, "invalid_value"), errors.PromptRefused),
-        (fake.cut("half an answer"), errors.ModelUnreachable),
+        (fake.cut("half an answer"), errors.AnswerCut),
     ],
 )
 async def test_what_the_second_would_refuse_too_or_would_say_twice_is_not_asked_of_it(
