@@ -7,7 +7,7 @@ from telegram.error import EndPointNotFound, InvalidToken, TelegramError
 
 from adapters.telegram.budget import Budget
 from adapters.telegram.client import Client, make_client
-from adapters.telegram.failures import TOKEN_CURE, in_our_words
+from adapters.telegram.failures import TOKEN_CURE, in_our_words, is_unknown_method
 from adapters.telegram.settings import TelegramSettings
 from bot.ports import Check
 from bot.settings import Settings
@@ -30,7 +30,7 @@ async def examine(ours: TelegramSettings, settings: Settings) -> list[Check]:
 
 def _of_bot(me: User) -> Check:
     sees = "sees all messages of its groups" if me.can_read_all_group_messages else "privacy mode"
-    if not me.can_join_groups:
+    if me.can_join_groups is False:
         sees = "cannot be added to groups; @BotFather, /setjoingroups changes that"
     return Check("telegram", "ok", f"@{me.username}, {sees}")
 
@@ -56,7 +56,13 @@ def _of_rights(settings: Settings) -> Check:
 
 async def _of_transport(client: Client, ours: TelegramSettings) -> Check:
     name = "telegram transport"
-    info = await client.get_webhook_info()
+    try:
+        info = await client.get_webhook_info()
+    except InvalidToken as error:
+        if not is_unknown_method(error):
+            raise
+        kind = "webhook" if ours.webhook_url else "long polling"
+        return Check(name, "ok", f"{kind}; this Bot API server does not tell what waits")
     if not ours.webhook_url:
         if info.url:
             return Check(

@@ -12,6 +12,7 @@ from telegram.request import HTTPXRequest
 
 from adapters.telegram.budget import Budget, Care
 from adapters.telegram.settings import TelegramSettings
+from adapters.telegram.wire import answer_of
 
 CONNECTIONS = 128
 READ_S = 20.0
@@ -19,7 +20,7 @@ CONNECT_S = 10.0
 
 
 class Client(ExtBot[Care]):
-    """`ExtBot`, and updates as they come over the wire, so that one broken update spoils no others."""
+    """`ExtBot` that is content with less: one broken update spoils no others, nor a part that is left out the rest."""
 
     async def raw_updates(
         self, offset: int | None, poll_s: int, allowed: Sequence[str]
@@ -30,6 +31,17 @@ class Client(ExtBot[Care]):
         if not isinstance(found, list):
             raise TelegramError("getUpdates brought no list")
         return found
+
+    async def status_of(self, chat_id: int, user_id: int) -> str:
+        """What somebody is in a chat (core.telegram.org/bots/api#chatmember, `status`). Raises TelegramError."""
+        found: Any = await self._post("getChatMember", {"chat_id": chat_id, "user_id": user_id})
+        if not isinstance(found, dict):
+            raise TelegramError("getChatMember brought no member")
+        return str(found.get("status", ""))
+
+    async def _post(self, endpoint: str, data: dict[str, Any] | None = None, **more: Any) -> Any:
+        data = {} if data is None else data
+        return answer_of(endpoint, data, await super()._post(endpoint, data, **more))
 
 
 def make_client(settings: TelegramSettings, budget: Budget) -> tuple[Client, HTTPXRequest]:

@@ -132,7 +132,7 @@ class TelegramConnection:
             async with asyncio.timeout(ASK_S):
                 status = await self.outbound.at(
                     Spot.of(address),
-                    lambda spot: self._status_of(spot, int(speaker.id)),
+                    lambda spot: self.client.status_of(spot.chat_id, int(speaker.id)),
                     is_edit=True,
                 )
         except TimeoutError:
@@ -197,7 +197,3 @@ class TelegramConnection:
                 log.warning("the menu of commands is not set yet", error=error.detail)
                 await asyncio.sleep(max(pause_s, error.retry_after_s or 0))
                 pause_s = min(300, pause_s * 2)
-
-    async def _status_of(self, spot: Spot, user_id: int) -> str:
-        member = await self.client.get_chat_member(spot.chat_id, user_id)
-        return str(member.status)

@@ -140,6 +140,14 @@ def may_come_again(error: NetworkError) -> bool:
     return isinstance(cause, _NEVER_SENT) or (cause is None and not isinstance(error, TimedOut))
 
 
+def is_unknown_method(error: TelegramError) -> bool:
+    """Whether that server lacks the method: it says so (404) as if the token were wrong.
+
+    To be asked only where the same token is proven by other calls.
+    """
+    return isinstance(error, (InvalidToken, EndPointNotFound)) and "not found" in str(error).lower()
+
+
 def is_unchanged(error: BadRequest) -> bool:
     """An edit that changes nothing: as good as done."""
     return UNCHANGED in str(error).lower()

@@ -18,10 +18,10 @@ from telegram import (
     BotCommandScopeChat,
     BotCommandScopeDefault,
 )
-from telegram.error import BadRequest
+from telegram.error import BadRequest, InvalidToken
 
 from adapters.telegram.client import Client
-from adapters.telegram.failures import telegram_errors, without_token
+from adapters.telegram.failures import is_unknown_method, telegram_errors, without_token
 from adapters.telegram.menu_words import TRANSLATIONS
 from bot.ports import CommandSpec
 
@@ -81,6 +81,11 @@ async def set_menus(client: Client, specs: Sequence[CommandSpec], admins: Iterab
             except BadRequest as error:  # an admin who never wrote to the bot has no chat with it
                 log.info("no menu there", scope=scope.type, why=without_token(str(error)))
                 continue
+            except InvalidToken as error:
+                if not is_unknown_method(error):
+                    raise
+                log.info("this Bot API server knows no menus")
+                return
             if scope.type == BotCommandScope.CHAT:
                 continue
             for language, words in TRANSLATIONS.items():

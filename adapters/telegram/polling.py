@@ -14,9 +14,16 @@ from telegram import Update
 from telegram.error import Conflict, EndPointNotFound, InvalidToken, RetryAfter, TelegramError
 
 from adapters.telegram.client import Client
-from adapters.telegram.failures import CONFLICT_CURE, TOKEN_CURE, in_our_words, wait_of
+from adapters.telegram.failures import (
+    CONFLICT_CURE,
+    TOKEN_CURE,
+    in_our_words,
+    is_unknown_method,
+    wait_of,
+)
 from adapters.telegram.intake import ALLOWED_UPDATES
 from adapters.telegram.pulse import Pulse
+from adapters.telegram.wire import update_of
 from bot.errors import StoreError
 
 log = structlog.get_logger("keepthread.telegram")
@@ -85,6 +92,8 @@ class Polling:
             try:
                 await self._client.delete_webhook()
             except TelegramError as error:
+                if is_unknown_method(error):
+                    return  # nothing to remove there; a refused token shows with the first poll
                 await self._recover(error)
             else:
                 return
@@ -133,8 +142,7 @@ async def take_raw(raw: Any, client: Client, take: Take) -> None:
         log.error("something that is no update", kind=type(raw).__name__)
         return
     try:
-        update = Update.de_json(raw, client)
-        await take(update)
+        await take(update_of(raw, client))
     except StoreError:
         raise
     except Exception:

@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from telegram import WebhookInfo
-from telegram.error import TelegramError
+from telegram.error import InvalidToken, TelegramError
 
 from adapters.telegram.client import Client
-from adapters.telegram.failures import in_our_words
+from adapters.telegram.failures import in_our_words, is_unknown_method
 from adapters.telegram.intake import ALLOWED_UPDATES
 from adapters.telegram.polling import Take, id_of, take_raw
 from adapters.telegram.pulse import Pulse
@@ -97,7 +97,14 @@ class Webhook:
         log.info("webhook set", url=self.url)
 
     async def _look(self) -> None:
-        info = await self._client.get_webhook_info()
+        try:
+            info = await self._client.get_webhook_info()
+        except InvalidToken as error:
+            if not is_unknown_method(error):
+                raise
+            await self._client.get_me()  # that server cannot tell; this still proves line and token
+            self._pulse.beat()
+            return
         if info.url != self.url:
             log.warning("the webhook was changed by somebody; it is set again", was=info.url)
             await self._register()
