@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections import deque
@@ -98,12 +99,18 @@ def show(session: str, last: int, as_json: bool) -> None:
 @sessions.command()
 @name
 @click.option("--output", "-o", type=click.File("w", encoding="utf-8"), default="-")
+@click.option("--json", is_flag=True, expose_value=False, help="For programs, as it always is.")
 def export(session: str, output: Any) -> None:
     """Everything kept of a conversation, as JSON."""
 
     async def work(store: Store) -> int:
         info = await _existing(store, session)
-        output.write(plain_json(await store.sessions.export(info.session)) + "\n")
+        said = plain_json(await store.sessions.export(info.session))
+        usual = os.umask(0o077)  # the file, which is made now, is for its owner alone
+        try:
+            output.write(said + "\n")
+        finally:
+            os.umask(usual)
         return 0
 
     _run(work)

@@ -128,7 +128,8 @@ class People:
         client = await self._teams.client(team)
         with slack_errors("users.info"):
             answer = await client.users_info(user=user)
-        person = person_of(answer["user"])
+        user_object = answer.get("user")
+        person = person_of(user_object) if user_object else Person(user)
         self._keep((team, user), person, REMEMBERED_S)
         return person
 

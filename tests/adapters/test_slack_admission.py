@@ -11,6 +11,7 @@ from adapters.slack import intake
 from bot.conversation import SessionKey
 from bot.settings import Settings
 from tests.adapters.slack_world import SlackWorld, slack_world
+from tests.fakes.slack_server import METHODS
 from tests.payloads import slack
 from tests.waiting import wait_until
 
@@ -64,6 +65,14 @@ async def test_where_strangers_may_be_somebody_unknown_belongs_to_nobody(http: S
 
 async def test_nobody_waits_for_a_name_that_does_not_come(http: SlackWorld) -> None:
     http.fail("users.info", "ratelimited", times=5)
+    await http.deliver("message_im")
+    assert http.core.taken[0].speaker.label == "U1"
+
+
+async def test_an_answer_without_the_person_holds_nobody_up(
+    http: SlackWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "users.info", (lambda *_: {}, "users:read", 100))
     await http.deliver("message_im")
     assert http.core.taken[0].speaker.label == "U1"
 

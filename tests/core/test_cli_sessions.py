@@ -87,10 +87,12 @@ def test_an_export_goes_to_a_file_or_to_the_screen(
     store(begin_anew)
     path = tmp_path / "export.json"
     assert shell.out("sessions", "export", str(CHAT), "-o", str(path)) == ""
+    assert path.stat().st_mode & 0o077 == 0
     data = json.loads(path.read_text())
     assert [turn["answer"] for turn in data["turns"]] == ["answer to new"]
     assert [len(turns) for turns in data["earlier"].values()] == [1]
     assert json.loads(shell.out("sessions", "export", str(CHAT))) == data
+    assert json.loads(shell.out("sessions", "export", str(CHAT), "--json")) == data
 
 
 def test_reset_begins_anew_and_may_keep_the_old(shell: Shell, store: Any) -> None:
