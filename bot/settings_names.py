@@ -29,7 +29,7 @@ def refuse_misspelt(
     known = set().union(*(cls.names() for cls in classes))
     given = set(os.environ if environ is None else environ)
     if environ is None:
-        given |= set(dotenv_values(".env"))
+        given |= _names_in_env_file()
     wrong = sorted(
         name
         for name in given
@@ -42,3 +42,13 @@ def refuse_misspelt(
         near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.6)
         lines.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
     raise SettingsError("\n".join(lines), cure="Correct or remove it and start again.")
+
+
+def _names_in_env_file() -> set[str]:
+    cure = "Save .env as UTF-8 text that you may read, or remove it."
+    try:
+        return set(dotenv_values(".env"))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f".env is no UTF-8 text (byte {error.start + 1})", cure=cure) from None
+    except OSError as error:
+        raise SettingsError(f".env cannot be read: {error.strerror}", cure=cure) from None

@@ -116,6 +116,13 @@ def test_misspelt_names_in_the_env_file_are_refused_too(tmp_path: Path) -> None:
         refuse_misspelt([Settings])
 
 
+def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"BOT_MODEL=gr\xfcn\n")
+    with pytest.raises(SettingsError, match=r"\.env is no UTF-8 text") as caught:
+        refuse_misspelt([Settings])
+    assert "UTF-8" in caught.value.cure
+
+
 def test_all_misspelt_names_are_told_at_once_and_others_left_alone(setenv: SetEnv) -> None:
     for name in ("BOT_MODLE", "SLACK_ZZZZZZZZ", "ROBOT_MODEL", "OPENAI_ORG", "LANGSMITH_X"):
         setenv(name, "x")
