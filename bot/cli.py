@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import signal
@@ -69,6 +70,8 @@ def _added() -> tuple[EntryPoint, ...]:
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, to standard error.")
 def main(verbose: bool) -> None:
     """Talk with a language model that remembers: here, in Slack, in Telegram."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has every letter
     configure_logging("info" if verbose else "error", "text")
 
 

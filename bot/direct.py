@@ -19,6 +19,9 @@ from bot.wiring import Bot
 
 log = structlog.get_logger("keepthread.direct")
 
+LEAVING_S = 1.0
+"""So long a stopped answer may take to be written down when the program ends."""
+
 
 class DirectCore:
     """The `Core` port over a `Bot`. Messages of a session are answered one after the other."""
@@ -36,6 +39,7 @@ class DirectCore:
         self._running: dict[SessionKey, Stop] = {}
         self._order: dict[SessionKey, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_leaving = False
 
     def connect(self, connection: Connection) -> None:
         """Where replies come from; once, before the first `put`."""
@@ -81,7 +85,15 @@ class DirectCore:
         return COMMANDS.specs
 
     async def aclose(self) -> None:
-        await cancel_all(tuple(self._tasks))
+        """End what runs as a stop would: it is remembered with what was shown, if that takes but a moment."""
+        self._is_leaving = True
+        for stop in self._running.values():
+            stop.request()
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=LEAVING_S)
+        finally:
+            await cancel_all(tuple(self._tasks))
 
     async def _take(self, incoming: Incoming) -> None:
         assert self._connection is not None, "connect() comes first"  # noqa: S101  wiring, not input
@@ -93,6 +105,8 @@ class DirectCore:
                 return
             async with self._order.setdefault(session, asyncio.Lock()):
                 stop = self._running[session] = Stop()
+                if self._is_leaving:
+                    stop.request()
                 try:
                     if incoming.kind == "command":
                         await COMMANDS.run(Call(self, incoming, reply, stopper=stop))

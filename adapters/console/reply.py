@@ -68,11 +68,14 @@ class ScreenReply(ConsoleReply):
         if not answer.startswith(self._text[: self._written]):
             self._written = 0  # another answer than the one shown
         self._text = answer
-        self._still()
-        if turn.state == "stopped":
-            self._console.print("(stopped)", style="dim")
-        elif not answer.strip():
-            self._console.print("(no words)", style="dim")
+        try:
+            self._still()
+            if turn.state == "stopped":
+                self._console.print("(stopped)", style="dim")
+            elif not answer.strip():
+                self._console.print("(no words)", style="dim")
+        except OSError as error:
+            raise PlaceGone(f"cannot write: {error.strerror}") from error
         return Delivery()
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:

@@ -112,7 +112,7 @@ def unechoed(fd: int) -> Iterator[None]:
         return
     before = termios.tcgetattr(fd)
     quiet = list(before)
-    quiet[3] &= ~termios.ECHO
+    quiet[3] &= ~(termios.ECHO | termios.ICANON)  # line by line a Ctrl-D would be lost
     termios.tcsetattr(fd, termios.TCSANOW, quiet)
     try:
         yield

@@ -222,6 +222,25 @@ async def test_killed_in_mid_answer_it_loses_nothing_before(
     assert not _alive_in(program.home)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_told_to_end_in_mid_answer_it_remembers_what_was_shown(
+    program: Program, model: ModelServer, number: signal.Signals
+) -> None:
+    model.script = [stall("Once upon")]
+    with program.start("chat") as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"tell me a story\n")
+        process.stdin.flush()
+        await asyncio.to_thread(process.stdout.read, len("Once upon"))
+        process.send_signal(number)
+        _, err = await asyncio.to_thread(process.communicate)
+    assert (process.returncode, err) == (128 + number, b"")
+    _, out, _ = await run(program, "sessions", "export", "default")
+    (turn,) = json.loads(out)["turns"]
+    assert (turn["state"], turn["answer"]) == ("stopped", "Once upon")
+
+
 async def test_two_at_the_same_time_share_the_memory(program: Program) -> None:
     with program.start("chat") as first:
         assert first.stdin

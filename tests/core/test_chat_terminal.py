@@ -192,6 +192,30 @@ async def test_words_typed_during_an_answer_wait_for_the_next_line(
     assert "Once upon a timetyped" not in terminal.text.replace("\n", "")
 
 
+async def test_control_d_pressed_during_an_answer_leaves_after_it(
+    terminal: Terminal, model: ModelServer
+) -> None:
+    model.script = [say("one two three", size=3, delay_s=0.05)]
+    terminal.press("hello", "enter")
+    await there(terminal.see, "one")
+    terminal.press("ctrl-d")
+    assert await there(terminal.end) == 0
+    assert "one two three" in terminal.text
+
+
+async def test_a_terminal_of_few_letters_shows_what_it_can(
+    program: Program, model: ModelServer
+) -> None:
+    environment = {**program.environment, "PYTHONIOENCODING": "ascii"}
+    model.script = [say("A tree: \N{DECIDUOUS TREE}.")]
+    with Terminal(program.command("chat"), environment, folder=program.home) as terminal:
+        await there(terminal.see, "leaves.")
+        terminal.press("hello", "enter")
+        await there(terminal.see, "A tree: ?.")
+        terminal.press("ctrl-d")
+        assert await there(terminal.end) == 0
+
+
 async def test_an_error_is_readable_and_the_talk_goes_on(
     terminal: Terminal, model: ModelServer
 ) -> None:
@@ -234,3 +258,5 @@ async def test_a_window_that_is_closed_ends_it_and_its_server(
         _, alive = await there(psutil.wait_procs, ours, 30)
         assert not alive
         await wait_until(lambda: model.cancelled == 1)
+    _, out, _ = await asyncio.to_thread(program.run, "sessions", "show", "default")
+    assert "bot (stopped): Once upon a time" in out
