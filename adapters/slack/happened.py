@@ -13,7 +13,7 @@ class Said:
     """A message.
 
     `user_team`: the speaker's home as the event tells it, or `""`. `text` is raw mrkdwn. `external`: people
-    from other workspaces may be there.
+    from other workspaces may be there. `mentions_bot`: Slack itself says so; its twin says nothing of it.
     """
 
     team: str
@@ -30,6 +30,7 @@ class Said:
     by_bot: bool = False
     external: bool = False
     in_agent_thread: bool = False
+    mentions_bot: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from adapters.slack.budget import Budget, Care
 from adapters.slack.calls import PATIENCE_S, TRIES, Calls, ClientOf, Unsure
 from adapters.slack.failures import LOST_MESSAGE, code_of
 from adapters.slack.render import Block, fallback, markdown_blocks, section_blocks
-from adapters.slack.spot import Found, Mark, Spot
-from bot.errors import PlatformError, PlatformUnreachable
+from adapters.slack.spot import Bot, Found, Mark, Spot
+from bot.errors import PlatformError
 
 log = structlog.get_logger("keepthread.slack")
 
@@ -37,7 +37,7 @@ class Outbound(Calls):
         wait_s: float = 0.5,
     ) -> None:
         super().__init__(client_of, budget, patience_s=patience_s, wait_s=wait_s)
-        self._bots: dict[str, str] = {}
+        self._bots: dict[str, Bot] = {}
         self._homes: dict[tuple[str, str], str] = {}
         self.lacking: set[tuple[str, str]] = set()
         """Workspaces and the methods that do not work there, so that nobody tries again."""
@@ -56,14 +56,15 @@ class Outbound(Calls):
         Raises:
             PlatformError: it was not said, or (`Unsure`) Slack cannot tell whether it was.
         """
+        plainer = _plainer(text, extras)
         args = _message(text, extras) | {
             "thread_ts": spot.thread_ts or None,
             "metadata": mark.metadata(),
             "unfurl_links": False,
             "unfurl_media": False,
         }
-        is_plain = False
-        for attempt in range(TRIES):
+        attempt = 0
+        while True:
             try:
                 return await self._post(spot, args, care)
             except Unsure as error:
@@ -73,14 +74,14 @@ class Outbound(Calls):
                 for one in await self.ours(spot, patience_s=look_s):
                     if one.mark and one.mark.id == mark.id:
                         return one.ts
-                if attempt == TRIES - 1 or care == "courtesy":
+                attempt += 1
+                if attempt == TRIES or care == "courtesy":
                     raise
             except PlatformError as error:
-                if code_of(error) not in _BLOCKS_REFUSED or is_plain:
+                if code_of(error) not in _BLOCKS_REFUSED or not plainer:
                     raise
                 log.warning("Slack refuses the blocks", error=error.detail)
-                args["blocks"], is_plain = section_blocks(text) + (extras or []), True
-        raise PlatformUnreachable("chat.postMessage: tried in vain")
+                args["blocks"] = plainer.pop(0)
 
     async def _post(self, spot: Spot, args: dict[str, Any], care: Care) -> str:
         answer = await self.call(
@@ -104,8 +105,9 @@ class Outbound(Calls):
         care: Care = "must",
     ) -> bool:
         """Let the message `ts` say `text` and be finished, whatever it says or does now. False: it is gone by now."""
+        plainer = _plainer(text, extras)
         args = _message(text, extras) | {"ts": ts, "metadata": mark.metadata()}
-        for _ in range(TRIES):
+        for _ in range(TRIES + len(plainer)):
             try:
                 await self.call(spot.team, "chat.update", care=care, channel=spot.channel, **args)
                 return True
@@ -116,8 +118,9 @@ class Outbound(Calls):
                     return False
                 if code == "streaming_state_conflict":
                     await self.stop_stream(spot, ts)
-                elif code in _BLOCKS_REFUSED:
-                    args["blocks"] = section_blocks(text) + (extras or [])
+                elif code in _BLOCKS_REFUSED and plainer:
+                    log.warning("Slack refuses the blocks", error=error.detail)
+                    args["blocks"] = plainer.pop(0)
                 else:
                     raise
         raise PlatformError(f"chat.update: {ts} does not stay as it is told")
@@ -178,7 +181,7 @@ class Outbound(Calls):
                 patience_s=patience_s,
             )
             for message in page.get("messages") or ():
-                if message.get("bot_id") == bot and not message.get("files"):
+                if bot.said(message) and not message.get("files"):
                     found[message["ts"]] = Found(message["ts"], Mark.of(message))
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
@@ -192,11 +195,20 @@ class Outbound(Calls):
             self._homes[team, user] = str(answer["channel"]["id"])
         return self._homes[team, user]
 
-    async def _bot(self, team: str) -> str:
+    async def _bot(self, team: str) -> Bot:
         if team not in self._bots:
-            self._bots[team] = str((await self.call(team, "auth.test"))["bot_id"])
+            answer = await self.call(team, "auth.test")
+            self._bots[team] = Bot(
+                str(answer.get("bot_id") or ""), str(answer.get("user_id") or "")
+            )
         return self._bots[team]
 
 
 def _message(text: str, extras: list[Block] | None) -> dict[str, Any]:
     return {"text": fallback(text), "blocks": markdown_blocks(text) + (extras or [])}
+
+
+def _plainer(text: str, extras: list[Block] | None) -> list[list[Block]]:
+    """What to try in turn where the blocks are refused: all of the words, in the end without buttons."""
+    sections = section_blocks(text)
+    return [sections + extras, markdown_blocks(text), sections] if extras else [sections]

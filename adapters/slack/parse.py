@@ -136,6 +136,7 @@ def _said(body: Json, event: Json, message: Json) -> Said:
         by_bot=bool(message.get("bot_id") or message.get("bot_profile")),
         external=_is_external(body),
         in_agent_thread=bool(thread),
+        mentions_bot=event.get("type") == "app_mention",
     )
 
 

@@ -32,7 +32,7 @@ async def sign_on(teams: Teams) -> Team | None:
     team = await teams.sign_on()
     if team is None:
         return None
-    if not team.bot_id:
+    if not team.bot_id and "xoxb-" not in teams.home_token:
         raise PlatformRefused(
             "SLACK_BOT_TOKEN is a person's token, not a bot's",
             cure="Use the Bot User OAuth Token, which begins with xoxb-.",

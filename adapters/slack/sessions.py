@@ -83,7 +83,7 @@ async def meaning(
     """What `said` is to the bot; None if nothing. Raises StoreError."""
     if said.by_bot or not said.user or said.user in (bot_user, "USLACKBOT") or not said.ts:
         return None
-    mention = bool(bot_user) and bot_user in mentioned(said.text)
+    mention = said.mentions_bot or (bool(bot_user) and bot_user in mentioned(said.text))
     text = without_mention(said.text, bot_user) if mention else said.text.strip()
     if not (text or said.files or said.quoted or mention):
         return None

@@ -141,3 +141,17 @@ class Found:
 
     ts: str
     mark: Mark | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Who we are in a workspace."""
+
+    id: str
+    user: str
+
+    def said(self, message: Mapping[str, Any]) -> bool:
+        """Whether a message from Slack's history is ours. That we joined a channel is no word of ours."""
+        if by := message.get("bot_id"):
+            return bool(by == self.id)
+        return bool(self.user) and message.get("user") == self.user and not message.get("subtype")

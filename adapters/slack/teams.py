@@ -57,6 +57,12 @@ class Teams:
         """The workspace of SLACK_BOT_TOKEN, once Slack said which it is."""
         return self._home
 
+    @property
+    def home_token(self) -> str:
+        """SLACK_BOT_TOKEN, or `""`."""
+        token = self._settings.slack_bot_token
+        return token.get_secret_value() if token else ""
+
     def new_client(self, token: str | None) -> AsyncWebClient:
         """A client that shares our connections. It retries nothing: who calls it decides."""
         from slack_sdk.web.async_client import AsyncWebClient

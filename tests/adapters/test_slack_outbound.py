@@ -15,7 +15,8 @@ from adapters.slack import failures
 from adapters.slack.budget import Budget
 from adapters.slack.calls import Unsure
 from adapters.slack.failures import TABLE, code_of, in_our_words, slack_errors
-from adapters.slack.spot import Mark, Spot
+from adapters.slack.render import feedback_buttons
+from adapters.slack.spot import Bot, Mark, Spot
 from bot.conversation import SessionKey
 from bot.errors import (
     PlaceGone,
@@ -50,6 +51,21 @@ async def test_a_post_whose_answer_was_lost_is_found_and_not_made_again(
     ts = await mouth.outbound.post(place, "Hello.", Mark(to=place.answered_ts))
     assert [(one.ts, one.text) for one in mouth.server.answers("D1")] == [(ts, "Hello.")]
     assert len(mouth.server.called("chat.postMessage")) == 1
+
+
+async def test_our_messages_are_known_by_either_id_and_our_joining_is_none_of_them(
+    mouth: Mouth,
+) -> None:
+    place = spot(mouth)
+    ts = await mouth.outbound.post(place, "Hello.", Mark())
+    mouth.server.answers("C1")[0].bot_id = ""
+    assert [one.ts for one in await mouth.outbound.ours(place)] == [ts]
+    us = Bot("B1", "UBOT")
+    assert us.said({"user": "UBOT", "bot_id": "B1"})
+    assert not us.said({"user": "UBOT", "subtype": "channel_join"})
+    assert not us.said({"user": "U1"})
+    assert not us.said({"bot_id": "B2", "user": "UBOT"})
+    assert not Bot("", "").said({"text": "of nobody"})
 
 
 async def test_a_post_that_was_lost_before_slack_had_it_is_made_again(mouth: Mouth) -> None:
@@ -215,6 +231,16 @@ async def test_where_markdown_blocks_are_refused_the_words_come_in_sections(mout
     mouth.server.fail("chat.update", error="invalid_blocks")
     assert await mouth.outbound.settle(spot(mouth), ts, text[:5_000], Mark())
     assert mouth.server.answers("C1")[0].text == text[:5_000]
+
+
+async def test_where_buttons_are_refused_the_words_come_without_them(mouth: Mouth) -> None:
+    buttons = feedback_buttons(mouth.ask().session)
+    mouth.server.fail("chat.postMessage", error="invalid_blocks", times=2)
+    ts = await mouth.outbound.post(spot(mouth), "Hello.", Mark(), buttons)
+    mouth.server.fail("chat.update", error="invalid_blocks", times=3)
+    assert await mouth.outbound.settle(spot(mouth), ts, "Hello again.", Mark(), buttons)
+    (message,) = mouth.server.answers("C1")
+    assert (message.edits, message.text) == (["Hello."], "Hello again.")
 
 
 # What went wrong.

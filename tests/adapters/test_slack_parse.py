@@ -291,6 +291,7 @@ class Place:
         ("message_own", {}, True, None),
         ("message_other_app", {}, True, None),
         ("app_mention", {"text": "<@UBOT>"}, False, "command"),
+        ("app_mention", {"text": "its name stands in a block"}, False, "message"),
         ("message_thread", {"text": "<@UBOT>"}, False, "message"),
         ("message_im", {"user": "USLACKBOT"}, True, None),
     ],

@@ -89,10 +89,16 @@ async def test_missing_scopes_are_named(server: SlackServer) -> None:
 
 
 async def test_a_persons_token_is_no_bots(server: SlackServer) -> None:
-    server.tokens[BOT_TOKEN] = Caller(bot_id="")
-    async with signing_on(ours(server)) as (teams, _):
+    token = BOT_TOKEN.replace("xoxb-", "xoxe.xoxp-")
+    server.tokens[token] = Caller(bot_id="")
+    async with signing_on(ours(server, slack_bot_token=SecretStr(token))) as (teams, _):
         with pytest.raises(PlatformRefused, match="person"):
             await preflight.sign_on(teams)
+
+
+async def test_a_bots_token_is_one_though_slack_leaves_out_the_bots_id(server: SlackServer) -> None:
+    server.tokens[BOT_TOKEN] = Caller(bot_id="")
+    assert {one.state for one in (await checked(ours(server))).values()} == {"ok"}
 
 
 async def test_slack_being_down_is_not_a_bad_token(server: SlackServer) -> None:
