@@ -1,7 +1,8 @@
 """What a model writes, changed so that the Markdown parser drops none of its words.
 
 By the rules of Markdown raw HTML, addresses of links that are nowhere used, and cells beyond a table's last
-column are not shown; telegramify-markdown also takes double bars for a spoiler and any two dollars for a formula.
+column are not shown, nor are the stars of 2*3*4; telegramify-markdown also takes double bars for a spoiler and
+any two dollars for a formula.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _LATEX = re.compile(
     rb"\\(?:\[((?:(?!\n\n).){1,1000}?)\\\]|\(((?:(?!\n\n).){1,1000}?)\\\))", re.DOTALL
 )
 _COMMAND = re.compile(rb"\\[A-Za-z]")
+_NAME = re.compile(rb"__[a-z0-9_]+__")
+_ADDRESS = re.compile(rb"https?://[^\s<>()\[\]]+")
 
 Edit = tuple[int, int, bytes]
 """From, to (in bytes), and what is to stand there."""
@@ -48,6 +51,7 @@ class _Parsed:
     code: list[tuple[int, int]] = field(default_factory=list)
     tables: list[tuple[int, int]] = field(default_factory=list)
     formulas: list[tuple[int, int]] = field(default_factory=list)
+    stressed: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def of(cls, markdown: str) -> _Parsed:
@@ -68,6 +72,8 @@ class _Parsed:
                 found.tables.append(at)
             elif "InlineMath" in event or "DisplayMath" in event:
                 found.formulas.append(at)
+            elif start in ("Emphasis", "Strong"):
+                found.stressed.append(at)
         return found
 
     def in_code(self, at: int) -> bool:
@@ -84,6 +90,7 @@ def _edits(parsed: _Parsed) -> Iterator[Edit]:
         yield from first
         return
     yield from _dollars(parsed)
+    yield from _stars(parsed)
     yield from _tags(parsed)
     yield from _double_bars(parsed)
     yield from _definitions(parsed)
@@ -110,6 +117,35 @@ def _dollars(parsed: _Parsed) -> Iterator[Edit]:
         elif parsed.in_table(start):  # telegramify would set it before the table; there it is code
             yield start, start, b"`"
             yield end, end, b"`"
+
+
+def _stars(parsed: _Parsed) -> Iterator[Edit]:
+    """Marks that are no emphasis to people: of 1*2 and 3*4, x**2 + y**2, Leser*innen, __init__, addresses."""
+    source = parsed.source
+    addresses = [one.span() for one in _ADDRESS.finditer(source)] if parsed.stressed else []
+    for start, end in parsed.stressed:
+        mark = source[start : start + 1]
+        width = 2 if source[start + 1 : start + 2] == mark else 1
+        if (
+            _begins_in_a_word(source, start, end, width)
+            or _NAME.fullmatch(source, start, end)
+            or any(first < start and end <= last for first, last in addresses)
+        ):
+            yield start, start + width, (b"\\" + mark) * width
+            yield end - width, end, (b"\\" + mark) * width
+
+
+def _begins_in_a_word(source: bytes, start: int, end: int, width: int) -> bool:
+    """Bold may, to stress a part of it: un**glaub**lich. Scripts without capitals have no blanks between words."""
+    before = source[max(0, start - 4) : start].decode(errors="ignore")[-1:]
+    inside = source[start + width : end - width].decode()
+    if not (_is_of_a_word(before) and _is_of_a_word(inside[:1])):
+        return False
+    return width == 1 or before.isdecimal() or not inside.isalnum()
+
+
+def _is_of_a_word(char: str) -> bool:
+    return char.isdecimal() or char.lower() != char.upper()
 
 
 def _tags(parsed: _Parsed) -> Iterator[Edit]:

@@ -65,6 +65,37 @@ def test_what_looks_like_html_or_a_footnote_or_a_spoiler_is_kept(text: str) -> N
     assert render(text).text == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1*2 and 3*4",
+        "5*3*2 = 30, a*b*c, f(x)=2*x*y",
+        "2**10 = 1024 and 3**2 = 9",
+        "x**2 + y**2 = z**2, x**n+y**n",
+        "Leser*innen und Nutzer*innen",
+        "__init__.py and __main__.py",
+        "https://a.example/5*3*2 and https://a.example/_x_/y",
+    ],
+)
+def test_stars_and_bars_that_are_no_emphasis_are_kept(text: str) -> None:
+    assert render(text) == Formatted(text)
+
+
+def test_stars_of_a_product_are_kept_in_tables_and_within_bold() -> None:
+    assert render("**Note 5*3*2**") == Formatted("Note 5*3*2", (Entity("bold", 0, 10),))
+    assert "2*3*4 | 2**3 and 4**5" in render("| a | b |\n|-|-|\n| 2*3*4 | 2**3 and 4**5 |").text
+
+
+def test_emphasis_stays_emphasis_also_within_words_and_without_blanks() -> None:
+    assert looks(render("un**glaub**lich, **Donau**dampf, *5*th, 2*3 is *six*, __very__ bold")) == [
+        ("bold", "glaub"),
+        ("bold", "Donau"),
+        ("italic", "5"),
+        ("italic", "six"),
+    ]
+    assert looks(render("这是*重点*内容 **重点**内容")) == [("italic", "重点"), ("bold", "重点")]
+
+
 def test_a_list_of_sources_that_no_text_refers_to_is_kept() -> None:
     formatted = render("See [1] and [b][2].\n\n[1]: https://a.example\n[2]: https://b.example")
     assert looks(formatted) == [("text_link", "1"), ("text_link", "b")]
