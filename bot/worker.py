@@ -37,7 +37,10 @@ SELF_CANCELLED_S = 1.0
 LAST_WORD_S = 5.0
 """So long Redis may take, at the end of draining, to hear how turns ended; then their leases run out."""
 DANGEROUS_CRASHES = 2
-"""A turn over which so many workers fell silent runs alone in its process, so that it takes no other with it."""
+"""A turn over which so many workers fell silent runs apart: with few others of its kind, then alone, so that it takes
+no innocent one with it."""
+FEW = 8
+"""Dangerous turns that run together. Most of them were only near the one that ends workers, and need not wait long."""
 
 Execute = Callable[[Lease], Awaitable[Verdict]]
 
@@ -77,8 +80,7 @@ class Worker:
         self._reserved = 0
         self._due_soon = asyncio.Event()
         self._draining = asyncio.Event()
-        self._alone = asyncio.Lock()
-        self._dangerous = 0
+        self._apart: dict[Lease, int] = {}
         shards = range(inbox.keys.shards)
         self._groups = [[one] for one in shards] if inbox.is_cluster else [list(shards)]
 
@@ -126,7 +128,7 @@ class Worker:
         start = 0
         while not self._draining.is_set():
             free = self._free()
-            if free <= 0 or self._dangerous:
+            if free <= 0 or self._apart:
                 await self.leases.until_changed()
                 continue
             start = (start + 1) % len(shards)
@@ -181,24 +183,29 @@ class Worker:
         turn = lease.turn
         is_dangerous = turn.crashes >= DANGEROUS_CRASHES and turn.tries <= self._inbox.max_attempts
         try:
-            verdict = await (self._work_alone(lease) if is_dangerous else self._work(lease))
+            verdict = await (self._work_apart(lease) if is_dangerous else self._work(lease))
             await self._end(lease, verdict)
         finally:
             if lease.work is not None:
                 lease.work.cancel()
             self.leases.remove(lease)
 
-    async def _work_alone(self, lease: Lease) -> Verdict | None:
-        self._dangerous += 1
-        self.leases.changed.set()  # a dangerous turn that waits for others to end need not wait for us
+    async def _work_apart(self, lease: Lease) -> Verdict | None:
+        """Once all others have ended. What finds no room waits in Redis: if this process ends, it had no part in it."""
+        turn = lease.turn
+        is_last = turn.tries >= self._inbox.max_attempts
+        most = 1 if is_last or turn.crashes > DANGEROUS_CRASHES else FEW
+        if len(self._apart) >= min(most, *self._apart.values(), FEW):
+            return Verdict("defer", PERSON_BUSY_S)
+        self._apart[lease] = most
+        self.leases.changed.set()  # another one that waits for all others need not wait for us
         try:
-            async with self._alone:
-                while len(self.leases) > self._dangerous and not self._draining.is_set():
-                    await self.leases.until_changed()
-                log.warning("a dangerous turn runs alone", lane=lease.turn.lane)
-                return await self._work(lease)
+            while len(self.leases) > len(self._apart) and not self._draining.is_set():
+                await self.leases.until_changed()
+            log.warning("a dangerous turn runs apart", lane=turn.lane, together=len(self._apart))
+            return await self._work(lease)
         finally:
-            self._dangerous -= 1
+            del self._apart[lease]
             self.leases.changed.set()
 
     async def _work(self, lease: Lease) -> Verdict | None:
@@ -252,7 +259,7 @@ class Worker:
     async def _claim(self) -> None:
         """Take over what a worker left that gives no sign of life."""
         for group in self._groups:
-            if self._draining.is_set() or self._dangerous or self._free() <= 0:
+            if self._draining.is_set() or self._apart or self._free() <= 0:
                 return
             asked_at = time.monotonic()
             taken, _ = await self._inbox.take(

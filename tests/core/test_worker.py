@@ -11,12 +11,12 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.errors import StoreUnavailable
-from bot.inbox import SIDE
+from bot.inbox import SIDE, Inbox
 from bot.inbox_view import InboxView
 from bot.leases import Lease, Leases, Verdict
 from bot.metrics import Metrics
 from bot.settings import Settings
-from bot.worker import DANGEROUS_CRASHES, Worker
+from bot.worker import DANGEROUS_CRASHES, FEW, Worker
 from tests.core.inboxes import inbox_on, said, working
 from tests.fakes.dead_line import line_to
 from tests.fakes.redis_server import running
@@ -332,20 +332,75 @@ async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
     assert turn.tries == 1
 
 
-async def test_dangerous_turns_that_wait_for_one_another_begin_no_more_when_draining(
+async def crash(inbox: Inbox, *, times: int, turns: int) -> None:
+    """Workers fall silent over `turns` turns, all at the same time."""
+    assert len((await inbox.take("dead", turns, range(8)))[0]) == turns
+    for _ in range(times - 1):
+        left = turns
+
+        async def they_are_taken_from_the_dead() -> bool:
+            nonlocal left
+            left -= len((await inbox.take("dead", left, range(8), silent_ms=1))[0])
+            return left == 0
+
+        await wait_until(they_are_taken_from_the_dead)
+
+
+async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    for place in ("C1", "C2"):
-        await inbox.put(said("poison", place))
-    for _ in range(DANGEROUS_CRASHES):
-        assert len((await inbox.take("dead", 2, range(8), silent_ms=0 if _ == 0 else 1))[0]) == 2
-        await asyncio.sleep(0.01)
+    places = [f"C{number}" for number in range(FEW + 4)]
+    for place in places:
+        await inbox.put(said("x", place))
+    await crash(inbox, times=DANGEROUS_CRASHES, turns=len(places))
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings, lease_s=0.05, grace_s=0.02) as worker:
-        await wait_until(lambda: len(worker.leases) == 2 and work.running.total() == 1)
-    assert work.began == ["poison"]
+
+    async def tries() -> list[int]:
+        convs = [f"{inbox.keys.of(inbox.keys.shard(s), 'conv')}:{s}" for s in sessions]
+        return sorted([int(await redis.hget(conv, "tries") or 0) for conv in convs])
+
+    sessions = [said("x", place).session for place in places]
+    async with working(inbox, work.run, settings, lease_s=0.2, max_turns_per_person=99) as worker:
+        await wait_until(lambda: work.running.total() == FEW)
+        await wait_until(lambda: len(worker.leases) == FEW)
+        assert await tries() == [DANGEROUS_CRASHES] * 4 + [DANGEROUS_CRASHES + 1] * FEW
+        work.go_on.set()
+        await wait_until(lambda: len(work.done) == len(places))
+    assert work.most_at_once == FEW
+
+
+async def test_the_most_dangerous_turns_run_one_by_one(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    for place in ("C1", "C2", "C3"):
+        await inbox.put(said("x", place))
+    await crash(inbox, times=DANGEROUS_CRASHES + 1, turns=3)
+    work = Work()
+    async with working(inbox, work.run, settings, lease_s=0.2, max_turns_per_person=99):
+        await wait_until(lambda: len(work.done) == 3)
+    assert work.most_at_once == 1
+
+
+async def test_a_dangerous_turn_that_waits_for_others_begins_no_more_when_draining(
+    redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("poison", "C1"))
+    await crash(inbox, times=DANGEROUS_CRASHES, turns=1)
+    take, work = inbox.take, Work()
+    work.go_on.clear()
+
+    async def once_the_other_runs(*args: Any, **options: Any) -> Any:
+        if options:
+            await wait_until(lambda: work.began == ["good"])
+        return await take(*args, **options)
+
+    monkeypatch.setattr(inbox, "take", once_the_other_runs)
+    async with working(inbox, work.run, settings, lease_s=0.2, grace_s=0.02) as worker:
+        await inbox.put(said("good", "C2"))
+        await wait_until(lambda: len(worker.leases) == 2)
+    assert work.began == ["good"]
 
 
 async def test_draining_ends_also_where_redis_does_not_come_back(
