@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from telegram import User
 from telegram.error import EndPointNotFound, InvalidToken, TelegramError
 
@@ -11,6 +13,8 @@ from adapters.telegram.failures import TOKEN_CURE, in_our_words, is_unknown_meth
 from adapters.telegram.settings import TelegramSettings
 from bot.ports import Check
 from bot.settings import Settings
+
+_PATTERN = re.compile(r"telegram:(\d+/)?-?\d+")
 
 
 async def examine(ours: TelegramSettings, settings: Settings) -> list[Check]:
@@ -50,6 +54,14 @@ def _of_rights(settings: Settings) -> Check:
             "warning",
             "everybody on Telegram may talk with it",
             "Name people and groups in BOT_ALLOW instead of telegram:*, unless it is meant.",
+        )
+    nameless = [one for one in listed if not _PATTERN.fullmatch(one)]
+    if nameless:
+        return Check(
+            "telegram rights",
+            "warning",
+            f"{', '.join(nameless)} lets nobody in: names change, so only ids count",
+            "Write to the bot, or mention it in the group: it tells you the id.",
         )
     return Check("telegram rights", "ok", ", ".join(listed))
 

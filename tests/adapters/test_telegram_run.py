@@ -136,6 +136,16 @@ async def test_doctor_sees_that_nobody_or_everybody_may_talk(
     assert "everybody" in everybody[1]
 
 
+async def test_doctor_sees_that_names_let_nobody_in(
+    settings: Settings, configured: TelegramServer
+) -> None:
+    listed = ("telegram:41", "telegram:@anna", "telegram:-100123", "telegram:7000/-100123")
+    state, detail, cure = (await doctor(settings, bot_allow=listed))["telegram rights"]
+    assert (state, detail.split()[0], "the id" in cure) == ("warning", "telegram:@anna", True)
+    listed = tuple(one for one in listed if "@" not in one)
+    assert (await doctor(settings, bot_allow=listed))["telegram rights"][0] == "ok"
+
+
 async def test_doctor_knows_a_refused_token_and_a_dead_line(
     settings: Settings, configured: TelegramServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
