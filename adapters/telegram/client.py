@@ -71,3 +71,5 @@ def silence_logs() -> None:
     for name in ("httpx", "httpcore", "telegram"):
         logger = logging.getLogger(name)
         logger.setLevel(max(logging.WARNING, logger.level))
+    # A gateway's page instead of JSON: it would log a traceback, though its error comes to us, who say it in words.
+    logging.getLogger("telegram.request").setLevel(logging.CRITICAL)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from telegram.error import NetworkError
 
 from adapters.telegram.budget import Budget
 from adapters.telegram.client import Client, make_client
@@ -112,6 +113,27 @@ async def test_a_file_is_fetched_by_its_path_alone(
     world.telegram.say(ANNA, ANNA, None, document={"file_id": file_id, "file_name": "notes.txt"})
     await world.settled()
     await wait_until(lambda: "under the oak" in str(world.model.requests))
+
+
+async def test_a_page_of_a_gateway_is_said_in_words_and_not_as_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def page(_: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(page, "127.0.0.1", 0) as gateway:
+        port = gateway.sockets[0].getsockname()[1]
+        settings = TelegramSettings.load(
+            telegram_bot_token="7000:x",
+            telegram_api_url=f"http://127.0.0.1:{port}",
+        )
+        lost, request = make_client(settings, Budget())
+        with pytest.raises(NetworkError, match="502"):
+            await lost.get_me()
+        await request.shutdown()
+    assert not caplog.records
 
 
 # -- updates with little in them -----------------------------------------------------------------
