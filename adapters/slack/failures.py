@@ -144,7 +144,8 @@ def in_our_words(method: str, error: Exception) -> PlatformError:
     if status == 429:
         return PlatformBusy(f"{method}: rate limited", retry_after_s=retry_after_s(error))
     if not code:
-        return PlatformUnreachable(f"{method}: answered {status or 'no JSON'}")
+        what = status if status not in (0, 200) else "no JSON"
+        return PlatformUnreachable(f"{method}: answered {what}")
     kind, cure = TABLE.get(code, _MISUSED)
     if kind is PlatformRefused and method == "apps.connections.open":
         return kind(f"{method}: {code} {_word(error, 'needed')}".strip(), cure=SOCKET_CURE)

@@ -9,7 +9,14 @@ import structlog
 
 from adapters.slack.failures import slack_errors
 from adapters.slack.manifest import ESSENTIAL, missing
-from bot.errors import KeepthreadError, PlatformError, PlatformRefused, SettingsError
+from bot.errors import (
+    KeepthreadError,
+    PlatformBusy,
+    PlatformError,
+    PlatformRefused,
+    PlatformUnreachable,
+    SettingsError,
+)
 from bot.ports import Check
 
 if TYPE_CHECKING:
@@ -20,6 +27,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("keepthread.slack")
 
 REINSTALL = "Add them under OAuth & Permissions (`keepthread slack manifest` lists all) and reinstall the app."
+
+REACH_CURE = "Check the network, the proxy and SLACK_API_URL, and try again in a minute."
 
 
 async def sign_on(teams: Teams) -> Team | None:
@@ -106,7 +115,7 @@ async def _check_token(teams: Teams) -> Check:
     try:
         team = await sign_on(teams)
     except KeepthreadError as error:
-        return Check("slack token", "failed", str(error), error.cure)
+        return Check("slack token", "failed", str(error), _cure(error))
     if team is None:
         return Check("slack token", "off")
     where = f"@{team.bot_name} in {team.name} ({team.id})"
@@ -121,5 +130,11 @@ async def _check_sockets(sockets: SocketMode, teams: Teams, settings: SlackSetti
         await sockets.preflight()
         await same_app(teams, settings)
     except KeepthreadError as error:
-        return Check("slack events", "failed", str(error), error.cure)
+        return Check("slack events", "failed", str(error), _cure(error))
     return Check("slack events", "ok", "Socket Mode")
+
+
+def _cure(error: KeepthreadError) -> str:
+    """What to do about it; that Slack did not answer has a cure only for whoever looks at the settings."""
+    is_silence = isinstance(error, PlatformBusy | PlatformUnreachable)
+    return error.cure or (REACH_CURE if is_silence else "")

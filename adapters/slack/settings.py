@@ -42,6 +42,19 @@ class SlackSettings(SettingsBase):
         (), description="Channel ids in whose threads the bot speaks only when mentioned."
     )
 
+    @field_validator(
+        "slack_bot_token",
+        "slack_app_token",
+        "slack_signing_secret",
+        "slack_client_id",
+        "slack_client_secret",
+        mode="before",
+    )
+    @classmethod
+    def _without_blanks(cls, value: object) -> object:
+        """A secret read from a file often ends with a line break, which would make every signature wrong."""
+        return (value.strip() or None) if isinstance(value, str) else value
+
     @field_validator("slack_workspaces", "slack_mentions_only", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -54,7 +67,7 @@ class SlackSettings(SettingsBase):
     def _is_root(cls, value: str) -> str:
         if not re.match(r"https?://[^/\s]+", value):
             raise ValueError("must begin with https://")
-        return value.rstrip("/") + "/"
+        return value.strip().rstrip("/") + "/"
 
     @property
     def any_set(self) -> bool:

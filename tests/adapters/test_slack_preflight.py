@@ -101,6 +101,19 @@ async def test_a_bots_token_is_one_though_slack_leaves_out_the_bots_id(server: S
     assert {one.state for one in (await checked(ours(server))).values()} == {"ok"}
 
 
+@pytest.mark.parametrize(
+    "failure", [{"status": 404}, {"error": "internal_error"}, {"cut": True}, {"status": 429}]
+)
+async def test_silence_of_slack_has_a_cure_too(
+    server: SlackServer, failure: dict[str, Any]
+) -> None:
+    server.fail("auth.test", **failure)
+    server.fail("apps.connections.open", **failure)
+    checks = await checked(ours(server))
+    assert {one.state for one in checks.values()} == {"failed"}
+    assert all("SLACK_API_URL" in one.cure for one in checks.values())
+
+
 async def test_slack_being_down_is_not_a_bad_token(server: SlackServer) -> None:
     server.fail("auth.test", status=503, times=9)
     async with signing_on(ours(server)) as (teams, _):
@@ -140,6 +153,18 @@ def test_no_secret_is_shown() -> None:
     settings = SlackSettings.load(slack_bot_token="xoxb-not-for-eyes", slack_client_secret="hush")
     assert "not-for-eyes" not in repr(settings)
     assert "hush" not in repr(settings)
+
+
+def test_line_breaks_around_secrets_are_no_part_of_them() -> None:
+    own = SlackSettings.load(
+        slack_bot_token=" xoxb-1\n", slack_app_token="\r\n", slack_signing_secret="s\r\n"
+    )
+    own.require_complete()
+    assert own.slack_bot_token is not None
+    assert own.slack_signing_secret is not None
+    assert own.slack_bot_token.get_secret_value() == "xoxb-1"
+    assert own.slack_signing_secret.get_secret_value() == "s"
+    assert own.transport == "http"
 
 
 def test_the_transport_follows_what_is_set() -> None:
