@@ -136,7 +136,7 @@ class Handler:
         remembered = await self._remember(done, request, past, thought, trace)
         try:
             delivery = await reply.finish(done)
-        except PlatformBusy:
+        except (PlatformBusy, Overtaken):
             if remembered:  # it certainly did not arrive, so it is no repetition when it does
                 await self._note(replace(done, handover="refused"), request.fence)
             raise

@@ -159,17 +159,19 @@ class Inbox:
         return cast("Admission", verdict.decode()), item.decode()
 
     async def take(
-        self, worker: str, most: int, shards: Sequence[int], *, silent_ms: int = 0
-    ) -> tuple[list[Taken], dict[int, bytes]]:
+        self, worker: str, most: int, shards: Sequence[int], *, silent_ms: int = 0,
+        own: Sequence[Taken] = (),
+    ) -> tuple[list[Taken], dict[int, bytes]]:  # fmt: skip
         """Begin up to `most` turns of these shards (on a cluster: of one).
 
-        With `silent_ms`: those whose worker gave no sign of life for so long. The second result
-        says, for each shard, after which entry of `ready` new ones will come.
+        With `silent_ms`: those whose worker gave no sign of life for so long; those in `own`, which this worker
+        runs, are renewed. The second result: for each shard, after which entry of `ready` new ones will come.
         """
         keys = tuple(self.keys.of(shard, "ready") for shard in shards)
         mode = "silent" if silent_ms else "new"
         args = (
             mode, worker, most, MOST_MESSAGES, MOST_BYTES, silent_ms, KEPT_MS, self.max_attempts,
+            *(part for turn in own for part in (turn.lane, turn.token)),
         )  # fmt: skip
         with store_errors():
             turns, positions = await script("inbox_take").run(self._client, keys, args)
@@ -214,11 +216,9 @@ class Inbox:
         """Cancel what runs and drop what waits (before the message `before`). Whether any ran; how many were dropped."""
         lane = str(session)
         shard = self.keys.shard(session)
-        keys = self._keys(shard, lane)
+        keys, args = self._keys(shard, lane), (lane, before, self.keys.stops, KEPT_MS)
         with store_errors():
-            running, dropped = await script("inbox_stop").run(
-                self._client, keys, (lane, before, self.keys.stops, KEPT_MS)
-            )
+            running, dropped = await script("inbox_stop").run(self._client, keys, args)
         return bool(running), int(dropped)
 
     async def due(self, shards: Sequence[int]) -> tuple[int, float | None]:
@@ -230,10 +230,9 @@ class Inbox:
 
     async def busy(self, session: SessionKey) -> bool:
         """Whether something waits or runs in this conversation."""
+        key = self.keys.of(self.keys.shard(session), f"conv:{session}")
         with store_errors():
-            return bool(
-                await self._client.exists(self.keys.of(self.keys.shard(session), f"conv:{session}"))
-            )
+            return bool(await self._client.exists(key))
 
     async def waiting(self, session: SessionKey) -> list[tuple[str, Incoming]]:
         """What is in a conversation's mailbox, with the ids."""
@@ -250,10 +249,9 @@ class Inbox:
         """
         shard = self.keys.shard(old)
         key = self.keys.of(shard, f"box:{old}")
+        conv = self.keys.of(shard, f"conv:{old}")
         with store_errors():
-            state, upto = await self._client.hmget(
-                self.keys.of(shard, f"conv:{old}"), "state", "upto"
-            )
+            state, upto = await self._client.hmget(conv, "state", "upto")
         begun = _position(upto.decode()) if state == b"running" and upto else (0, 0)
         waiting = [(id_, one) for id_, one in await self.waiting(old) if _position(id_) > begun]
         for item, incoming in waiting:

@@ -1,4 +1,4 @@
-"""A reply that shows nothing once the lease on its turn is in doubt."""
+"""Reply wrapper that raises once another worker may have the turn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from bot.conversation import Turn
-from bot.errors import KeepthreadError, Overtaken
+from bot.errors import KeepthreadError, Overtaken, StoreError
 from bot.leases import Lease
 from bot.metrics import Metrics
 from bot.ports import Delivery, Offer, OffersButtons, Reply
@@ -34,25 +34,29 @@ class LeasedReply:
             await self._reply.show(piece)
 
     async def finish(self, turn: Turn) -> Delivery:
-        self._be_sure()
+        await self._require_lease()
         return await self._reply.finish(turn)
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
-        self._be_sure()
+        await self._require_lease()
         await self._reply.fail(turn, error)
 
     async def already_there(self, turn: Turn) -> Delivery | None:
         return await self._reply.already_there(turn)
 
     async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
-        self._be_sure()
+        await self._require_lease()
         return await self._reply.say(text, file=file)
 
     async def aclose(self) -> None:
         await self._reply.aclose()
 
-    def _be_sure(self) -> None:
-        if not self._lease.is_sure:
+    async def _require_lease(self) -> None:
+        try:
+            is_ours = await self._lease.is_ours()
+        except StoreError as error:
+            raise Overtaken("the lease ran out, and Redis cannot be asked for it") from error
+        if not is_ours:
             raise Overtaken("no sign of life for longer than the lease")
 
 
@@ -60,7 +64,7 @@ class LeasedReplyWithButtons(LeasedReply):
     """The same, where the adapter's reply can show buttons."""
 
     async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
-        self._be_sure()
+        await self._require_lease()
         assert isinstance(self._reply, OffersButtons)  # noqa: S101  `leased` has looked
         return await self._reply.offer(text, offers)
 

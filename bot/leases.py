@@ -39,12 +39,14 @@ class Lease:
     """A running turn and the proof that it is ours.
 
     Attributes:
-        stop: ends the answer when somebody says stop.
         sure_until: until when, on the monotonic clock, no other worker can have taken it over.
+        renew: asks Redis for the lease once more. Raises StoreError.
+        stop: ends the answer when somebody says stop.
     """
 
     turn: Taken
     sure_until: float
+    renew: Callable[[Lease], Awaitable[None]] | None = None
     stop: Stop = field(default_factory=Stop)
     is_lost: bool = False
     work: asyncio.Task[Verdict] | None = None
@@ -53,6 +55,12 @@ class Lease:
     def is_sure(self) -> bool:
         """False once this process was frozen for longer than a lease, until the next sign of life."""
         return not self.is_lost and time.monotonic() < self.sure_until
+
+    async def is_ours(self) -> bool:
+        """`is_sure`; in doubt Redis is asked: a starved process may speak if nobody took its turn. Raises StoreError."""
+        if not self.is_sure and not self.is_lost and self.renew is not None:
+            await self.renew(self)
+        return self.is_sure
 
     def lose(self) -> None:
         """Another worker has it: stop at once."""
@@ -94,7 +102,7 @@ class Leases:
 
     def add(self, turn: Taken, asked_at: float) -> Lease:
         """The lease on a turn that was begun no sooner than `asked_at`, on the monotonic clock."""
-        lease = Lease(turn, asked_at + self.lease_s)
+        lease = Lease(turn, asked_at + self.lease_s, lambda one: self._renew([one], touch=True))
         if turn.is_stopped:
             lease.stop.request()
         self._held[turn.shard, turn.lane] = lease
@@ -171,13 +179,13 @@ class Leases:
             by_shard.setdefault(lease.turn.shard, []).append(lease)
         # Each for itself: on a cluster one node may be away, and only its leases with it.
         outcomes = await asyncio.gather(
-            *(self._renew(some, touch) for some in by_shard.values()), return_exceptions=True
+            *(self._renew(some, touch=touch) for some in by_shard.values()), return_exceptions=True
         )
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
 
-    async def _renew(self, some: Sequence[Lease], touch: bool) -> None:
+    async def _renew(self, some: Sequence[Lease], *, touch: bool) -> None:
         asked_at = time.monotonic()
         news = await self._inbox.renew(self._name, [lease.turn for lease in some], touch=touch)
         for place, lease in enumerate(some):

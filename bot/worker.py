@@ -262,12 +262,14 @@ class Worker:
             if self._draining.is_set() or self._apart or self._free() <= 0:
                 return
             asked_at = time.monotonic()
+            own = [lease.turn for lease in self.leases]
+            silent_ms = int(self.leases.lease_s * 1000)
             taken, _ = await self._inbox.take(
-                self._name, self._free(), group, silent_ms=int(self.leases.lease_s * 1000)
+                self._name, self._free(), group, silent_ms=silent_ms, own=own
             )
             for turn in taken:
                 if self.leases.holds(turn):
-                    continue  # we were frozen ourselves: the old run will find its lease lost
+                    continue  # its run here lost its lease before, and is about to end
                 self._metrics.redeliveries.inc()
                 log.warning("taken over from a silent worker", lane=turn.lane, tries=turn.tries)
                 self._start(turn, asked_at)

@@ -1,13 +1,16 @@
 -- Begin turns: of conversations that became ready, or of those whose worker fell silent.
 -- A turn is the oldest messages of one class; begun again, it is the same messages.
 -- KEYS ready...
--- ARGV mode(new|silent) worker most-turns most-messages most-bytes silent-ms ttl-ms most-tries
+-- ARGV mode(new|silent) worker most-turns most-messages most-bytes silent-ms ttl-ms most-tries (lane token)...
+-- The pairs are the turns that the worker runs itself: it was starved, not dead, so a claim only renews them.
 -- Returns {turns, positions (whole only if no turn was begun)}; a turn is {shard, entry, lane, token, tries, fails, stopped, id, payload, id, payload, ...}.
 local mode, worker, left = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local most, most_bytes, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[7]
 local t = redis.call('TIME')
 local now_ms = t[1] * 1000 + math.floor(t[2] / 1000)
 local turns, positions = {}, {}
+local own = {}
+for i = 9, #ARGV, 2 do own[ARGV[i]] = ARGV[i + 1] end
 
 local function not_after(a, b)
   local ams, aseq = string.match(a, '(%d+)-(%d+)')
@@ -41,8 +44,9 @@ end
 local function begin(shard, ready, entry, lane)
   local base = string.sub(ready, 1, -6)
   local conv, box = base .. 'conv:' .. lane, base .. 'box:' .. lane
-  local c = redis.call('HMGET', conv, 'entry', 'upto', 'hold', 'solo', 'cancel')
+  local c = redis.call('HMGET', conv, 'entry', 'upto', 'hold', 'solo', 'cancel', 'token')
   if c[1] ~= entry then return drop(ready, entry) end
+  if c[6] and own[lane] == c[6] then return end
   local hold = tonumber(c[3] or '0')
   if hold > now_ms and not c[2] then
     drop(ready, entry)

@@ -72,7 +72,6 @@ class Premises:
             "BOT_REDIS_PREFIX": self.prefix,
             "BOT_DATA_DIR": str(self.folder / "data"),
             "BOT_HTTP_PORT": "0",
-            "BOT_LEASE_S": "1",
             "BOT_DRAIN_S": "5",
             "BOT_LOG_LEVEL": "debug",
             **events,

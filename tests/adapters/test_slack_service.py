@@ -170,14 +170,14 @@ async def test_a_process_that_ends_in_the_middle_is_followed_by_one_that_answers
     slack.server.space.lag_s = (
         LATE_S  # as if a lease had run out meanwhile, or the grace of a drain
     )
-    async with premises.serving(BOT_DRAIN_S="0") as first:
+    async with premises.serving(BOT_DRAIN_S="0", BOT_LEASE_S="1") as first:
         ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
         await wait_until(lambda: "beginning" in _all(slack, ts))
         if end == "killed":
             await first.kill()
         else:
             assert await first.end() == 0
-    async with premises.serving():
+    async with premises.serving(BOT_LEASE_S="1"):
         # What was begun is gone on from: people see one answer, and nothing else.
         await wait_until(lambda: _all(slack, ts) == "You said: Ada: my name is Ada", 30)
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))

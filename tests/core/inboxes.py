@@ -10,7 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from bot.conversation import Address, Incoming, IncomingKind, SessionKey, Speaker
-from bot.inbox import Inbox, InboxKeys
+from bot.inbox import Inbox, InboxKeys, Taken
 from bot.leases import Lease, Verdict
 from bot.metrics import Metrics
 from bot.settings import Settings
@@ -35,6 +35,24 @@ def said(
 
 def inbox_on(redis: Redis, settings: Settings, **options: Any) -> Inbox:
     return Inbox(redis, InboxKeys(settings.bot_redis_prefix, settings.bot_shards), **options)
+
+
+HOUR_MS = 3_600_000
+
+
+async def silence(redis: Redis, inbox: Inbox, *turns: Taken, ms: int = HOUR_MS) -> None:
+    """As if the worker of these turns had given no sign of life for so long."""
+    for turn in turns:
+        ready = inbox.keys.of(turn.shard, "ready")
+        (pending,) = await redis.xpending_range(ready, "w", turn.entry, turn.entry, 1)
+        await redis.xclaim(ready, "w", pending["consumer"], 0, [turn.entry], idle=ms, justid=True)
+
+
+async def silent_ms(redis: Redis, inbox: Inbox, turn: Taken) -> int:
+    """How long ago its worker gave the last sign of life."""
+    ready = inbox.keys.of(turn.shard, "ready")
+    (pending,) = await redis.xpending_range(ready, "w", turn.entry, turn.entry, 1)
+    return int(pending["time_since_delivered"])
 
 
 @asynccontextmanager

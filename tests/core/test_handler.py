@@ -196,6 +196,18 @@ async def test_an_overtaken_turn_writes_and_shows_nothing_more(
     assert len(await desk.remembered()) == (0 if by_reset else 1)
 
 
+async def test_an_answer_that_a_lease_in_doubt_held_back_is_delivered_later_as_if_nothing_had_been(
+    desk: Desk,
+) -> None:
+    """It was never shown: nobody is to be told that it may be a repetition."""
+    paper = Paper(troubles=[Overtaken("no sign of life for longer than the lease")])
+    with pytest.raises(Overtaken):
+        await desk.ask("hello", "t1", reply=paper, fence=1)
+    await desk.ask("hello", "t1", reply=paper, fence=2)
+    assert paper.read("finish") == ["You said: hello"]
+    assert len(desk.model.requests) == 1
+
+
 async def test_a_written_turn_calls_no_model_again(desk: Desk) -> None:
     first = await desk.ask("hello", "t1")
     paper = Paper()

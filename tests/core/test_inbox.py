@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
@@ -11,17 +9,34 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from bot.conversation import SessionKey
-from bot.inbox import MOST_MESSAGES, SIDE, Taken
+from bot.inbox import MOST_MESSAGES, SIDE, Inbox, Taken
 from bot.inbox_view import InboxView
 from bot.settings import Settings
-from tests.core.inboxes import inbox_on, said
+from tests.core.inboxes import HOUR_MS, inbox_on, said, silence, silent_ms
+from tests.waiting import wait_until
 
 ALL = range(8)
+SILENT_MS = 1000
+"""The longest silence that a server of the tests can have seen for sure: it was up so long at the first of them."""
 
 
 async def take_one(inbox, worker="w1", **options) -> Taken | None:
     taken, _ = await inbox.take(worker, 1, range(inbox.keys.shards), **options)
     return taken[0] if taken else None
+
+
+def conv_of(inbox: Inbox) -> str:
+    """The key of what Redis knows of the one conversation there is."""
+    session = said("x").session
+    return inbox.keys.of(inbox.keys.shard(session), f"conv:{session}")
+
+
+async def make_due(redis: Redis, inbox: Inbox) -> None:
+    """Let the time come for all that waits for it."""
+    for shard in ALL:
+        retry = inbox.keys.of(shard, "retry")
+        for lane in await redis.zrange(retry, 0, -1):
+            await redis.zadd(retry, {lane: 1})
 
 
 async def keys_left(redis: Redis, settings: Settings) -> list[str]:
@@ -121,8 +136,8 @@ async def test_a_silent_workers_turn_is_taken_over_with_the_same_messages(
     lost = await take_one(inbox, "dead")
     assert lost
     await inbox.put(said("two"))
-    await asyncio.sleep(0.03)
-    again = await take_one(inbox, "w2", silent_ms=20)
+    await silence(redis, inbox, lost)
+    again = await take_one(inbox, "w2", silent_ms=SILENT_MS)
     assert again
     assert again.ids == lost.ids
     assert (again.tries, again.crashes) == (2, 1)
@@ -131,14 +146,36 @@ async def test_a_silent_workers_turn_is_taken_over_with_the_same_messages(
     assert await inbox.end(again, "done")
 
 
-async def test_a_sign_of_life_keeps_a_turn(redis: Redis, settings: Settings) -> None:
+@pytest.mark.parametrize("touch", [True, False])
+async def test_a_sign_of_life_renews_a_lease_and_a_look_does_not(
+    redis: Redis, settings: Settings, touch: bool
+) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.put(said("one"))
     turn = await take_one(inbox)
     assert turn
-    await asyncio.sleep(0.05)
+    await silence(redis, inbox, turn)
+    assert await inbox.renew("w1", [turn], touch=touch) == {}
+    assert (await silent_ms(redis, inbox, turn) < HOUR_MS) == touch
+
+
+async def test_a_turn_that_its_own_worker_claims_is_renewed_and_not_begun_again(
+    redis: Redis, settings: Settings
+) -> None:
+    """A starved process finds its turn silent like any other, and still runs it."""
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    turn = await take_one(inbox)
+    assert turn
+    await silence(redis, inbox, turn)
+    assert await take_one(inbox, silent_ms=SILENT_MS, own=[turn]) is None
+    assert await silent_ms(redis, inbox, turn) < HOUR_MS
     assert await inbox.renew("w1", [turn]) == {}
-    assert await take_one(inbox, "w2", silent_ms=40) is None
+    await silence(redis, inbox, turn)
+    others = await take_one(inbox, "w2", silent_ms=SILENT_MS)
+    assert others, "another worker's claim begins it again"
+    assert await inbox.end(others, "requeue")
+    assert await take_one(inbox, own=[turn]), "an older token proves nothing"
 
 
 async def test_a_silent_turn_is_found_behind_many_that_live(
@@ -149,11 +186,15 @@ async def test_a_silent_turn_is_found_behind_many_that_live(
         await inbox.put(said("long", f"C{number}"))
     living, _ = await inbox.take("alive", 40, [0])
     await inbox.put(said("left behind", "last"))
-    assert (await inbox.take("dead", 1, [0]))[0]
-    await asyncio.sleep(0.2)
-    await inbox.renew("alive", living)
-    (turn,), _ = await inbox.take("w3", 1, [0], silent_ms=200)
-    assert turn.incoming[0].text == "left behind"
+    (dead,), _ = await inbox.take("dead", 1, [0])
+    await silence(redis, inbox, dead)
+
+    async def it_is_found() -> bool:
+        await inbox.renew("alive", living)
+        taken, _ = await inbox.take("w3", 1, [0], silent_ms=SILENT_MS)
+        return [turn.ids for turn in taken] == [dead.ids]
+
+    await wait_until(it_is_found)
 
 
 async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_list(
@@ -164,19 +205,29 @@ async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_lis
         await inbox.put(said("one", place))
     await inbox.take("left two turns", 2, [0])
     await inbox.take("left nothing", 1, [0])
-    await asyncio.sleep(0.12)
-    assert await take_one(inbox, "alive", silent_ms=1)
-    listed = await redis.xinfo_consumers(inbox.keys.of(0, "ready"), "w")
-    assert [one["name"] for one in listed] == [b"alive", b"left two turns"]
+
+    async def listed() -> list[bytes]:
+        found = await redis.xinfo_consumers(inbox.keys.of(0, "ready"), "w")
+        return [one["name"] for one in found]
+
+    assert await listed() == [b"left nothing", b"left two turns"]
+    assert await wait_until(lambda: take_one(inbox, "alive", silent_ms=1))
+
+    async def they_are_off_the_list() -> bool:
+        await take_one(inbox, "alive", silent_ms=1)
+        return b"left nothing" not in await listed()
+
+    await wait_until(they_are_off_the_list)
+    assert b"alive" in await listed()
 
 
 async def test_a_lost_lease_is_reported(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.put(said("one"))
     lost = await take_one(inbox, "w1")
-    await asyncio.sleep(0.02)
-    assert await take_one(inbox, "w2", silent_ms=10)
     assert lost
+    await silence(redis, inbox, lost)
+    assert await take_one(inbox, "w2", silent_ms=SILENT_MS)
     assert await inbox.renew("w1", [lost]) == {0: "lost"}
 
 
@@ -185,14 +236,14 @@ async def test_a_failed_turn_comes_again_when_it_is_due(redis: Redis, settings: 
     await inbox.put(said("one"))
     turn = await take_one(inbox)
     assert turn
-    await inbox.end(turn, "retry", delay_s=0.05)
+    await inbox.end(turn, "retry", delay_s=60)
     count, next_s = await inbox.due(ALL)
     assert count == 0
     assert next_s is not None
-    assert 0 < next_s <= 0.05
+    assert 0 < next_s <= 60
     await inbox.put(said("two"))
     assert await take_one(inbox) is None, "a new message must not overtake the one that waits"
-    await asyncio.sleep(0.06)
+    await make_due(redis, inbox)
     assert (await inbox.due(ALL))[0] == 1
     again = await take_one(inbox)
     assert again
@@ -264,7 +315,6 @@ async def test_stop_marks_what_runs_and_drops_what_waited_before_it(
     assert turn
     await inbox.put(said("waits"))
     _, stop_id = await inbox.put(said("stop", kind="command"), lane=f"{session}{SIDE}")
-    await asyncio.sleep(0.002)
     await inbox.put(said("after the stop"))
     assert await inbox.stop(session, before=stop_id) == (True, 1)
     assert await inbox.renew("w1", [turn], touch=False) == {0: "cancel"}
@@ -320,8 +370,8 @@ async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
     assert not turn.is_stopped
     await inbox.stop(said("x").session)
     if end == "crash":
-        await asyncio.sleep(0.002)
-        turn = await take_one(inbox, "w2", silent_ms=1)
+        await silence(redis, inbox, turn)
+        turn = await take_one(inbox, "w2", silent_ms=SILENT_MS)
     else:
         await inbox.end(turn, end)
         await inbox.due(ALL)
@@ -353,9 +403,10 @@ async def test_what_a_stop_leaves_waits_for_no_failure_any_more(
 async def test_a_held_turn_waits_for_the_rest_and_is_one(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     for number in range(3):
-        await inbox.put(said(f"picture {number}"), hold_s=0.05)
+        await inbox.put(said(f"picture {number}"), hold_s=60)
     assert await take_one(inbox) is None
-    await asyncio.sleep(0.06)
+    await redis.hset(conv_of(inbox), "hold", 1)
+    await make_due(redis, inbox)
     await inbox.due(ALL)
     turn = await take_one(inbox)
     assert turn
@@ -497,8 +548,8 @@ async def test_whatever_happens_everything_is_answered_once_and_in_order(
             await end(held.pop(0), what)
         elif step == "crash" and held:
             lost = held.pop()
-            await asyncio.sleep(0.003)
-            held.extend((await inbox.take("w3", 9, ALL, silent_ms=1))[0])
+            await silence(redis, inbox, lost, *held)
+            held.extend((await inbox.take("w3", 9, ALL, silent_ms=SILENT_MS))[0])
             held[:] = [turn for turn in held if turn.entry != lost.entry or turn.token > lost.token]
             held[:] = list(
                 {turn.lane: turn for turn in sorted(held, key=lambda t: t.token)}.values()

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bot.errors import StoreUnavailable
+from bot.errors import Overtaken, StoreUnavailable
 from bot.inbox import SIDE, Inbox
 from bot.inbox_view import InboxView
+from bot.leased_reply import leased
 from bot.leases import Lease, Leases, Verdict
 from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.worker import DANGEROUS_CRASHES, FEW, Worker
-from tests.core.inboxes import inbox_on, said, working
+from tests.core.desk import Paper
+from tests.core.inboxes import HOUR_MS, inbox_on, said, silence, silent_ms, working
 from tests.fakes.dead_line import line_to
 from tests.fakes.redis_server import running
 from tests.waiting import wait_until
@@ -189,10 +191,11 @@ async def test_what_must_not_wait_runs_beside_a_running_turn(
 async def test_a_dead_workers_turn_runs_elsewhere(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.put(said("one"))
-    await inbox.take("dead", 1, range(8))
+    (turn,), _ = await inbox.take("dead", 1, range(8))
+    await silence(redis, inbox, turn)
     work = Work()
     async with working(inbox, work.run, settings, lease_s=1):
-        await wait_until(lambda: work.done["C1"] == ["one"], timeout_s=5)
+        await wait_until(lambda: work.done["C1"] == ["one"])
 
 
 async def test_a_turn_longer_than_its_lease_is_not_run_twice(
@@ -201,15 +204,75 @@ async def test_a_turn_longer_than_its_lease_is_not_run_twice(
     inbox = inbox_on(redis, settings)
     work = Work()
     work.go_on.clear()
-    async with (
-        working(inbox, work.run, settings, name="w1", lease_s=0.2),
-        working(inbox, work.run, settings, name="w2", lease_s=0.2),
-    ):
+    async with working(inbox, work.run, settings, lease_s=1) as worker:
         await inbox.put(said("long"))
-        await asyncio.sleep(0.8)
+        await wait_until(lambda: len(worker.leases) == 1)
+        (lease,) = worker.leases
+        for _ in range(2):
+            await silence(redis, inbox, lease.turn)
+
+            async def it_is_renewed() -> bool:
+                return await silent_ms(redis, inbox, lease.turn) < HOUR_MS
+
+            await wait_until(it_is_renewed)
         work.go_on.set()
         await wait_until(lambda: work.done["C1"] == ["long"])
     assert work.began == ["long"]
+
+
+async def test_a_turn_is_not_run_twice_by_a_process_that_finds_it_silent_itself(
+    redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process was starved between the sign of life and the look for silent workers."""
+    inbox = inbox_on(redis, settings)
+    work, take, can_write, claims = Work(), inbox.take, inbox.can_write, 0
+    work.go_on.clear()
+
+    async def starved() -> None:
+        await can_write()
+        await silence(redis, inbox, *[lease.turn for lease in worker.leases])
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        nonlocal claims
+        taken = await take(*args, **options)
+        claims += "silent_ms" in options
+        return taken
+
+    async with working(inbox, work.run, settings, lease_s=1) as worker:
+        await inbox.put(said("long"))
+        await wait_until(lambda: work.began == ["long"])
+        (lease,) = worker.leases
+        monkeypatch.setattr(inbox, "can_write", starved)
+        monkeypatch.setattr(inbox, "take", counted)
+        await wait_until(lambda: claims == 3)
+        work.go_on.set()
+        await wait_until(lambda: work.done["C1"] == ["long"])
+    assert work.began == ["long"]
+    assert not lease.is_lost
+    assert (await InboxView(redis, inbox).depth()) == (0, 0)
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True])
+async def test_a_process_that_outlived_its_lease_speaks_only_if_nobody_took_its_turn_over(
+    redis: Redis, settings: Settings, is_taken_over: bool
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    (turn,), _ = await inbox.take("starved", 1, range(8))
+    leases = Leases(inbox, redis, Metrics(), name="starved", lease_s=600)
+    lease = leases.add(turn, time.monotonic() - 601)
+    if is_taken_over:
+        await silence(redis, inbox, turn)
+        assert (await inbox.take("other", 1, range(8), silent_ms=1000))[0]
+    paper = Paper()
+    reply = leased(paper, lease, Metrics())
+    if is_taken_over:
+        with pytest.raises(Overtaken):
+            await reply.say("Here.")
+    else:
+        await reply.say("Here.")
+    assert paper.read("say") == ([] if is_taken_over else ["Here."])
+    assert (lease.is_sure, lease.is_lost) == (not is_taken_over, is_taken_over)
 
 
 async def test_an_overtaken_worker_ends_nothing(redis: Redis, settings: Settings) -> None:
@@ -228,9 +291,10 @@ async def test_an_overtaken_worker_ends_nothing(redis: Redis, settings: Settings
     async with working(inbox, frozen, settings, name="frozen", lease_s=2) as worker:
         await inbox.put(said("one"))
         await wait_until(lambda: len(worker.leases) == 1)
-        taken, _ = await inbox.take("other", 1, range(8), silent_ms=1)
+        await silence(redis, inbox, *[lease.turn for lease in worker.leases])
+        taken, _ = await inbox.take("other", 1, range(8), silent_ms=1000)
         assert len(taken) == 1
-        await wait_until(lambda: bool(cancelled), timeout_s=5)
+        await wait_until(lambda: bool(cancelled))
         assert await inbox.end(taken[0], "done")
     assert (await InboxView(redis, inbox).depth()) == (0, 0)
 
@@ -261,16 +325,19 @@ async def test_draining_hands_over_what_takes_too_long(redis: Redis, settings: S
     assert [turn.tries for turn in taken] == [1], "at once, and without counting as a failure"
 
 
+async def crash(inbox: Inbox, redis: Redis, *, times: int, turns: int) -> None:
+    """Workers fall silent over `turns` turns, all at the same time."""
+    for crashes in range(times):
+        options = {"silent_ms": 1000} if crashes else {}
+        taken, _ = await inbox.take("dead", turns, range(8), **options)
+        assert len(taken) == turns
+        await silence(redis, inbox, *taken)
+
+
 async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.put(said("poison", "C1"))
-    assert (await inbox.take("dead", 1, range(8)))[0]
-
-    async def it_is_taken_from_the_dead() -> bool:
-        taken, _ = await inbox.take("dead", 1, range(8), silent_ms=1)
-        return bool(taken)
-
-    await wait_until(it_is_taken_from_the_dead)  # not from a server that has just started
+    await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=1)
     alongside: list[int] = []
     work = Work()
     work.go_on.clear()
@@ -281,7 +348,7 @@ async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> 
             return Verdict("done")
         return await work.run(lease)
 
-    async with working(inbox, run, settings, lease_s=0.2, max_turns_per_person=9) as worker:
+    async with working(inbox, run, settings, lease_s=1, max_turns_per_person=9) as worker:
         for place in range(3):
             await inbox.put(said("good", f"G{place}"))
         await wait_until(lambda: work.running.total() == 3)
@@ -304,7 +371,7 @@ async def test_a_stop_that_no_worker_heard_ends_the_turn_at_the_next_one(
     work = Work()
     work.go_on.clear()
     async with working(inbox, work.run, settings):
-        await wait_until(lambda: work.stopped == [turn.lane], timeout_s=5)
+        await wait_until(lambda: work.stopped == [turn.lane])
 
 
 async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
@@ -332,20 +399,6 @@ async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
     assert turn.tries == 1
 
 
-async def crash(inbox: Inbox, *, times: int, turns: int) -> None:
-    """Workers fall silent over `turns` turns, all at the same time."""
-    assert len((await inbox.take("dead", turns, range(8)))[0]) == turns
-    for _ in range(times - 1):
-        left = turns
-
-        async def they_are_taken_from_the_dead() -> bool:
-            nonlocal left
-            left -= len((await inbox.take("dead", left, range(8), silent_ms=1))[0])
-            return left == 0
-
-        await wait_until(they_are_taken_from_the_dead)
-
-
 async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
     redis: Redis, settings: Settings
 ) -> None:
@@ -353,7 +406,7 @@ async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
     places = [f"C{number}" for number in range(FEW + 4)]
     for place in places:
         await inbox.put(said("x", place))
-    await crash(inbox, times=DANGEROUS_CRASHES, turns=len(places))
+    await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=len(places))
     work = Work()
     work.go_on.clear()
 
@@ -362,7 +415,7 @@ async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
         return sorted([int(await redis.hget(conv, "tries") or 0) for conv in convs])
 
     sessions = [said("x", place).session for place in places]
-    async with working(inbox, work.run, settings, lease_s=0.2, max_turns_per_person=99) as worker:
+    async with working(inbox, work.run, settings, lease_s=1, max_turns_per_person=99) as worker:
         await wait_until(lambda: work.running.total() == FEW)
         await wait_until(lambda: len(worker.leases) == FEW)
         assert await tries() == [DANGEROUS_CRASHES] * 4 + [DANGEROUS_CRASHES + 1] * FEW
@@ -375,9 +428,9 @@ async def test_the_most_dangerous_turns_run_one_by_one(redis: Redis, settings: S
     inbox = inbox_on(redis, settings)
     for place in ("C1", "C2", "C3"):
         await inbox.put(said("x", place))
-    await crash(inbox, times=DANGEROUS_CRASHES + 1, turns=3)
+    await crash(inbox, redis, times=DANGEROUS_CRASHES + 1, turns=3)
     work = Work()
-    async with working(inbox, work.run, settings, lease_s=0.2, max_turns_per_person=99):
+    async with working(inbox, work.run, settings, lease_s=1, max_turns_per_person=99):
         await wait_until(lambda: len(work.done) == 3)
     assert work.most_at_once == 1
 
@@ -387,7 +440,7 @@ async def test_a_dangerous_turn_that_waits_for_others_begins_no_more_when_draini
 ) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.put(said("poison", "C1"))
-    await crash(inbox, times=DANGEROUS_CRASHES, turns=1)
+    await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=1)
     take, work = inbox.take, Work()
     work.go_on.clear()
 
@@ -397,7 +450,7 @@ async def test_a_dangerous_turn_that_waits_for_others_begins_no_more_when_draini
         return await take(*args, **options)
 
     monkeypatch.setattr(inbox, "take", once_the_other_runs)
-    async with working(inbox, work.run, settings, lease_s=0.2, grace_s=0.02) as worker:
+    async with working(inbox, work.run, settings, lease_s=1, grace_s=0.02) as worker:
         await inbox.put(said("good", "C2"))
         await wait_until(lambda: len(worker.leases) == 2)
     assert work.began == ["good"]
