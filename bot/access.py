@@ -23,9 +23,6 @@ from bot.ports import AdminCheck
 
 log = structlog.get_logger("keepthread.access")
 
-ADMIN_CACHE_S = 60.0
-_MAX_CACHED = 10_000
-
 
 @dataclass(slots=True)
 class Authorizer:
@@ -35,6 +32,8 @@ class Authorizer:
         allow, admins: patterns from `BOT_ALLOW` and `BOT_ADMINS`.
         admin_checks: by platform: who is an admin there; none if the platform knows no admins.
         admin_actions: commands that only admins may use where several people talk.
+        admin_cache_s: how long an answer of `admin_checks` is valid.
+        max_cached: most answers that are kept.
     """
 
     allow: Collection[str] = ()
@@ -42,6 +41,8 @@ class Authorizer:
     platform_admins: bool = True
     admin_checks: MutableMapping[str, AdminCheck] = field(default_factory=dict)
     admin_actions: Collection[str] = ()
+    admin_cache_s: float = 60.0
+    max_cached: int = 10_000
     _cache: dict[tuple[str, str, str, str], tuple[float, bool]] = field(default_factory=dict)
 
     async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
@@ -86,9 +87,9 @@ class Authorizer:
         except PlatformError as error:
             log.warning("admin rights unknown, so refused", error=repr(error))
             return False
-        if len(self._cache) >= _MAX_CACHED:
+        if len(self._cache) >= self.max_cached:
             self._cache.clear()
-        self._cache[key] = (time.monotonic() + ADMIN_CACHE_S, known)
+        self._cache[key] = (time.monotonic() + self.admin_cache_s, known)
         return known
 
 

@@ -28,10 +28,12 @@ class Courier:
 
     Args:
         client: a standalone client without read time-out; its pool makes the connection.
+        reply_s: a connection on which a reply takes longer is given up.
     """
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, *, reply_s: float = REPLY_S) -> None:
         self._client = client
+        self._reply_s = reply_s
         self._line: _Line | None = None
         self._opening = asyncio.Lock()
 
@@ -49,13 +51,13 @@ class Courier:
             except (RedisError, OSError) as error:
                 log.info("no connection of its own", error=repr(error))
                 return
-            self._line = _Line(connection)
+            self._line = _Line(connection, self._reply_s)
 
     async def send(self, *words: Any) -> Any:
         """The reply to a command that left before anything was awaited.
 
         Raises:
-            RedisError: also where no reply comes for `REPLY_S`: a line that went dead says nothing.
+            RedisError: also where no reply comes for `reply_s`: a line that went dead says nothing.
         """
         if self._line is None or not self._is_open():
             raise RedisError("the courier is not ready")
@@ -73,8 +75,9 @@ class Courier:
 class _Line:
     """One open connection, and who waits for a reply on it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, reply_s: float) -> None:
         self._connection = connection
+        self._reply_s = reply_s
         self._replies: deque[asyncio.Future[Any]] = deque()
         self._reader = asyncio.create_task(self._read(), name="courier")
 
@@ -87,12 +90,12 @@ class _Line:
         self._replies.append(reply)
         packed = self._connection.pack_command(*words)
         try:
-            async with asyncio.timeout(REPLY_S):
+            async with asyncio.timeout(self._reply_s):
                 await self._connection.send_packed_command(packed, check_health=False)
                 return await reply
         except TimeoutError:
             await self._connection.disconnect(nowait=True)  # ends the reader, and all who wait
-            raise RedisError(f"no reply for {REPLY_S:g} s") from None
+            raise RedisError(f"no reply for {self._reply_s:g} s") from None
         finally:
             reply.cancel()  # one that still comes is nobody's
 

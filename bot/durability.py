@@ -16,16 +16,26 @@ class Durability:
     Args:
         disk: wait for the append-only file (redis.io/commands/waitaof; Redis 7.2, Valkey).
         replicas: wait for so many replicas (redis.io/commands/wait).
+        wait_ms: for so long at most.
     """
 
-    def __init__(self, client: Any, *, is_cluster: bool, disk: bool, replicas: int) -> None:
+    def __init__(
+        self,
+        client: Any,
+        *,
+        is_cluster: bool,
+        disk: bool,
+        replicas: int,
+        wait_ms: int = WAIT_MS,
+    ) -> None:
         self._client = client
         self._is_cluster = is_cluster
+        self._wait_ms = wait_ms
         self._waits: list[tuple[str, int, Any]] = []
         if replicas:
-            self._waits.append(("WAIT", replicas, (WAIT_MS,)))
+            self._waits.append(("WAIT", replicas, (wait_ms,)))
         if disk:
-            self._waits.append(("WAITAOF", 1, (0, WAIT_MS)))
+            self._waits.append(("WAITAOF", 1, (0, wait_ms)))
 
     async def wait(self, key: str, ttl_ms: int) -> None:
         """Wait until all that was written so far to the node of `key`, which exists, is safe.
@@ -33,7 +43,7 @@ class Durability:
         The commands count what their own connection wrote, so a write goes along: the time to live, again.
 
         Raises:
-            StoreUnavailable: it is not safe after 0.8 s.
+            StoreUnavailable: it is not safe after `wait_ms`.
         """
         if not self._waits:
             return
@@ -45,7 +55,7 @@ class Durability:
             if have < wanted:
                 where = "not on disk" if name == "WAITAOF" else f"with {have} of {wanted} replicas"
                 raise StoreUnavailable(
-                    f"what was written is {where} after {WAIT_MS} ms",
+                    f"what was written is {where} after {self._wait_ms} ms",
                     cure="See the server's disk and replicas; BOT_WAIT_FOR_DISK and BOT_WAIT_FOR_REPLICAS ask for them.",
                 )
 

@@ -35,7 +35,6 @@ from bot.shared_server import SharedServer
 
 log = logging.getLogger(__name__)
 
-WATCH_S = 1.0
 _KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "TZ")
 
 
@@ -45,6 +44,8 @@ class EmbeddedServer(SharedServer):
     name = "the embedded server"
     start_timeout_s = 120.0
     """Loading a large append-only file takes a while: about a second for 500 MB."""
+    watch_s = 1.0
+    """Seconds between two looks whether the keeper lives."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -135,12 +136,12 @@ class EmbeddedServer(SharedServer):
 
     async def _keep_kept(self) -> None:
         """Start another keeper if ours was killed (by the kernel's memory killer, say)."""
-        pause_s = WATCH_S
+        pause_s = self.watch_s
         while True:
             await asyncio.sleep(pause_s)
             try:
                 if self._is_kept():
-                    pause_s = WATCH_S
+                    pause_s = self.watch_s
                     continue
                 log.warning("the keeper of the embedded server is gone; starting another")
                 async with self._alone():

@@ -14,18 +14,32 @@ from bot.sessions import Sessions
 from bot.store_errors import store_errors
 
 MOST_LISTED = 20
-NOTED_AGAIN_S = 600.0
-_MOST_KNOWN = 10_000
 
 
 class People:
-    """An index for home pages: coarse in time, and never on the way of an answer."""
+    """An index for home pages: coarse in time, and never on the way of an answer.
 
-    def __init__(self, client: Any, prefix: str, ttl_s: float, sessions: Sessions) -> None:
+    Args:
+        note_again_s: the same place of a person is noted again after so long.
+        most_known: places that are known to be noted, at most.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        prefix: str,
+        ttl_s: float,
+        sessions: Sessions,
+        *,
+        note_again_s: float = 600.0,
+        most_known: int = 10_000,
+    ) -> None:
         self._client = client
         self._prefix = prefix
         self._ttl_s = int(ttl_s)
         self._sessions = sessions
+        self._note_again_s = note_again_s
+        self._most_known = most_known
         self._noted: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     async def note(self, turn: Turn) -> None:
@@ -34,7 +48,7 @@ class People:
         for speaker in {one.speaker for one in turn.incoming}:
             key = self._key(turn.session.platform, speaker)
             now = time.time()
-            if self._noted.get((key, lane), 0) > now - NOTED_AGAIN_S:
+            if self._noted.get((key, lane), 0) > now - self._note_again_s:
                 continue
             try:
                 with store_errors():
@@ -46,7 +60,7 @@ class People:
             except StoreError:
                 return
             self._noted[key, lane] = now
-            while len(self._noted) > _MOST_KNOWN:
+            while len(self._noted) > self._most_known:
                 self._noted.popitem(last=False)
 
     async def conversations_of(self, platform: str, speaker: Speaker) -> tuple[Listed, ...]:

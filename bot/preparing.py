@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -17,13 +18,11 @@ from bot.transcribe import Transcriber
 
 log = structlog.get_logger("keepthread.preparing")
 
-SEEDING_S = 4.0
-"""A rate-limited platform must not keep a person waiting for longer."""
-LOADING_S = 60.0
 READ_AT_ONCE = 2
 """Documents; each can keep a core busy for 20 s, and threads that wait for one are missed elsewhere."""
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_IMAGES = 10
+ReadDocument = Callable[[bytes, Attachment, int], Awaitable[Attachment]]
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """What vision models take (platform.openai.com/docs/guides/images-vision)."""
 
@@ -36,12 +35,18 @@ class Preparer:
         max_chars: most characters of one document.
         transcriber: turns speech into words, where the endpoint can.
         sees_images: whether the model takes pictures.
+        seeding_s: most seconds for what was said before: a rate-limited platform must keep nobody waiting.
+        loading_s: most seconds for an attachment.
+        read_document: turns a document into words.
     """
 
     history: RedisHistory
     transcriber: Transcriber
     max_chars: int
     sees_images: bool = True
+    seeding_s: float = 4.0
+    loading_s: float = 60.0
+    read_document: ReadDocument = read_document
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
 
     async def prepare(self, turn: Turn, connection: Connection) -> tuple[Turn, tuple[str, ...]]:
@@ -66,7 +71,7 @@ class Preparer:
         if past.next_seq:
             return one.seed
         try:
-            async with asyncio.timeout(SEEDING_S):
+            async with asyncio.timeout(self.seeding_s):
                 return await connection.seed(one.address)
         except (TimeoutError, PlatformError) as error:
             log.warning("earlier messages could not be read", error=repr(error))
@@ -80,7 +85,7 @@ class Preparer:
         if note := self._refusal(item, images):
             return replace(item, text=note)
         try:
-            async with asyncio.timeout(LOADING_S):
+            async with asyncio.timeout(self.loading_s):
                 data = await connection.load(one.address, item)
                 if item.kind == "image":
                     return _see(item, data, images)
@@ -88,7 +93,7 @@ class Preparer:
                     words = await self.transcriber.transcribe(data, item)
                     return replace(item, text=words or "[nothing is said in it]")
             async with self._reading:
-                return await read_document(data, item, self.max_chars)
+                return await self.read_document(data, item, self.max_chars)
         except ModelError as error:
             log.warning("speech could not be turned into words", error=repr(error))
             return replace(item, text="[not heard: it could not be turned into words]")

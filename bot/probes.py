@@ -14,8 +14,6 @@ from bot.metrics import Metrics
 from bot.ports import Connection
 from bot.worker import Worker
 
-DEAF_S = 300.0
-"""A platform that could not be heard for so long: the process is better started anew."""
 SILENT_LEASES = 4
 SILENT_S = 60.0
 
@@ -28,6 +26,7 @@ class Probes:
         worker: None in a process that only takes messages in.
         listens: False in a process that only works.
         draining: it is being stopped.
+        deaf_s: a platform that could not be heard for so long: the process is better started anew.
     """
 
     connections: Mapping[str, Connection]
@@ -37,6 +36,7 @@ class Probes:
     worker: Worker | None
     listens: bool = True
     draining: bool = False
+    deaf_s: float = 300.0
     deaf_since: dict[str, float] = field(default_factory=dict)
 
     async def health(self) -> dict[str, str]:
@@ -48,7 +48,7 @@ class Probes:
             wrong = {
                 name: self.connections[name].health().detail or "deaf"
                 for name, since in self._deaf().items()
-                if time.monotonic() - since > DEAF_S
+                if time.monotonic() - since > self.deaf_s
             }
         if self.worker is not None:
             leases = self.worker.leases

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from bot import access
 from bot.access import Authorizer
 from bot.commands import COMMANDS
 from bot.conversation import Address, PlaceKind, SessionKey, Speaker
@@ -144,9 +145,7 @@ async def test_when_the_platform_cannot_be_asked_nobody_is_an_admin_and_it_is_as
     assert await rights.allowed(CHANNEL, MEMBER, "reset")
 
 
-async def test_the_platform_is_asked_once_in_a_while_for_each_person_and_place(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_the_platform_is_asked_once_in_a_while_for_each_person_and_place() -> None:
     asked: list[tuple[str, str]] = []
 
     async def check(address: Address, speaker: Speaker) -> bool:
@@ -160,19 +159,22 @@ async def test_the_platform_is_asked_once_in_a_while_for_each_person_and_place(
         assert await rights.allowed(LISTED_CHANNEL, SLACK_ADMIN, "reset")
         assert await rights.allowed(CHANNEL, MEMBER, "talk")
     assert sorted(asked) == [("C1", "U1"), ("C1", "U5"), ("C9", "U5")]
-    monkeypatch.setattr(access, "ADMIN_CACHE_S", -1.0)
-    rights = Authorizer((), (), True, {"slack": check}, ("reset",))
+    rights = Authorizer((), (), True, {"slack": check}, ("reset",), admin_cache_s=0)
     asked.clear()
     for _ in range(3):
         assert await rights.allowed(CHANNEL, SLACK_ADMIN, "reset")
     assert len(asked) == 3
 
 
-async def test_remembering_answers_of_the_platform_takes_bounded_room(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(access, "_MAX_CACHED", 10)
-    rights = authorizer(())
-    for number in range(100):
+async def test_remembering_answers_of_the_platform_takes_bounded_room() -> None:
+    asked: Counter[str] = Counter()
+
+    async def check(address: Address, speaker: Speaker) -> bool:
+        asked[speaker.id] += 1
+        return False
+
+    rights = Authorizer((), (), True, {"slack": check}, ("reset",), max_cached=10)
+    for number in (*range(11), 10, 0):
         await rights.is_admin(CHANNEL, Speaker(f"U{number}", "", "T1"))
-        assert len(rights._cache) <= 10
+    assert asked["U10"] == 1
+    assert asked["U0"] == 2, "it had to make room"

@@ -12,7 +12,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from bot import courier as module
 from bot.courier import Courier
 from bot.settings import Settings
 from tests.core.desk import KEY, desk_over
@@ -115,11 +114,10 @@ async def test_whoever_waits_is_told_when_the_server_dies_and_another_line_is_op
 
 
 async def test_a_line_that_went_dead_is_given_up(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    server: RedisServer,
 ) -> None:
-    monkeypatch.setattr(module, "REPLY_S", 0.1)
     async with impatient_client(server) as client:
-        made = Courier(client)
+        made = Courier(client, reply_s=0.1)
         await made.be_ready()
         server.freeze()
         with pytest.raises(RedisError, match="no reply for"):

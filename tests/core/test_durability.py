@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis, RedisCluster
 
 from bot.conversation import Incoming
-from bot.durability import Durability
+from bot.durability import WAIT_MS, Durability
 from bot.errors import StoreError, StoreUnavailable
 from bot.inbox import Inbox, InboxKeys
 from tests.core.inboxes import said
@@ -16,8 +16,10 @@ from tests.fakes.redis_server import RedisServer, cluster, running
 from tests.waiting import wait_until
 
 
-def inbox_on(client: Redis, *, disk: bool = False, replicas: int = 0) -> Inbox:
-    durability = Durability(client, is_cluster=False, disk=disk, replicas=replicas)
+def inbox_on(
+    client: Redis, *, disk: bool = False, replicas: int = 0, wait_ms: int = WAIT_MS
+) -> Inbox:
+    durability = Durability(client, is_cluster=False, disk=disk, replicas=replicas, wait_ms=wait_ms)
     return Inbox(client, InboxKeys("kt", 2), durability=durability)
 
 
@@ -28,12 +30,10 @@ async def primary() -> AsyncIterator[RedisServer]:
 
 
 async def test_a_message_that_no_replica_has_is_not_taken_in_and_neither_is_its_repetition(
-    primary: RedisServer, monkeypatch: pytest.MonkeyPatch
+    primary: RedisServer,
 ) -> None:
     async with primary.admin() as client:
-        with monkeypatch.context() as patch:
-            patch.setattr("bot.durability.WAIT_MS", 50)
-            inbox = inbox_on(client, replicas=1)
+        inbox = inbox_on(client, replicas=1, wait_ms=50)
         hello = said("hello", event_id="e1")
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):

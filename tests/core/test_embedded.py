@@ -213,11 +213,14 @@ async def test_a_killed_keeper_takes_its_server_along_and_users_start_another(
     await server.aclose()
 
 
+class Watchful(EmbeddedServer):
+    watch_s = 0.02
+
+
 async def test_the_watch_over_the_keeper_outlives_a_time_without_file_descriptors(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.embedded.WATCH_S", 0.02)
-    server = await EmbeddedServer.start(data_dir)
+    server = await Watchful.start(data_dir)
     (keeper,) = keepers(data_dir)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     next_fd = os.open(os.devnull, os.O_RDONLY)

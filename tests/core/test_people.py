@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from bot import people as module
 from bot.conversation import SessionKey, Speaker, Turn
 from bot.history import RedisHistory
 from bot.people import MOST_LISTED, People
@@ -25,7 +25,12 @@ def history(redis: Redis, settings: Settings) -> RedisHistory:
 
 @pytest.fixture
 def people(redis: Redis, settings: Settings, history: RedisHistory) -> People:
-    return People(redis, settings.bot_redis_prefix, 3_600, Sessions(redis, history))
+    return people_of(redis, settings, history)
+
+
+def people_of(redis: Redis, settings: Settings, history: RedisHistory, **options: Any) -> People:
+    sessions = Sessions(redis, history)
+    return People(redis, settings.bot_redis_prefix, 3_600, sessions, **options)
 
 
 def room(name: str) -> SessionKey:
@@ -81,7 +86,7 @@ async def test_only_so_many_are_kept_and_not_for_ever(
 
 
 async def test_the_same_place_is_noted_once_in_a_while(
-    people: People, history: RedisHistory, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    people: People, history: RedisHistory, redis: Redis, settings: Settings
 ) -> None:
     async def writes() -> int:
         stats = await redis.info("commandstats")
@@ -91,18 +96,22 @@ async def test_the_same_place_is_noted_once_in_a_while(
     for _ in range(3):
         await talk(people, history, "a")
     assert await writes() == before + 1
-    monkeypatch.setattr(module, "NOTED_AGAIN_S", -1.0)
-    await talk(people, history, "a")
-    assert await writes() == before + 2
+    forgetful = people_of(redis, settings, history, note_again_s=0)
+    for _ in range(2):
+        await talk(forgetful, history, "a")
+    assert await writes() == before + 3
 
 
 async def test_what_is_known_here_takes_bounded_room(
-    people: People, history: RedisHistory, monkeypatch: pytest.MonkeyPatch
+    history: RedisHistory, redis: Redis, settings: Settings
 ) -> None:
-    monkeypatch.setattr(module, "_MOST_KNOWN", 3)
+    people = people_of(redis, settings, history, most_known=3)
     for number in range(9):
         await talk(people, history, str(number))
-    assert len(people._noted) == 3
+    await redis.delete(f"{settings.bot_redis_prefix}:person:loop/A1/U1")
+    for number in (8, 7, 6, 0):
+        await talk(people, history, str(number))
+    assert await places(people) == ["0"], "the last three were known to be noted"
 
 
 async def test_a_note_that_cannot_be_written_is_only_lost(

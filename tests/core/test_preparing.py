@@ -14,7 +14,6 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from bot import preparing
 from bot.conversation import Address, Attachment, Incoming, Overheard, Speaker, Turn
 from bot.errors import PlatformBusy, PlatformUnreachable
 from bot.history import RedisHistory
@@ -89,9 +88,7 @@ async def test_each_kind_of_attachment_is_read_in_its_way(table: Table) -> None:
     assert images == ("data:image/png;base64," + base64.b64encode(b"\x89PNG").decode(),)
 
 
-async def test_few_documents_are_read_at_once(
-    table: Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_few_documents_are_read_at_once(table: Table) -> None:
     running, most, go_on = 0, 0, asyncio.Event()
 
     async def slowly(data: bytes, item: Attachment, max_chars: int) -> Attachment:
@@ -102,7 +99,7 @@ async def test_few_documents_are_read_at_once(
         running -= 1
         return replace(item, text="read")
 
-    monkeypatch.setattr("bot.preparing.read_document", slowly)
+    table.preparer.read_document = slowly
     table.shelf.files = {"notes": b"x"}
     reading = [asyncio.create_task(table.read(NOTES)) for _ in range(5)]
     await wait_until(lambda: len(table.shelf.fetched) == 5)
@@ -172,9 +169,9 @@ async def test_silence_is_told_from_what_was_not_heard(table: Table) -> None:
 
 @pytest.mark.parametrize("trouble", [PlatformUnreachable("gone"), b"never"])
 async def test_what_cannot_be_fetched_costs_no_answer(
-    table: Table, trouble: Exception | bytes, monkeypatch: pytest.MonkeyPatch
+    table: Table, trouble: Exception | bytes
 ) -> None:
-    monkeypatch.setattr(preparing, "LOADING_S", 0.05)
+    table.preparer.loading_s = 0.05
     table.shelf.files = {"notes": trouble, "png": b"x"}
     texts, images = await table.read(NOTES, PNG)
     assert texts == ["[not read: notes.txt could not be fetched]", ""]
@@ -211,9 +208,9 @@ async def test_what_was_said_before_is_fetched_once_for_the_first_message(table:
 
 @pytest.mark.parametrize("trouble", [TimeoutError(), PlatformBusy("1 a minute")])
 async def test_a_past_that_cannot_be_fetched_in_time_is_left_out_and_said(
-    table: Table, trouble: Exception, monkeypatch: pytest.MonkeyPatch
+    table: Table, trouble: Exception
 ) -> None:
-    monkeypatch.setattr(preparing, "SEEDING_S", 0.05)
+    table.preparer.seeding_s = 0.05
     table.shelf.before = trouble
     turn, _ = await table.preparer.prepare(Turn("t", (asked_in(),)), table.shelf)
     assert [one.text for one in turn.incoming[0].seed] == ["earlier messages could not be read"]

@@ -357,27 +357,28 @@ async def get(bot: Served, path: str) -> tuple[int, dict[str, str]]:
 
 
 async def test_a_platform_that_stays_deaf_asks_for_a_restart_of_those_who_listen(
-    settings: Settings, tmp_path: Path, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, model: ModelServer
 ) -> None:
-    monkeypatch.setattr("bot.probes.DEAF_S", 0)
     deaf = Health(False, "the line is dead")
     async with served(settings, tmp_path, model, role="ingress") as bot:
+        bot.service.probes.deaf_s = 0
         bot.platform.health = deaf
         await get(bot, "/readyz")
         assert await get(bot, "/healthz") == (503, {"loop": "the line is dead"})
     async with served(settings, tmp_path, model, role="worker") as bot:
+        bot.service.probes.deaf_s = 0
         bot.platform.health = deaf
         assert await get(bot, "/readyz") == (200, {}), "it only speaks"
         assert await get(bot, "/healthz") == (200, {})
 
 
 async def test_redis_away_makes_it_unready_and_asks_for_no_restart(
-    settings: Settings, tmp_path: Path, model: ModelServer, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, model: ModelServer
 ) -> None:
-    monkeypatch.setattr("bot.probes.DEAF_S", 0)
     async with running() as redis:
         url = SecretStr(f"redis://127.0.0.1:{redis.port}")
         async with served(settings, tmp_path, model, redis_url=url) as bot:
+            bot.service.probes.deaf_s = 0
             await bot.service.probes.render_metrics()
             redis.kill()
             bot.platform.health = Health(False, "memory does not take it")
@@ -396,6 +397,10 @@ async def test_redis_away_makes_it_unready_and_asks_for_no_restart(
             await wait_until(lambda: get_ready(bot))
 
 
+async def is_seen(bot: Served, path: str, wanted: tuple[int, dict[str, str]]) -> bool:
+    return await get(bot, path) == wanted
+
+
 async def get_ready(bot: Served) -> bool:
     return await get(bot, "/readyz") == (200, {})
 
@@ -405,15 +410,14 @@ async def test_probes_tell_of_the_end_while_answers_are_finished(
 ) -> None:
     model.default = stall("hm")
     async with AsyncExitStack() as stack:
-        bot = await stack.enter_async_context(served(settings, tmp_path, model, bot_drain_s=0.5))
+        bot = await stack.enter_async_context(served(settings, tmp_path, model, bot_drain_s=60))
         await bot.say(said("hello"))
         await wait_until(lambda: bot.journal.read("show"))
         ending = asyncio.create_task(stack.pop_all().aclose())
-        worker = bot.service.worker
-        assert worker
-        await wait_until(worker._draining.is_set)
-        assert await get(bot, "/readyz") == (503, {"service": "it is being stopped"})
+        ended = (503, {"service": "it is being stopped"})
+        await wait_until(lambda: is_seen(bot, "/readyz", ended))
         assert await get(bot, "/healthz") == (200, {})
+        await bot.service.inbox.stop(said("hello").session)
         await ending
 
 
