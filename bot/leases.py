@@ -19,10 +19,35 @@ from bot.thinking import Stop
 log = structlog.get_logger("keepthread.leases")
 
 LOOK_FOR_STOPS_EVERY_S = 0.4
-LISTEN_S = 60.0
-"""After this the line is opened anew: one that went dead says nothing, like one on which nobody says stop."""
 OUTAGE_S = 1.0
 """A sign of life that took longer had to wait for Redis to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Waiting times of a worker.
+
+    Attributes:
+        lease_s: a worker that gave no sign of life for so long has lost its turns.
+        renew_every_s: pause between two signs of life; a quarter of the lease if not given.
+        wait_s: Redis answers a read that waits for turns after so long.
+        dead_s: a connection that says nothing for so long after that is dead.
+        listen_s: the connection for stops is opened anew after so long: a dead one says nothing, like a quiet one.
+        self_cancelled_s: a turn that a library cancelled is tried again after so long; put back at once, it
+            would come again for ever.
+        last_word_s: Redis may take so long, at the end of draining, to hear how turns ended.
+    """
+
+    lease_s: float = 30.0
+    renew_every_s: float | None = None
+    wait_s: float = 5.0
+    dead_s: float = 5.0
+    listen_s: float = 60.0
+    self_cancelled_s: float = 1.0
+    last_word_s: float = 5.0
+
+
+DEFAULT_TIMING = Timing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +104,20 @@ class Leases:
     """
 
     def __init__(
-        self, inbox: Inbox, waiter: Any, metrics: Metrics, *, name: str, lease_s: float
+        self,
+        inbox: Inbox,
+        waiter: Any,
+        metrics: Metrics,
+        *,
+        name: str,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self._inbox = inbox
         self._waiter = waiter
         self._metrics = metrics
         self._name = name
-        self.lease_s = lease_s
+        self._timing = timing
+        self.lease_s = timing.lease_s
         self._held: dict[tuple[int, str], Lease] = {}
         self.changed = asyncio.Event()
         self._no_claim_before = 0.0
@@ -135,7 +167,7 @@ class Leases:
             if self.beat_at >= self._no_claim_before:
                 await and_then()
 
-        await self.every(self.lease_s / 4, beat)
+        await self.every(self._timing.renew_every_s or self.lease_s / 4, beat)
 
     async def hear_stops(self) -> None:
         """Words to stop, for ever: at once where there is a channel for all, else by looking."""
@@ -145,7 +177,7 @@ class Leases:
             try:
                 async with self._waiter.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(self._inbox.keys.stops)
-                    until = time.monotonic() + LISTEN_S
+                    until = time.monotonic() + self._timing.listen_s
                     while (left_s := until - time.monotonic()) > 0:
                         message = await channel.get_message(timeout=left_s)
                         lane = message["data"].decode() if message else ""

@@ -20,6 +20,7 @@ from bot.errors import KeepthreadError, SettingsError
 from bot.http_server import app, serving
 from bot.inbox import Inbox, InboxKeys
 from bot.inbox_view import InboxView
+from bot.leases import Timing
 from bot.metrics import Metrics
 from bot.model.build import LazyModel
 from bot.people import People
@@ -235,7 +236,7 @@ async def _worker(
         turns.run,
         metrics,
         name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
-        lease_s=settings.bot_lease_s,
+        timing=Timing(lease_s=settings.bot_lease_s),
         max_turns=settings.bot_max_turns,
         max_turns_per_person=settings.bot_max_turns_per_person,
     )

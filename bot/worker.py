@@ -20,22 +20,15 @@ from redis.exceptions import RedisError
 
 from bot.errors import StoreError
 from bot.inbox import Inbox, Taken
-from bot.leases import Lease, Leases, Verdict
+from bot.leases import DEFAULT_TIMING, Lease, Leases, Timing, Verdict
 from bot.metrics import Metrics
 from bot.tasks import cancel_all
 
 log = structlog.get_logger("keepthread.worker")
 
-WAIT_MS = 5_000
-DEAD_S = 5.0
-"""Redis answers a read that blocks for `WAIT_MS`; what has said nothing for so long after it is a dead line."""
 DUE_EVERY_S = 0.25
 DUE_EVERY_CLUSTER_S = 1.0
 PERSON_BUSY_S = 0.3
-SELF_CANCELLED_S = 1.0
-"""A turn that a library cancelled, and nobody of ours, has failed: put back at once, it would come again for ever."""
-LAST_WORD_S = 5.0
-"""So long Redis may take, at the end of draining, to hear how turns ended; then their leases run out."""
 DANGEROUS_CRASHES = 2
 """A turn over which so many workers fell silent runs apart: with few others of its kind, then alone, so that it takes
 no innocent one with it."""
@@ -53,6 +46,7 @@ class Worker:
         waiter: a client without read time-out, for blocking reads.
         execute: runs a turn and says how it is to end; raises nothing of its own.
         name: of this worker, unlike any other's.
+        timing: see `bot.leases.Timing`.
     """
 
     def __init__(
@@ -63,7 +57,7 @@ class Worker:
         metrics: Metrics,
         *,
         name: str,
-        lease_s: float = 30,
+        timing: Timing = DEFAULT_TIMING,
         max_turns: int = 200,
         max_turns_per_person: int = 4,
     ) -> None:
@@ -74,7 +68,8 @@ class Worker:
         self._name = name
         self._max_turns = max_turns
         self._max_per_person = max_turns_per_person
-        self.leases = Leases(inbox, waiter, metrics, name=name, lease_s=lease_s)
+        self._timing = timing
+        self.leases = Leases(inbox, waiter, metrics, name=name, timing=timing)
         self._tasks: set[asyncio.Task[None]] = set()
         self._persons: Counter[tuple[str, str]] = Counter()
         self._reserved = 0
@@ -121,7 +116,7 @@ class Worker:
             if lease.work is not None:
                 lease.work.cancel()
         if self._tasks:
-            _, silent = await asyncio.wait(tuple(self._tasks), timeout=LAST_WORD_S)
+            _, silent = await asyncio.wait(tuple(self._tasks), timeout=self._timing.last_word_s)
             await cancel_all(silent)
 
     async def _take(self, shards: list[int]) -> None:
@@ -166,8 +161,9 @@ class Worker:
     async def _read(self, streams: dict[str, bytes]) -> None:
         """Return when one of the streams has something new, or after a while."""
         try:
-            async with asyncio.timeout(WAIT_MS / 1000 + DEAD_S):
-                await self._waiter.xread(streams, count=1, block=WAIT_MS)
+            async with asyncio.timeout(self._timing.wait_s + self._timing.dead_s):
+                block_ms = int(self._timing.wait_s * 1000)
+                await self._waiter.xread(streams, count=1, block=block_ms)
         except (OSError, RedisError) as error:
             self._metrics.redis_errors.labels(type(error).__name__).inc()
             log.info("waiting for turns failed", error=repr(error))
@@ -229,7 +225,7 @@ class Worker:
             return lease.work.result()
         if self._draining.is_set():
             return Verdict("requeue")
-        return Verdict("retry", SELF_CANCELLED_S, "cancelled from within")
+        return Verdict("retry", self._timing.self_cancelled_s, "cancelled from within")
 
     async def _end(self, lease: Lease, verdict: Verdict | None) -> None:
         """Say how it ended until Redis has heard it: else another worker would do it again."""

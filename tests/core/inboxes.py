@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from bot.conversation import Address, Incoming, IncomingKind, SessionKey, Speaker
 from bot.inbox import Inbox, InboxKeys, Taken
-from bot.leases import Lease, Verdict
+from bot.leases import Lease, Timing, Verdict
 from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.worker import Worker
@@ -38,6 +38,8 @@ def inbox_on(redis: Redis, settings: Settings, **options: Any) -> Inbox:
 
 
 HOUR_MS = 3_600_000
+PATIENT = Timing(last_word_s=60)
+"""A starved process can still say how its turns ended."""
 
 
 async def silence(redis: Redis, inbox: Inbox, *turns: Taken, ms: int = HOUR_MS) -> None:
@@ -63,12 +65,13 @@ async def working(
     *,
     name: str = "w1",
     grace_s: float = 5,
+    timing: Timing = PATIENT,
     **options: Any,
 ) -> AsyncIterator[Worker]:
     """A worker, drained at the end."""
     assert settings.redis_url is not None
     async with Redis.from_url(settings.redis_url.get_secret_value(), max_connections=50) as waiter:
-        worker = Worker(inbox, waiter, execute, Metrics(), name=name, **options)
+        worker = Worker(inbox, waiter, execute, Metrics(), name=name, timing=timing, **options)
         task = asyncio.create_task(worker.run())
         try:
             yield worker
