@@ -85,7 +85,13 @@ def may_be_fetched(url: str, api_url: str) -> bool:
 
 
 async def fetch(
-    session: aiohttp.ClientSession, url: str, token: str, attachment: Attachment, api_url: str
+    session: aiohttp.ClientSession,
+    url: str,
+    token: str,
+    attachment: Attachment,
+    api_url: str,
+    *,
+    max_bytes: int = MAX_DOCUMENT_BYTES,
 ) -> bytes:
     """The content of a file behind a private address. Follows no redirection: the token would go along.
 
@@ -112,7 +118,7 @@ async def fetch(
                 )
             if response.status != 200:
                 raise PlatformError(f"a file download answered {response.status}")
-            return await _read(response)
+            return await _read(response, max_bytes)
     except (aiohttp.ClientError, TimeoutError) as error:
         # Some of these quote the address, which for public files needs no token.
         raise PlatformUnreachable(f"a file could not be fetched: {type(error).__name__}") from error
@@ -163,12 +169,12 @@ async def _upload(calls: Calls, spot: Spot, url: str, content: bytes) -> None:
         ) from error
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     parts, total = [], 0
     async for part in response.content.iter_chunked(1 << 16):
         total += len(part)
-        if total > MAX_DOCUMENT_BYTES:
-            raise PlatformError(f"a file is larger than {size(MAX_DOCUMENT_BYTES)}")
+        if total > max_bytes:
+            raise PlatformError(f"a file is larger than {size(max_bytes)}")
         parts.append(part)
     return b"".join(parts)
 

@@ -40,7 +40,9 @@ def genuine(secret: str, timestamp: str, signature: str, body: bytes, now: float
     return hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
 
 
-def event_routes(app: AsyncApp, secret: str) -> list[BaseRoute]:
+def event_routes(
+    app: AsyncApp, secret: str, *, max_body_bytes: int = MAX_BODY_BYTES
+) -> list[BaseRoute]:
     """The one address for events, buttons, shortcuts and the slash command."""
     from slack_bolt.adapter.starlette.async_handler import (
         to_async_bolt_request,
@@ -48,7 +50,7 @@ def event_routes(app: AsyncApp, secret: str) -> list[BaseRoute]:
     )
 
     async def events(request: Request) -> Response:
-        body = await _body(request)
+        body = await _body(request, max_body_bytes)
         if body is None:
             return Response("too large", 413)
         timestamp = request.headers.get("x-slack-request-timestamp", "")
@@ -75,12 +77,12 @@ def install_routes(app: AsyncApp) -> list[BaseRoute]:
     return [Route(path, handler.handle, methods=["GET"]) for path in (INSTALL_PATH, REDIRECT_PATH)]
 
 
-async def _body(request: Request) -> bytes | None:
+async def _body(request: Request, max_bytes: int) -> bytes | None:
     """The body, or None if it is longer than anything Slack sends."""
     parts, total = [], 0
     async for part in request.stream():
         total += len(part)
-        if total > MAX_BODY_BYTES:
+        if total > max_bytes:
             return None
         parts.append(part)
     return b"".join(parts)

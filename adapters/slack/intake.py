@@ -76,6 +76,7 @@ class Intake:
     errands: Errands
     say: Say
     forget_team: Callable[[Removed], Any]
+    names_wait_s: float = NAMES_WAIT_S
     _told: dict[tuple[str, str], float] = field(default_factory=dict)
     _turns: WeakValueDictionary[SessionKey, asyncio.Lock] = field(
         default_factory=WeakValueDictionary
@@ -203,7 +204,7 @@ class Intake:
             log.warning("a reaction is lost: its thread could not be asked for", ts=reacted.ts)
             return
         speaker = await self.people.speaker(
-            reacted.team, reacted.user, external=reacted.external, wait_s=NAMES_WAIT_S
+            reacted.team, reacted.user, external=reacted.external, wait_s=self.names_wait_s
         )
         on = Said(
             reacted.team,
@@ -228,7 +229,7 @@ class Intake:
 
     async def _stopped(self, stopped: AgentStopped) -> None:
         speaker = await self.people.speaker(
-            stopped.team, stopped.user, external=stopped.external, wait_s=NAMES_WAIT_S
+            stopped.team, stopped.user, external=stopped.external, wait_s=self.names_wait_s
         )
         kind: Any = "private" if stopped.channel.startswith("D") else "channel"
         session = SessionKey(actions.PLATFORM, stopped.team, stopped.channel, stopped.thread_ts)
@@ -238,7 +239,7 @@ class Intake:
     async def _people(self, said: Said) -> tuple[Speaker, dict[str, str]]:
         """Who speaks, and the names of those spoken of: one wait for all of them."""
         mentions = (*mentioned(said.text), *mentioned(said.quoted))
-        names = await self.people.names(said.team, (said.user, *mentions), wait_s=NAMES_WAIT_S)
+        names = await self.people.names(said.team, (said.user, *mentions), wait_s=self.names_wait_s)
         speaker = await self.people.speaker(
             said.team, said.user, claimed_team=said.user_team, external=said.external, wait_s=0
         )

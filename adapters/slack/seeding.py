@@ -42,9 +42,20 @@ NOTHING_READ = "[The earlier messages of this thread could not be read in time.]
 
 
 class Seeding:
-    def __init__(self, teams: Teams, people: People) -> None:
+    """Reads threads for `bot.ports.Seeds`.
+
+    Args:
+        max_chars: see `MAX_CHARS`.
+        page: messages that are asked for at a time.
+    """
+
+    def __init__(
+        self, teams: Teams, people: People, *, max_chars: int = MAX_CHARS, page: int = _PAGE
+    ) -> None:
         self._teams = teams
         self._people = people
+        self._max_chars = max_chars
+        self._page_size = page
 
     async def seed(self, address: Address, *, wait_s: float = WAIT_S) -> tuple[Overheard, ...]:
         """Earlier messages of the thread, oldest first; what is left out is said by a line of nobody.
@@ -59,7 +70,7 @@ class Seeding:
         said = [one for one in messages if _text(one) and one.get("ts") != address.reply_to_id]
         if not said:
             return () if complete else (_note(NOTHING_READ),)
-        kept, left_out = within(said, MAX_CHARS)
+        kept, left_out = within(said, self._max_chars)
         overheard = await self._in_words(session.account, kept, until)
         return _marked(overheard, left_out, complete)
 
@@ -95,7 +106,7 @@ class Seeding:
                 channel=address.session.place,
                 ts=address.session.thread,
                 latest=address.reply_to_id or None,
-                limit=_PAGE,
+                limit=self._page_size,
                 cursor=cursor,
             )
 

@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -26,28 +27,44 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("keepthread.slack")
 
-PING_EVERY_S = 10.0
-SILENT_S = 30.0
-"""A link without a pong for so long is deaf, whatever the operating system says of it."""
-
 CONNECT_TIMEOUT_S = 15.0
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
-DRAIN_S = 5.0
-"""A link that Slack is about to close may still acknowledge what it brought, for so long."""
-
-LINGER_S = 60.0
-"""A link that Slack asked to go and then forgot to close is closed after so long."""
+LONGEST_DELAY_S = 30.0
 
 Handle = Callable[[Json], Awaitable[dict[str, Any] | None]]
 """Takes an envelope in; what to acknowledge with, or raises: then nothing is acknowledged."""
 
 
+@dataclass(frozen=True, slots=True)
+class SocketTiming:
+    """Waiting times of Socket Mode.
+
+    Attributes:
+        ping_every_s: pause between two pings.
+        silent_s: a link without a pong for so long is dead, whatever the operating system says of it.
+        drain_s: a link that Slack is about to close may still acknowledge what it brought, for so long.
+        linger_s: a link that Slack asked to go and then forgot to close is closed after so long.
+        first_delay_s: pause after the first failure to connect; it doubles with each.
+    """
+
+    ping_every_s: float = 10.0
+    silent_s: float = 30.0
+    drain_s: float = 5.0
+    linger_s: float = 60.0
+    first_delay_s: float = 0.5
+
+
+DEFAULT_TIMING = SocketTiming()
+
+
 class Link:
     """One WebSocket, from hello to its end."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, handle: Handle) -> None:
+    def __init__(
+        self, socket: aiohttp.ClientWebSocketResponse, handle: Handle, timing: SocketTiming
+    ) -> None:
         self._socket = socket
         self._handle = handle
+        self._timing = timing
         self._tasks: set[asyncio.Task[None]] = set()
         self.said_hello = False
         self._made_at = self.last_pong = time.monotonic()
@@ -57,7 +74,7 @@ class Link:
 
     @property
     def alive(self) -> bool:
-        return self.said_hello and time.monotonic() - self.last_pong < SILENT_S
+        return self.said_hello and time.monotonic() - self.last_pong < self._timing.silent_s
 
     async def serve(self) -> None:
         """Read until the link ends. What is being taken in then may still be acknowledged."""
@@ -68,7 +85,7 @@ class Link:
             self.leaving.set()
             try:
                 if self._tasks:
-                    await asyncio.wait(self._tasks, timeout=DRAIN_S)
+                    await asyncio.wait(self._tasks, timeout=self._timing.drain_s)
             finally:  # who ends us may be in a hurry, and cancel this wait too
                 await self._close(pinging)
 
@@ -125,15 +142,15 @@ class Link:
 
     async def _ping(self) -> None:
         while True:
-            await asyncio.sleep(PING_EVERY_S)
+            await asyncio.sleep(self._timing.ping_every_s)
             heard_at = self.last_pong if self.said_hello else self._made_at
-            if time.monotonic() - heard_at >= SILENT_S:
+            if time.monotonic() - heard_at >= self._timing.silent_s:
                 log.warning("the link to Slack is deaf; a new one is made")
                 self.leaving.set()
                 await self._socket.close()
                 return
             asked = self._asked_to_go_at
-            if asked is not None and time.monotonic() - asked >= LINGER_S:
+            if asked is not None and time.monotonic() - asked >= self._timing.linger_s:
                 await self._socket.close()
                 return
             try:
@@ -164,13 +181,13 @@ class SocketMode:
         app_token: str,
         handle: Handle,
         *,
-        first_delay_s: float = FIRST_DELAY_S,
+        timing: SocketTiming = DEFAULT_TIMING,
     ) -> None:
         self._client = client
         self._session = session
         self._app_token = app_token
         self._handle = handle
-        self._first_delay_s = first_delay_s
+        self._timing = timing
         self._links: dict[asyncio.Task[None], Link] = {}
         self._trouble = "not connected yet"
 
@@ -182,7 +199,7 @@ class SocketMode:
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        delay_s = self._first_delay_s
+        delay_s = self._timing.first_delay_s
         try:
             while True:
                 began = time.monotonic()
@@ -195,7 +212,7 @@ class SocketMode:
                 else:
                     await link.leaving.wait()
                     if link.said_hello and time.monotonic() - began > delay_s:
-                        delay_s = self._first_delay_s
+                        delay_s = self._timing.first_delay_s
                         continue
                     self._trouble = "Slack ended the link at once"
                 await asyncio.sleep(delay_s * random.uniform(0.75, 1.25))  # noqa: S311  no secret
@@ -226,7 +243,7 @@ class SocketMode:
                 )
             except aiohttp.ClientError as error:
                 raise OSError(f"the WebSocket was not opened: {type(error).__name__}") from error
-        link = Link(socket, self._handle)
+        link = Link(socket, self._handle, self._timing)
         task = asyncio.create_task(link.serve(), name="slack link")
         self._links[task] = link
         task.add_done_callback(self._ended)

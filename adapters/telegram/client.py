@@ -23,11 +23,11 @@ class Client(ExtBot[Care]):
     """`ExtBot` that is content with less: one broken update spoils no others, nor a part that is left out the rest."""
 
     async def raw_updates(
-        self, offset: int | None, poll_s: int, allowed: Sequence[str]
+        self, offset: int | None, poll_s: int, allowed: Sequence[str], *, read_s: float = READ_S
     ) -> list[Any]:
-        """What happened from `offset` on; waits up to `poll_s` seconds. Raises TelegramError."""
+        """What happened from `offset` on; waits up to `poll_s` seconds, and `read_s` for the rest. Raises TelegramError."""
         data = {"offset": offset, "timeout": poll_s, "allowed_updates": list(allowed)}
-        found: Any = await self._post("getUpdates", data, read_timeout=poll_s + READ_S)
+        found: Any = await self._post("getUpdates", data, read_timeout=poll_s + read_s)
         if not isinstance(found, list):
             raise TelegramError("getUpdates brought no list")
         return found

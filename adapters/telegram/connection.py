@@ -33,14 +33,18 @@ from bot.ports import Core, Health
 log = structlog.get_logger("keepthread.telegram")
 
 KNOW_ONESELF_AGAIN_S = 2.0
-ASK_S = 10.0
-"""What people write waits no longer for an answer about their rights."""
-
-MENU_AGAIN_S = 5.0
 
 
 class TelegramConnection:
-    """See `bot.ports.Connection`."""
+    """See `bot.ports.Connection`.
+
+    Attributes:
+        ask_s: messages wait no longer for an answer about their author's rights.
+        menu_again_s: pause after the first failure to set the menu of commands; it doubles with each.
+    """
+
+    ask_s = 10.0
+    menu_again_s = 5.0
 
     def __init__(self, core: Core, settings: TelegramSettings) -> None:
         self._core = core
@@ -129,7 +133,7 @@ class TelegramConnection:
         if not speaker.id.isdecimal():  # a channel speaks; it is nobody's administrator
             return False
         try:
-            async with asyncio.timeout(ASK_S):
+            async with asyncio.timeout(self.ask_s):
                 status = await self.outbound.at(
                     Spot.of(address),
                     lambda spot: self.client.status_of(spot.chat_id, int(speaker.id)),
@@ -187,7 +191,7 @@ class TelegramConnection:
         self._drafts = False
 
     async def _set_menus(self) -> None:
-        pause_s = MENU_AGAIN_S
+        pause_s = self.menu_again_s
         while True:
             try:
                 return await set_menus(

@@ -13,7 +13,7 @@ import structlog
 from telegram import Update
 from telegram.error import Conflict, EndPointNotFound, InvalidToken, RetryAfter, TelegramError
 
-from adapters.telegram.client import Client
+from adapters.telegram.client import READ_S, Client
 from adapters.telegram.failures import (
     CONFLICT_CURE,
     TOKEN_CURE,
@@ -40,16 +40,25 @@ class Polling:
     Args:
         take: deals with an update; raises StoreError if it must come again.
         wait_s: the first pause after a failure; it doubles up to half a minute.
+        read_s: a poll whose answer comes later than this after its time is given up.
     """
 
     def __init__(
-        self, client: Client, take: Take, pulse: Pulse, *, poll_s: int = 30, wait_s: float = 0.5
+        self,
+        client: Client,
+        take: Take,
+        pulse: Pulse,
+        *,
+        poll_s: int = 30,
+        wait_s: float = 0.5,
+        read_s: float = READ_S,
     ) -> None:
         self._client = client
         self._take = take
         self._pulse = pulse
         self._poll_s = poll_s
         self._first_wait_s = wait_s
+        self._read_s = read_s
         self._failures = 0
         self._offset: int | None = None
 
@@ -60,7 +69,9 @@ class Polling:
             # The first answer comes at once: it tells that we are heard, also after trouble.
             poll_s = 0 if self._pulse.detail else self._poll_s
             try:
-                updates = await self._client.raw_updates(self._offset, poll_s, ALLOWED_UPDATES)
+                updates = await self._client.raw_updates(
+                    self._offset, poll_s, ALLOWED_UPDATES, read_s=self._read_s
+                )
             except TelegramError as error:
                 await self._recover(error)
                 continue

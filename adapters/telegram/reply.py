@@ -11,7 +11,7 @@ from adapters.telegram.marks import Marks
 from adapters.telegram.outbound import Outbound, Spot
 from adapters.telegram.render import Formatted, closed, render
 from adapters.telegram.split import CAPTION_UNITS, split, units
-from adapters.telegram.stream import Preview, Way
+from adapters.telegram.stream import TYPING_EVERY_S, Preview, Way
 from adapters.telegram.words import with_slashes
 from bot.conversation import Address, Turn
 from bot.errors import KeepthreadError, PlatformBusy, PlatformError, PlatformUnreachable
@@ -47,6 +47,7 @@ class TelegramReply:
         pace_s: float,
         rated: bool,
         commands: Collection[str] = (),
+        typing_every_s: float = TYPING_EVERY_S,
     ) -> None:
         self._outbound = outbound
         self._marks = marks
@@ -58,7 +59,9 @@ class TelegramReply:
         self._trail = marks.trail(address)
         self._said: list[str] = []
         self._is_finished = False
-        self.preview = Preview(outbound, self._spot, way, self._trail, pace_s=pace_s)
+        self.preview = Preview(
+            outbound, self._spot, way, self._trail, pace_s=pace_s, typing_every_s=typing_every_s
+        )
 
     async def status(self, words: str) -> None:
         """Typing, and in private chats Telegram's own “Thinking…”; the words are Telegram's."""

@@ -47,6 +47,7 @@ class Preview:
         way: how it is shown.
         trail: where it is noted which message shows it.
         pace_s: least seconds between two shows; grows when Telegram says that it is too much.
+        typing_every_s: pause between two signs of typing.
 
     Attributes:
         message_id: of the message that is edited, once there is one.
@@ -54,7 +55,14 @@ class Preview:
     """
 
     def __init__(
-        self, outbound: Outbound, spot: Spot, way: Way, trail: Trail, *, pace_s: float = 1.0
+        self,
+        outbound: Outbound,
+        spot: Spot,
+        way: Way,
+        trail: Trail,
+        *,
+        pace_s: float = 1.0,
+        typing_every_s: float = TYPING_EVERY_S,
     ) -> None:
         self._outbound = outbound
         self._spot = spot
@@ -62,6 +70,7 @@ class Preview:
         self._has_looked_back = False
         self._way: Way = way
         self._pace_s = pace_s
+        self._typing_every_s = typing_every_s
         self._text = ""
         self._shown: Formatted | None = None
         self._news = asyncio.Event()
@@ -115,7 +124,7 @@ class Preview:
                     self._spot.chat_id, ChatAction.TYPING, message_thread_id=self._spot.topic
                 )
             )
-            await self._pause(self._ended, TYPING_EVERY_S)
+            await self._pause(self._ended, self._typing_every_s)
 
     async def _keep_showing(self) -> None:
         if self._way == "draft":

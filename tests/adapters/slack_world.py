@@ -15,7 +15,7 @@ from adapters.slack.app import build_app, dispatch
 from adapters.slack.errands import Errands
 from adapters.slack.happened import Removed
 from adapters.slack.home import Home
-from adapters.slack.http import event_routes
+from adapters.slack.http import MAX_BODY_BYTES, event_routes
 from adapters.slack.intake import Intake
 from adapters.slack.people import People
 from adapters.slack.presses import Presses
@@ -84,9 +84,14 @@ def slack_settings(api_url: str, **changes: Any) -> SlackSettings:
 
 @asynccontextmanager
 async def slack_world(
-    settings: Settings, *, transport: str, **changes: Any
+    settings: Settings,
+    *,
+    transport: str,
+    names_wait_s: float = 15,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    **changes: Any,
 ) -> AsyncIterator[SlackWorld]:
-    """The whole ear, from the wire to the core. `transport`: `http` or `socket`."""
+    """The whole ear, from the wire to the core. `transport`: `http` or `socket`. It has time to ask for names."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(SlackServer())
         events = await stack.enter_async_context(SlackEvents(ack_timeout_s=20))
@@ -117,11 +122,16 @@ async def slack_world(
 
         intake = Intake(
             core, own, teams, people, Threads(teams), Presses(core, people, home, errands, say),
-            home, AgentThreads(teams), errands, say, removed,
+            home, AgentThreads(teams), errands, say, removed, names_wait_s,
         )  # fmt: skip
         app = build_app(own, teams, intake, core.vault, None)
         if transport == "http":
-            application = http_app(event_routes(app, SIGNING_SECRET), _fine, _fine, _nothing)
+            application = http_app(
+                event_routes(app, SIGNING_SECRET, max_body_bytes=max_body_bytes),
+                _fine,
+                _fine,
+                _nothing,
+            )
             port = await stack.enter_async_context(serving(application, "127.0.0.1", 0))
             events.request_url = f"http://127.0.0.1:{port}/slack/events"
         else:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.slack import intake
 from bot.conversation import SessionKey
 from bot.settings import Settings
 from tests.adapters.slack_world import SlackWorld, slack_world
@@ -108,15 +107,16 @@ async def test_what_one_person_says_is_taken_in_as_it_came(
 
 
 async def test_many_words_wait_for_one_name_together_and_not_one_after_another(
-    http: SlackWorld, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
 ) -> None:
-    monkeypatch.setattr(intake, "NAMES_WAIT_S", 0.3)
-    http.server.fail("users.info", delay_s=3, after=True)
-    deliveries = await asyncio.gather(
-        *(http.deliver("message_im", ts=f"1.{n}", event_id=f"{n}") for n in range(20))
-    )
-    assert all(one.attempts == ["200"] for one in deliveries)
-    assert len(http.core.taken) == 20
+    """One after another they would wait for longer than Slack does."""
+    async with slack_world(settings, transport="http", names_wait_s=1.2) as http:
+        http.server.fail("users.info", delay_s=5, after=True)
+        deliveries = await asyncio.gather(
+            *(http.deliver("message_im", ts=f"1.{n}", event_id=f"{n}") for n in range(20))
+        )
+        assert all(one.attempts == ["200"] for one in deliveries)
+        assert len(http.core.taken) == 20
 
 
 async def test_events_without_an_id_are_not_taken_for_one_another(http: SlackWorld) -> None:

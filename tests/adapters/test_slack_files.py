@@ -69,12 +69,11 @@ async def test_slacks_login_page_is_no_file_but_a_missing_scope(
 
 
 async def test_a_file_larger_than_we_read_is_not_read_to_its_end(
-    server: SlackServer, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+    server: SlackServer, session: aiohttp.ClientSession
 ) -> None:
-    monkeypatch.setattr("adapters.slack.files.MAX_DOCUMENT_BYTES", 1000)
     file = attachment_of(server.add_file("big.txt", b"x" * 5000, "text/plain", size=10))
     with pytest.raises(PlatformError, match="larger"):
-        await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
+        await fetch(session, file.reference, BOT_TOKEN, file, server.api_url, max_bytes=1000)
 
 
 async def test_the_token_goes_to_no_other_host(

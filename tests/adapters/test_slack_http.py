@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from adapters.slack import http
 from adapters.slack.http import MAX_AGE_S, genuine
 from bot.settings import Settings
 from tests.adapters.slack_world import SlackWorld, slack_world
@@ -77,13 +76,11 @@ async def test_signed_nonsense_starts_nothing_and_is_not_sent_for_again(world: S
     assert len(world.core.taken) == 1
 
 
-async def test_a_body_longer_than_slack_sends_is_not_taken(
-    world: SlackWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "MAX_BODY_BYTES", len(BODY))
+async def test_a_body_longer_than_slack_sends_is_not_taken(settings: Settings) -> None:
     longer = BODY + b" "
-    assert await world.events.post(longer, JSON | signed(SIGNING_SECRET, longer)) == 413
-    assert await world.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
+    async with slack_world(settings, transport="http", max_body_bytes=len(BODY)) as world:
+        assert await world.events.post(longer, JSON | signed(SIGNING_SECRET, longer)) == 413
+        assert await world.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
 
 
 async def test_slack_may_ask_whether_the_address_is_ours(world: SlackWorld) -> None:

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from adapters.slack import seeding
 from adapters.slack.people import People
 from adapters.slack.seeding import NOTHING_READ, Seeding, within
 from adapters.slack.teams import Teams, new_session
@@ -22,13 +21,13 @@ from tests.fakes.slack_server import SlackServer
 
 
 @asynccontextmanager
-async def seeds(server: SlackServer) -> AsyncIterator[Seeding]:
+async def seeds(server: SlackServer, **options: int) -> AsyncIterator[Seeding]:
     async with new_session() as session:
         teams = Teams(slack_settings(server.api_url), session)
         await teams.sign_on()
         people = People(teams)
         try:
-            yield Seeding(teams, people)
+            yield Seeding(teams, people, **options)
         finally:
             await people.aclose()
 
@@ -77,13 +76,11 @@ async def test_what_was_said_comes_in_order_with_names_and_without_the_mention(
 
 
 async def test_a_long_thread_keeps_its_root_and_its_newest_replies_over_all_pages(
-    server: SlackServer, monkeypatch: pytest.MonkeyPatch
+    server: SlackServer,
 ) -> None:
-    monkeypatch.setattr(seeding, "_PAGE", 20)
-    monkeypatch.setattr(seeding, "MAX_CHARS", 300)
     address = thread(server, ["root"] + [f"reply number {n:03d}" for n in range(1, 101)])
-    async with seeds(server) as seeder:
-        found = await seeder.seed(address)
+    async with seeds(server, page=20, max_chars=300) as seeder:
+        found = await seeder.seed(address, wait_s=60)
     texts = [one.text for one in found]
     assert texts[0] == "root"
     assert texts[1].startswith("[")

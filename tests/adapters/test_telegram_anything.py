@@ -77,7 +77,7 @@ class Wire:
     token: str = f"{BOT_ID}:loopback"
 
     async def raw_updates(
-        self, offset: int | None, poll_s: int, allowed: Sequence[str]
+        self, offset: int | None, poll_s: int, allowed: Sequence[str], *, read_s: float
     ) -> list[Any]:
         self.updates = [one for one in self.updates if not is_confirmed(one, offset or 0)]
         if not self.updates:

@@ -45,7 +45,7 @@ class Taker:
 
 @asynccontextmanager
 async def polling(
-    telegram: TelegramServer, taker: Taker, *, token: str = "", poll_s: int = 1
+    telegram: TelegramServer, taker: Taker, *, token: str = "", poll_s: int = 1, read_s: float = 60
 ) -> AsyncIterator[Pulse]:
     settings = TelegramSettings.load(
         telegram_bot_token=token or telegram.token, telegram_api_url=telegram.url
@@ -53,7 +53,7 @@ async def polling(
     client, request = make_client(settings, Budget())
     pulse = Pulse()
     pulse.begin()
-    loop = Polling(client, taker.take, pulse, poll_s=poll_s, wait_s=0.02)
+    loop = Polling(client, taker.take, pulse, poll_s=poll_s, wait_s=0.02, read_s=read_s)
     task = asyncio.create_task(loop.run())
     try:
         yield pulse
@@ -174,13 +174,10 @@ async def test_a_lost_line_is_said_and_found_again(telegram: TelegramServer) -> 
         await wait_until(lambda: pulse.health().ready)
 
 
-async def test_a_poll_that_is_never_answered_is_given_up(
-    telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("adapters.telegram.client.READ_S", 0.3)
+async def test_a_poll_that_is_never_answered_is_given_up(telegram: TelegramServer) -> None:
     telegram.hang("getUpdates")
     taker = Taker()
-    async with polling(telegram, taker) as pulse:
+    async with polling(telegram, taker, read_s=0.3) as pulse:
         await wait_until(lambda: "cannot be reached" in pulse.health().detail)
         telegram.say(ANNA, ANNA, "hello")
         await wait_until(lambda: taker.texts == ["hello"])

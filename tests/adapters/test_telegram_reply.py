@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,7 @@ class Desk:
         reply_to: int | None = None,
         chain: str = "",
         pace_s: float = 0.02,
+        **options: Any,
     ) -> TelegramReply:
         self.replies.append(
             TelegramReply(
@@ -63,6 +65,7 @@ class Desk:
                 way=way,
                 pace_s=pace_s,
                 rated=True,
+                **options,
             )
         )
         return self.replies[-1]
@@ -338,10 +341,9 @@ async def test_an_answer_longer_than_a_message_replaces_its_preview(
 
 
 async def test_typing_is_kept_alive_while_the_model_thinks(
-    desk: Desk, telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, telegram: TelegramServer
 ) -> None:
-    monkeypatch.setattr("adapters.telegram.stream.TYPING_EVERY_S", 0.02)
-    reply = desk.reply(FORUM, 5)
+    reply = desk.reply(FORUM, 5, typing_every_s=0.02)
     await reply.status("thinking")
     await wait_until(lambda: telegram.chat(FORUM).actions.count(("typing", 5)) >= 3)
     await reply.finish(turn("done"))

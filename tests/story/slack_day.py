@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.slack import calls, sockets
+from adapters.slack import calls
 from adapters.slack.budget import Budget
 from adapters.slack.run import ADAPTER
 from bot.service import Service, open_service
@@ -66,7 +66,6 @@ async def working_day(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, **environment: str
 ) -> AsyncIterator[Day]:
     """The bot at work. Its posts need not wait a second for one another, which others try."""
-    monkeypatch.setattr(sockets, "DRAIN_S", 1.0)
     monkeypatch.setattr(calls, "Budget", partial(Budget, post_every_s=0.05))
     async with slack_workspace() as slack, ModelServer() as model:
         slack.server.add_person(NORA, "Nora", team_id="T9")
