@@ -1,7 +1,8 @@
 # make chat    talk with the bot here, now        make test      everything that proves it works
 # make serve   answer in Slack and Telegram       make install   put the command into .venv/bin
 # make lint    types and style                    make faults    kill things while they work (minutes)
-# make bench   how fast, as ratios                make clean     remove what make has made
+# make bench   how fast, as ratios                make flaky     the tests 5 times, while all cores are busy
+# make clean   remove what make has made
 
 VENV := .venv
 PYTHON ?= python3
@@ -10,10 +11,13 @@ UV := $(shell command -v uv 2>/dev/null)
 # Twice the cores: half of the tests wait for a server or a process.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(16, 2 * (os.cpu_count() or 1)))')
 
+# Of `make flaky`.
+RUNS ?= 5
+
 # Without bytecode every process would compile us anew: half a second a start, and the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: chat serve install test lint bench faults clean lock
+.PHONY: chat serve install test lint bench faults flaky clean lock
 
 chat: $(VENV)/.run
 	@$(BIN)/keepthread chat
@@ -34,6 +38,9 @@ lint: $(VENV)/.dev
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults
+
+flaky: $(VENV)/.dev
+	$(BIN)/python -m tests.flaky --runs $(RUNS) -n $(WORKERS)
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m tests.bench

@@ -41,7 +41,7 @@ class Serving:
     async def end(self) -> int:
         """SIGTERM; the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 30)
+        return await asyncio.wait_for(self.process.wait(), 60)
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Premises:
         serving = Serving(process, [])
         reading = asyncio.create_task(_read(process, serving.log))
         try:
-            await wait_until(lambda: _port(serving) or process.returncode is not None, 30)
+            await wait_until(lambda: _port(serving) or process.returncode is not None)
             assert process.returncode is None, "".join(serving.log)
             serving.port = _port(serving)
             if role == "worker":

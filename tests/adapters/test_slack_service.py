@@ -126,7 +126,7 @@ async def test_an_answer_of_60_000_characters_arrives_whole_and_in_order(
     model.script = [say(long, size=4000)]
     async with premises.serving():
         ts = await slack.say("C1", "U1", f"{BOT} tell me everything")
-        await wait_until(lambda: "Paragraph 229:" in _all(slack, ts), 60)
+        await wait_until(lambda: "Paragraph 229:" in _all(slack, ts))
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
     assert _words(_all(slack, ts)) == _words(long)
     assert all(len(one.text) <= 12_000 for one in slack.finished("C1", ts))
@@ -139,7 +139,7 @@ async def test_a_stream_that_slack_ends_is_completed(premises: Premises) -> None
     model.script = [say(text, size=30, delay_s=0.08)]
     async with premises.serving():
         ts = await slack.say("C1", "U1", f"{BOT} slowly, please")
-        await wait_until(lambda: text.strip() in _all(slack, ts), 30)
+        await wait_until(lambda: text.strip() in _all(slack, ts))
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
     assert _words(_all(slack, ts)) == _words(text)
 
@@ -179,7 +179,7 @@ async def test_a_process_that_ends_in_the_middle_is_followed_by_one_that_answers
             assert await first.end() == 0
     async with premises.serving(BOT_LEASE_S="1"):
         # What was begun is gone on from: people see one answer, and nothing else.
-        await wait_until(lambda: _all(slack, ts) == "You said: Ada: my name is Ada", 30)
+        await wait_until(lambda: _all(slack, ts) == "You said: Ada: my name is Ada")
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
         await nothing_more(slack, model, "C1", 1)
         await wait_until(lambda: not slack.server.status("C1", ts))
@@ -226,7 +226,7 @@ async def test_what_was_said_while_nobody_listened_is_answered_later(
         await first.kill()
     telling = asyncio.create_task(slack.say("D1", "U1", "is anybody there?"))
     async with premises.serving():
-        await asyncio.wait_for(telling, 30)
+        await telling
         await answers(slack, 1, "D1")
 
 

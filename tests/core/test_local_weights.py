@@ -160,9 +160,7 @@ async def test_a_fetch_that_was_killed_goes_on_where_it_stopped(
         sys.executable, "-c", FETCH, str(home.bot_data_dir), json.dumps(given)
     )
     partial = weights.partial_of(home, wanted)
-    await wait_until(
-        lambda: len(list(partial.glob("done-*"))) == 2 and index.served["kt-part2"], timeout_s=30
-    )
+    await wait_until(lambda: len(list(partial.glob("done-*"))) == 2 and index.served["kt-part2"])
     process.send_signal(signal.SIGKILL)
     await process.wait()
     index.release()
@@ -190,9 +188,7 @@ async def test_a_cancelled_fetch_leaves_no_process_and_keeps_its_pieces(
     index.held = {"kt-part1"}
     fetch = asyncio.create_task(weights.ensure(home, None, spec()))
     partial = weights.partial_of(home, spec())
-    await wait_until(
-        lambda: len(list(partial.glob("done-*"))) == 2 and index.served["kt-part1"], timeout_s=30
-    )
+    await wait_until(lambda: len(list(partial.glob("done-*"))) == 2 and index.served["kt-part1"])
     assert our_children()
     fetch.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -112,7 +112,7 @@ async def test_a_busy_model_is_asked_again_and_the_person_sees_one_answer(
     model.script = [fail(429, "rate_limit_exceeded", retry_after_s=0.1)] * 8
     async with served(settings, tmp_path, model) as bot:
         await bot.say(said("hello"))
-        await wait_until(lambda: bot.answers() == ["You said: hello"], timeout_s=30)
+        await wait_until(lambda: bot.answers() == ["You said: hello"])
         assert bot.journal.read("failure") == []
 
 
@@ -122,7 +122,7 @@ async def test_a_model_that_stays_down_makes_a_dead_letter_and_its_person_is_tol
     model.default = fail(500)
     async with served(settings, tmp_path, model, bot_max_attempts=2) as bot:
         await bot.say(said("hello"))
-        await wait_until(lambda: bot.journal.read("failure"), timeout_s=30)
+        await wait_until(lambda: bot.journal.read("failure"))
         (letter,) = await wait_until(bot.service.view.dead)
         assert letter.incoming
         assert letter.incoming.text == "hello"

@@ -145,7 +145,7 @@ async def replicated() -> AsyncIterator[tuple[RedisServer, RedisServer, list[Red
             await sentinel.start()
         for sentinel in sentinels:
             async with sentinel.admin() as client:
-                await wait_until(lambda c=client: _sees_all(c), timeout_s=30)
+                await wait_until(lambda c=client: _sees_all(c))
         yield primary, replica, sentinels
     finally:
         for server in everything:
