@@ -10,7 +10,8 @@ from pathlib import PurePath
 
 import structlog
 
-from bot.conversation import Attachment, clean_text
+from bot.conversation import Attachment
+from bot.text import clean_text, size
 
 log = structlog.get_logger("keepthread.attachments")
 
@@ -52,15 +53,6 @@ def describe(attachment: Attachment) -> str:
     """What it is, for people: `notes.pdf (1.2 MB)`."""
     name = attachment.name or attachment.media_type or f"an unnamed {attachment.kind}"
     return f"{name} ({size(attachment.size_bytes)})" if attachment.size_bytes else name
-
-
-def size(size_bytes: int) -> str:
-    """A size for people: `312 bytes`, `4 kB`, `1.2 MB`."""
-    if size_bytes < 1_000:
-        return f"{size_bytes} bytes"
-    if size_bytes < 1_000_000:
-        return f"{size_bytes / 1_000:.0f} kB"
-    return f"{size_bytes / 1_000_000:.1f} MB"
 
 
 def too_large(attachment: Attachment, limit_bytes: int = MAX_DOCUMENT_BYTES) -> str:

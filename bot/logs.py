@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from bot.plain_text import plain
+from bot.text import plain
 
 _SECRET = re.compile(
     r"xox[a-z](?:\.xox[a-z])?-[\w-]+"  # Slack tokens

@@ -6,28 +6,27 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib.metadata import entry_points
-from typing import Any, cast
+from typing import Any
 
 from bot.access import Authorizer
 from bot.commands import COMMANDS
-from bot.compaction import Compactor
-from bot.context import Context
 from bot.errors import SettingsError
-from bot.handler import Handler
-from bot.history import RedisHistory
-from bot.model.build import build_model
-from bot.model.runtime import LocalRuntime
-from bot.notes import RedisNotes
-from bot.ports import Adapter, Model, Tracer
-from bot.redis_client import connect
-from bot.sessions import Sessions
-from bot.settings import Settings, SettingsBase, refuse_misspelt
+from bot.memory.compaction import Compactor
+from bot.memory.history import RedisHistory
+from bot.memory.sessions import Sessions
+from bot.model.factory import build_model
+from bot.model.local.runtime import LocalRuntime
+from bot.ports import Model, Tracer
+from bot.prompt.builder import Context
+from bot.settings import Settings
+from bot.storage.client import connect
+from bot.storage.key_value import RedisNotes
+from bot.storage.vault import RedisVault
 from bot.tracing import build_tracer
-from bot.vault import RedisVault
+from bot.turns.handler import Handler
 
 LOCAL_HISTORY_TOKENS = 2_500
-"""One core reads about 40 tokens a second: this is a minute when nothing is cached. With an answer of bot.model.build.LOCAL_ANSWER_TOKENS a quarter of what the local model has room for."""
+"""One core reads about 40 tokens a second: this is a minute when nothing is cached. With an answer of bot.model.local.lazy.LOCAL_ANSWER_TOKENS a quarter of what the local model has room for."""
 
 LEAST_ROOM_TOKENS = 100
 """A short question, at least, has to fit."""
@@ -122,38 +121,6 @@ async def open_bot(
             vault,
             RedisNotes(store.client, settings.bot_redis_prefix),
         )
-
-
-def adapters() -> dict[str, Adapter]:
-    """The installed platforms by name; a package may bring its own."""
-    found = {
-        point.name: cast("Adapter", point.load())
-        for point in entry_points(group="keepthread.adapters")
-    }
-    return dict(sorted(found.items()))
-
-
-def settings_classes() -> list[type[SettingsBase]]:
-    """The core's settings, then those of each installed platform."""
-    return [Settings, *(adapter.settings_class for adapter in adapters().values())]
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """Read and check all settings.
-
-    Raises:
-        SettingsError: a name is misspelt or a value impossible.
-    """
-    refuse_misspelt(settings_classes())
-    settings = Settings.load(**overrides)
-    known = adapters()
-    for item in (*settings.bot_allow, *settings.bot_admins):
-        if item.partition(":")[0] not in known:
-            raise SettingsError(
-                f"BOT_ALLOW and BOT_ADMINS: {item!r} is of no platform that is installed",
-                cure=f"Begin it with one of {', '.join(f'{name}:' for name in known)}.",
-            )
-    return settings
 
 
 def _context(settings: Settings) -> Context:

@@ -22,9 +22,9 @@ import redis as sync_redis
 import structlog
 from redis.asyncio import Redis
 
-from bot.embedded import EmbeddedServer
 from bot.logs import CHATTY
 from bot.settings import Settings
+from bot.storage.embedded.server import EmbeddedServer
 
 BOUNDED_KEYS: tuple[str, ...] = ()
 """Patterns of keys that may live for ever, because their size is bounded. Each names its bound."""

@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import structlog
 
-from adapters.slack import files, preflight
-from adapters.slack.agents import AgentThreads
-from adapters.slack.app import build_app, dispatch
-from adapters.slack.errands import Errands
-from adapters.slack.fields import Json
-from adapters.slack.happened import Removed
-from adapters.slack.home import Home
-from adapters.slack.http import event_routes, install_routes
-from adapters.slack.installations import Installations
-from adapters.slack.intake import Intake
-from adapters.slack.outbound import Outbound
-from adapters.slack.people import People
-from adapters.slack.presses import Presses
-from adapters.slack.reply import SlackReply
-from adapters.slack.seeding import Seeding
-from adapters.slack.sockets import SocketMode
-from adapters.slack.teams import Teams, new_session
-from adapters.slack.threads import Threads
+from adapters.slack import doctor
+from adapters.slack.api import files
+from adapters.slack.api.installations import Installations
+from adapters.slack.api.payload import Json
+from adapters.slack.api.threads import Threads
+from adapters.slack.api.users import People
+from adapters.slack.api.workspaces import Teams, new_session
+from adapters.slack.app_home import Home
+from adapters.slack.assistant import AgentThreads
+from adapters.slack.inbound.dispatcher import Intake
+from adapters.slack.inbound.events import Removed
+from adapters.slack.inbound.interactions import Presses
+from adapters.slack.inbound.thread_history import Seeding
+from adapters.slack.outbound.messages import Outbound
+from adapters.slack.outbound.reply import SlackReply
+from adapters.slack.transport.bolt_app import build_app, dispatch
+from adapters.slack.transport.http import event_routes, install_routes
+from adapters.slack.transport.socket_mode import SocketMode
+from bot.background import BackgroundTasks
 from bot.conversation import Address, Attachment, Overheard, Speaker
 from bot.errors import PlatformError, PlatformRefused, SettingsError
 from bot.ports import Check, Health
@@ -58,8 +59,8 @@ class SlackConnection:
         self._closing.push_async_callback(self._people.aclose)
         self._outbound = Outbound(self._teams.client)
         self._seeding = Seeding(self._teams, self._people)
-        self._errands = Errands()
-        self._closing.push_async_callback(self._errands.aclose)
+        self._background = BackgroundTasks()
+        self._closing.push_async_callback(self._background.aclose)
         home = Home(core, self._teams, self._people)
         self._intake = Intake(
             core,
@@ -67,10 +68,10 @@ class SlackConnection:
             self._teams,
             self._people,
             Threads(self._teams),
-            Presses(core, self._people, home, self._errands, self._say),
+            Presses(core, self._people, home, self._background, self._say),
             home,
             AgentThreads(self._teams),
-            self._errands,
+            self._background,
             self._say,
             self._removed,
         )
@@ -145,16 +146,16 @@ class SlackConnection:
         await self._closing.aclose()
 
     async def _preflight(self) -> None:
-        await preflight.sign_on(self._teams)
+        await doctor.sign_on(self._teams)
         if self._sockets is not None:
             await self._sockets.preflight()
-            await preflight.same_app(self._teams, self._settings)
+            await doctor.same_app(self._teams, self._settings)
 
     async def _take_envelope(self, envelope: Json) -> dict[str, Any] | None:
         return await dispatch(self._app, envelope)
 
     def _say(self, address: Address, text: str) -> None:
-        self._errands.send("a word", self._said(address, text))
+        self._background.add("a word", self._said(address, text))
 
     async def _said(self, address: Address, text: str) -> None:
         reply = self.reply(address)
@@ -186,7 +187,7 @@ async def examine(own: SlackSettings, settings: Settings) -> list[Check]:
         teams = Teams(own, session)
         sockets = socket_mode(own, teams, session, None)
         has_key = settings.bot_encryption_key is not None
-        return await preflight.check(own, teams, sockets, has_key)
+        return await doctor.check(own, teams, sockets, has_key)
 
 
 def socket_mode(

@@ -5,9 +5,12 @@ Reference: https://docs.slack.dev/reference/app-manifest
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adapters.slack import actions, http
+from adapters.slack import action_ids
+
+if TYPE_CHECKING:
+    pass
 
 PROMPTS = (
     ("What can you do?", "What can you help me with, and what do you remember of me?"),
@@ -88,8 +91,8 @@ ESSENTIAL = ("app_mentions:read", "channels:history", "chat:write", "im:history"
 """Without one of these the bot does not start; without another, something less works."""
 
 SHORTCUTS = (
-    (actions.RESET_SHORTCUT, "Reset this conversation", "Forget what was said in this thread"),
-    (actions.FORGET_SHORTCUT, "Forget this message", "Remember this message no longer"),
+    (action_ids.RESET_SHORTCUT, "Reset this conversation", "Forget what was said in this thread"),
+    (action_ids.FORGET_SHORTCUT, "Forget this message", "Remember this message no longer"),
 )
 
 
@@ -101,11 +104,11 @@ def missing(scopes: tuple[str, ...], wanted: tuple[str, ...] = SCOPES) -> tuple[
 def manifest(name: str = "Keepthread", base_url: str = "") -> dict[str, Any]:
     """The manifest, for Socket Mode, or for HTTP at `base_url` (`https://bot.example.com`)."""
     base = base_url.rstrip("/")
-    request_url = {"request_url": base + http.EVENTS_PATH} if base else {}
-    command_url = {"url": base + http.EVENTS_PATH} if base else {}
+    request_url = {"request_url": base + EVENTS_PATH} if base else {}
+    command_url = {"url": base + EVENTS_PATH} if base else {}
     oauth: dict[str, Any] = {"scopes": {"bot": list(SCOPES)}}
     if base:
-        oauth["redirect_urls"] = [base + http.REDIRECT_PATH]
+        oauth["redirect_urls"] = [base + REDIRECT_PATH]
     return {
         "_metadata": {"major_version": 2},
         "display_information": {
@@ -131,7 +134,7 @@ def manifest(name: str = "Keepthread", base_url: str = "") -> dict[str, Any]:
             ],
             "slash_commands": [
                 {
-                    "command": actions.SLASH_COMMAND,
+                    "command": action_ids.SLASH_COMMAND,
                     "description": "Reset, export or look at a conversation",
                     "usage_hint": "help",
                     "should_escape": False,
@@ -175,3 +178,12 @@ def _scalar(value: Any) -> str:
     import json
 
     return json.dumps(value, ensure_ascii=False)
+
+
+EVENTS_PATH = "/slack/events"
+
+
+INSTALL_PATH = "/slack/install"
+
+
+REDIRECT_PATH = "/slack/oauth_redirect"

@@ -9,26 +9,29 @@ from starlette.routing import BaseRoute
 from telegram import ChatMember
 from telegram.error import EndPointNotFound, InvalidToken, TelegramError
 
-from adapters.telegram.budget import Budget
-from adapters.telegram.client import make_client
-from adapters.telegram.errands import Errands
-from adapters.telegram.failures import TOKEN_CURE, in_our_words, telegram_errors, without_token
-from adapters.telegram.intake import Intake
-from adapters.telegram.marks import Marks
-from adapters.telegram.menu import set_menus
-from adapters.telegram.outbound import Outbound, Spot
-from adapters.telegram.parse import Me
-from adapters.telegram.polling import Polling, Take
-from adapters.telegram.presses import Presses
-from adapters.telegram.pulse import Pulse
-from adapters.telegram.reply import TelegramReply
+from adapters.telegram.api.client import make_client
+from adapters.telegram.api.errors import TOKEN_CURE, in_our_words, telegram_errors, without_token
+from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.command_menu import set_menus
+from adapters.telegram.inbound.callbacks import Presses
+from adapters.telegram.inbound.dispatcher import Intake
+from adapters.telegram.inbound.parse import Me
+from adapters.telegram.outbound.messages import Outbound
+from adapters.telegram.outbound.preview import Way
+from adapters.telegram.outbound.reply import TelegramReply
+from adapters.telegram.outbound.sent_messages import Marks
+from adapters.telegram.outbound.target import Spot
 from adapters.telegram.settings import TelegramSettings
-from adapters.telegram.stream import Way
-from adapters.telegram.webhook import Webhook
-from bot.attachments import MAX_DOCUMENT_BYTES, size, too_large
+from adapters.telegram.transport.heartbeat import Pulse
+from adapters.telegram.transport.polling import Polling
+from adapters.telegram.transport.updates import Take
+from adapters.telegram.transport.webhook import Webhook
+from bot.attachments import MAX_DOCUMENT_BYTES, too_large
+from bot.background import BackgroundTasks
 from bot.conversation import Address, Attachment, Speaker
 from bot.errors import PlatformError, PlatformRefused, PlatformUnreachable
 from bot.ports import Core, Health
+from bot.text import size
 
 log = structlog.get_logger("keepthread.telegram")
 
@@ -56,7 +59,7 @@ class TelegramConnection:
         self._commands = frozenset(
             name for one in core.commands() for name in (one.name, *one.aliases)
         )
-        self._errands = Errands()
+        self._background = BackgroundTasks()
         self._pulse = Pulse()
         self._drafts = settings.telegram_streaming == "auto"
         self._intake: Intake | None = None
@@ -159,14 +162,14 @@ class TelegramConnection:
                 raise PlatformError("the file cannot be fetched any more") from None
 
     async def aclose(self) -> None:
-        await self._errands.aclose()
+        await self._background.aclose(grace_s=2)
         await self._request.shutdown()
 
     async def _know_oneself(self) -> None:
         user = await self.client.get_me()
         me = Me(user.id, user.username or "", bool(user.can_read_all_group_messages))
-        presses = Presses(self._core, me, self.outbound, self._marks, self._errands)
-        self._intake = Intake(self._core, me, self.outbound, self.reply, self._errands, presses)
+        presses = Presses(self._core, me, self.outbound, self._marks, self._background)
+        self._intake = Intake(self._core, me, self.outbound, self.reply, self._background, presses)
         log.info("connected", username=me.username, reads_all=me.reads_all)
 
     async def _hear(self, intake: Intake) -> None:

@@ -12,7 +12,8 @@ from bot.commands import (
     undo,
     whoami,
 )
-from bot.commands.registry import Call, Registry, Services
+from bot.commands.call import Call, Services
+from bot.commands.registry import Registry
 
 COMMANDS = Registry((new, reset, stop, retry, undo, status, export, leave, help, whoami))
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import orjson
 
-from bot.commands.registry import Call
-from bot.context import words_of
+from bot.commands.call import Call
 from bot.conversation import Turn
 from bot.errors import CommandError
+from bot.prompt.transcript import words_of
 
 READS_ONLY = True
 USAGE = "[json]"

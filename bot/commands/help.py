@@ -1,6 +1,6 @@
 """List the commands."""
 
-from bot.commands.registry import Call
+from bot.commands.call import Call
 
 READS_ONLY = True
 

@@ -1,6 +1,6 @@
 """Take part in this conversation no longer, until I am mentioned."""
 
-from bot.commands.registry import Call
+from bot.commands.call import Call
 
 
 async def run(call: Call) -> None:

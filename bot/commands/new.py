@@ -1,6 +1,6 @@
 """Begin a new conversation; the earlier one stays for export."""
 
-from bot.commands.registry import Call
+from bot.commands.call import Call
 
 ADMIN_IN_SHARED = True
 

@@ -3,76 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
+from bot.commands.call import Call
 from bot.errors import AccessRefused, CommandError
-from bot.ports import CommandSpec, Reply
+from bot.ports import CommandSpec
 
 if TYPE_CHECKING:
-    from bot.access import Authorizer
-    from bot.handler import Handler
-    from bot.history import RedisHistory
-    from bot.sessions import Sessions
-    from bot.settings import Settings
-    from bot.thinking import Stop
-
-
-class Services(Protocol):
-    """What commands work with."""
-
-    settings: Settings
-    history: RedisHistory
-    sessions: Sessions
-    handler: Handler
-    access: Authorizer
-
-    async def stop(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool: ...
-
-
-Prepare = Callable[[Turn], Awaitable[tuple[Turn, tuple[str, ...]]]]
-
-
-async def _as_it_is(turn: Turn) -> tuple[Turn, tuple[str, ...]]:
-    return turn, ()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One use of a command.
-
-    Attributes:
-        arguments: what followed its name.
-        id: stable over repetitions of the same call.
-        item: the inbox's id of it, or `""`; what came later is later.
-        fence: the worker's token, or 0.
-        stopper: ends what the command starts (`retry`).
-        prepare: reads a turn's attachments again, where there can be any: the turn, and its pictures.
-    """
-
-    services: Services
-    incoming: Incoming
-    reply: Reply
-    arguments: str = ""
-    id: str = ""
-    item: str = ""
-    fence: int = 0
-    stopper: Stop | None = None
-    prepare: Prepare = _as_it_is
-
-    @property
-    def session(self) -> SessionKey:
-        return self.incoming.session
-
-    @property
-    def address(self) -> Address:
-        return self.incoming.address
-
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> None:
-        await self.reply.say(text, file=file)
+    pass
 
 
 class Registry:

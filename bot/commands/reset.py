@@ -1,6 +1,6 @@
 """Forget this conversation for good and begin again."""
 
-from bot.commands.registry import Call
+from bot.commands.call import Call
 
 ALIASES = ("clear",)
 ADMIN_IN_SHARED = True

@@ -1,9 +1,9 @@
 """Answer the latest question again."""
 
-from bot.commands.registry import Call
+from bot.commands.call import Call
 from bot.conversation import Turn
 from bot.errors import CommandError
-from bot.handler import Request
+from bot.turns.handler import Request
 
 ALIASES = ("again",)
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from bot.commands.registry import Call
+from bot.commands.call import Call
 
 READS_ONLY = True
 

@@ -1,6 +1,6 @@
 """Stop the answer that is being written."""
 
-from bot.commands.registry import Call
+from bot.commands.call import Call
 
 ALIASES = ("cancel",)
 READS_ONLY = True  # it must not wait for the answer that it is to stop

@@ -1,6 +1,6 @@
 """Forget the latest question and its answer."""
 
-from bot.commands.registry import Call
+from bot.commands.call import Call
 from bot.errors import CommandError
 
 ADMIN_IN_SHARED = True

@@ -1,6 +1,6 @@
 """Show who you are to me, and what you may do."""
 
-from bot.commands.registry import Call
+from bot.commands.call import Call
 
 READS_ONLY = True
 

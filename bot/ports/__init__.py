@@ -11,31 +11,20 @@ from bot.ports.core import (
     Notes,
     Vault,
 )
+from bot.ports.health import Check, Health
+from bot.ports.history import History, Past, Remembered
+from bot.ports.model import Message, Model, Piece, Prompt, Role
 from bot.ports.platform import (
     Adapter,
     AdminCheck,
-    Check,
     Connection,
     Delivery,
-    Health,
     Offer,
     OffersButtons,
     Reply,
     Seeds,
 )
-from bot.ports.thought import (
-    History,
-    Message,
-    Model,
-    Past,
-    Piece,
-    Prompt,
-    Remembered,
-    Role,
-    StepTrace,
-    Tracer,
-    TurnTrace,
-)
+from bot.ports.tracing import StepTrace, Tracer, TurnTrace
 
 __all__ = [
     "Adapter",

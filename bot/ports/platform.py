@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from bot.conversation import Address, Attachment, Overheard, Speaker, Turn
+from bot.ports.health import Check, Health
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -89,24 +90,6 @@ class Seeds(Protocol):
         Only for addresses with `details["seed"]`. The caller waits a few seconds at most. Raises PlatformError.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """One adapter's heartbeat: a completed poll, a pong; never the age of the last event."""
-
-    ready: bool
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A line of `keepthread doctor`."""
-
-    name: str
-    state: Literal["ok", "warning", "failed", "off"]
-    detail: str = ""
-    cure: str = ""
 
 
 class Adapter(Protocol):

@@ -9,8 +9,10 @@ setup.py      from settings to a tracer; the line in `keepthread doctor`
 
 from __future__ import annotations
 
-from bot.tracing.setup import build_tracer, check, switch_off_automatic_tracing
-from bot.tracing.tracer import LangSmithTracer, SilentTracer
+from bot.tracing.doctor import check
+from bot.tracing.factory import build_tracer, switch_off_automatic_tracing
+from bot.tracing.langsmith import LangSmithTracer
+from bot.tracing.noop import SilentTracer
 
 __all__ = [
     "LangSmithTracer",

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from bot.tracing.runs import Operation
+from bot.tracing.run import Operation
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,11 @@ from functools import cache
 
 from redis.asyncio import Redis
 
-from bot.context import count_tokens, messages_of
 from bot.conversation import Turn
-from bot.history import RedisHistory
-from bot.scripts import script
+from bot.memory.history import RedisHistory
+from bot.prompt.tokens import count_tokens
+from bot.prompt.transcript import messages_of
+from bot.storage.scripts import script
 from tests.bench.small_talk import Talk
 
 AT_ONCE = 500
@@ -20,14 +21,14 @@ _count = cache(count_tokens)
 
 
 def size_of(turn: Turn) -> int:
-    """`bot.context.tokens_of`, for texts that come again and again."""
+    """`bot.prompt.transcript.tokens_of`, for texts that come again and again."""
     return sum(_count(message.text) + 4 for message in messages_of(turn))
 
 
 async def fill(client: Redis, prefix: str, talk: Talk, turns: int, *, window: int = 0) -> None:
     """Let `talk` have been held for so many turns, of which the newest `window` are read (0: all)."""
     past = await RedisHistory(client, prefix, TTL).read(talk.session)
-    await client.script_load(script("history_append").text)
+    await client.script_load(script("bot.memory", "append").text)
     for start in range(0, turns, AT_ONCE):
         async with client.pipeline(transaction=False) as pipe:
             # An append to a pipeline is noted down there; the verdicts come from `execute`.

@@ -16,8 +16,8 @@ from functools import partial
 from langchain_core.messages import BaseMessage
 from langchain_openai import ChatOpenAI
 
-from bot.model.chat import to_langchain
-from bot.tracing.tracer import SilentTracer
+from bot.model.openai import to_langchain
+from bot.tracing.noop import SilentTracer
 from tests.bench.tables import Promise, Table, number
 from tests.bench.turns import API_KEY, MODEL, place
 

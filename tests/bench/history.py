@@ -20,7 +20,7 @@ from operator import itemgetter
 
 from redis.asyncio import Redis
 
-from bot.history import RedisHistory
+from bot.memory.history import RedisHistory
 from tests.bench.filling import TTL, fill, size_of
 from tests.bench.other_memories import Memory, modules_server, with_modules, without_modules
 from tests.bench.small_talk import Talk

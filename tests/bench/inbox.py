@@ -16,13 +16,14 @@ from typing import Literal
 
 from redis.asyncio import Redis
 
-from bot.inbox import Inbox, InboxKeys
+from bot.inbox.inbox import Inbox
+from bot.inbox.keys import InboxKeys
 from bot.logs import configure_logging
 from tests.bench.redis_load import commands_a_second
 from tests.bench.tables import Promise, Table, number
-from tests.core.inboxes import said
 from tests.faults.servers import RedisProcess
 from tests.faults.world import world
+from tests.support.inbox_harness import said
 
 SHARDS = 8
 TRIALS = 3

@@ -12,12 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-from bot.inbox import Inbox, InboxKeys
-from bot.leases import Lease, Verdict
+from bot.inbox.inbox import Inbox
+from bot.inbox.keys import InboxKeys
 from bot.metrics import Metrics
-from bot.redis_client import connect
 from bot.settings import Settings
-from bot.worker import Worker
+from bot.storage.client import connect
+from bot.worker.leases import Lease
+from bot.worker.outcome import Verdict
+from bot.worker.worker import Worker
 
 
 async def main(redis_url: str, prefix: str, result: str) -> None:

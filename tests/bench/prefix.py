@@ -22,14 +22,15 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from bot.compaction import Compactor
-from bot.context import Context, messages_of, tokens_of
 from bot.conversation import Turn
-from bot.handler import Handler, Request
-from bot.history import RedisHistory
+from bot.memory.compaction import Compactor
+from bot.memory.history import RedisHistory
 from bot.ports import Message, Piece, Prompt, TurnTrace
+from bot.prompt.builder import Context
+from bot.prompt.transcript import messages_of, tokens_of
 from bot.settings import Settings
-from bot.tracing.tracer import SilentTracer
+from bot.tracing.noop import SilentTracer
+from bot.turns.handler import Handler, Request
 from tests.bench.quiet_reply import QuietReply
 from tests.bench.small_talk import Talk
 from tests.bench.tables import Promise, Table, number, share

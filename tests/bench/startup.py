@@ -30,9 +30,9 @@ from redis.asyncio import Redis
 from tests.bench.redis_load import commands_a_second
 from tests.bench.tables import Promise, Table
 from tests.bench.turns import process
-from tests.core.chat_process import Program
-from tests.fakes.telegram_server import TelegramServer
+from tests.fakes.telegram.server import TelegramServer
 from tests.faults.servers import RedisProcess
+from tests.support.chat_process import Program
 
 MEASURED = Path(__file__).with_name("measured.py")
 STARTS = 5

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
-from bot.context import Context
 from bot.ports import Message
-from bot.settings import DEFAULT_SYSTEM_PROMPT
+from bot.prompt.builder import Context
+from bot.settings.core import DEFAULT_SYSTEM_PROMPT
 from tests.bench.history import Keepthread
 from tests.bench.prefix import BLOCK_TOKENS, PrefixCache, keepthread, newest_turns
 from tests.bench.small_talk import Talk

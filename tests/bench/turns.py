@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from bot.compaction import Compactor
-from bot.context import Context
-from bot.handler import Handler, Request
-from bot.history import RedisHistory
-from bot.model.chat import ChatModel, Endpoint
+from bot.memory.compaction import Compactor
+from bot.memory.history import RedisHistory
+from bot.model.openai import ChatModel, Endpoint
 from bot.ports import Prompt, Tracer
-from bot.settings import DEFAULT_SYSTEM_PROMPT
+from bot.prompt.builder import Context
+from bot.settings.core import DEFAULT_SYSTEM_PROMPT
+from bot.turns.handler import Handler, Request
 from tests.bench.filling import TTL, fill
 from tests.bench.quiet_reply import QuietReply
 from tests.bench.small_talk import Talk

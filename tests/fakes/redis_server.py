@@ -19,9 +19,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import ResponseError
 
-from bot.embedded_folder import server_binary
-from tests.fakes.ports import free_port
-from tests.waiting import wait_until
+from bot.storage.embedded.paths import server_binary
+from tests.fakes.free_ports import free_port
+from tests.support.wait import wait_until
 
 
 class RedisServer:

@@ -15,8 +15,8 @@ from typing import Self
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from bot.embedded_folder import server_binary
-from tests.fakes.ports import free_cluster_port, free_port
+from bot.storage.embedded.paths import server_binary
+from tests.fakes.free_ports import free_cluster_port, free_port
 
 
 @dataclass

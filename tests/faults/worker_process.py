@@ -16,9 +16,9 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from bot.logs import configure_logging
+from bot.plugins import load_settings
 from bot.ports import Piece, Prompt, TurnTrace
-from bot.service import open_service
-from bot.wiring import load_settings
+from bot.service.service import open_service
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 from bot.errors import StoreError
-from bot.service import Service, open_service
+from bot.service.service import Service, open_service
 from bot.settings import Settings
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
 

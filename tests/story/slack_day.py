@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from adapters.slack import calls
-from adapters.slack.budget import Budget
-from adapters.slack.run import ADAPTER
-from bot.service import Service, open_service
+from adapters.slack.adapter import ADAPTER
+from adapters.slack.api import web_api
+from adapters.slack.api.rate_limiter import Budget
+from bot.service.service import Service, open_service
 from bot.settings import Settings
-from tests.core.services import settings_for
 from tests.fakes.model_server import ModelServer, Seen
-from tests.fakes.slack_channels import Message
-from tests.fakes.slack_server import APP_TOKEN, BOT_TOKEN
-from tests.fakes.slack_workspace import SlackWorkspace, slack_workspace
-from tests.waiting import wait_until
+from tests.fakes.slack.people import SlackWorkspace, slack_workspace
+from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN
+from tests.fakes.slack.workspace_state import Message
+from tests.support.service_harness import settings_for
+from tests.support.wait import wait_until
 
 ADA, BEN, CORA, NORA = "U1", "U2", "UADMIN", "U9"
 
@@ -66,7 +66,7 @@ async def working_day(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, **environment: str
 ) -> AsyncIterator[Day]:
     """The bot at work. Its posts need not wait a second for one another, which others try."""
-    monkeypatch.setattr(calls, "Budget", partial(Budget, post_every_s=0.05))
+    monkeypatch.setattr(web_api, "Budget", partial(Budget, post_every_s=0.05))
     async with slack_workspace() as slack, ModelServer() as model:
         slack.server.add_person(NORA, "Nora", team_id="T9")
         slack.server.space.channel("C1").members.add(NORA)

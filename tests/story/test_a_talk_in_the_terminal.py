@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.core.chat_process import Program
 from tests.fakes.model_server import ModelServer, fail, say, stall
 from tests.fakes.terminal import Terminal
-from tests.waiting import wait_until
+from tests.support.chat_process import Program
+from tests.support.wait import wait_until
 
 
 class Ada:

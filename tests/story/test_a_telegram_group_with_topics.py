@@ -8,19 +8,10 @@ from __future__ import annotations
 import pytest
 
 from bot.settings import Settings
-from tests.adapters.telegram_world import (
-    ANNA,
-    BEN,
-    CLEO,
-    EVE,
-    FORUM,
-    model,
-    serving,
-    telegram,
-)
+from tests.adapters.telegram.harness import ANNA, BEN, CLEO, EVE, FORUM, model, serving, telegram
 from tests.fakes.model_server import ModelServer
-from tests.fakes.telegram_server import TelegramServer
-from tests.waiting import wait_until
+from tests.fakes.telegram.server import TelegramServer
+from tests.support.wait import wait_until
 
 __all__ = ["model", "telegram"]
 

@@ -10,9 +10,9 @@ import pytest
 
 from bot.settings import Settings
 from tests.fakes.model_server import stall
-from tests.fakes.slack_workspace import BOT
+from tests.fakes.slack.people import BOT
 from tests.story.slack_day import ADA, BEN, CORA, NORA, Day, working_day
-from tests.waiting import wait_until
+from tests.support.wait import wait_until
 
 
 @pytest.fixture

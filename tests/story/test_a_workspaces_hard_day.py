@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.slack.actions import FORGET_SHORTCUT
+from adapters.slack.action_ids import FORGET_SHORTCUT
 from bot.settings import Settings
 from tests.fakes.model_server import cut, fail, say
-from tests.fakes.slack_workspace import BOT
+from tests.fakes.slack.people import BOT
 from tests.story.slack_day import ADA, BEN, CORA, NORA, Day, working_day
-from tests.waiting import wait_until
+from tests.support.wait import wait_until
 
 
 @pytest.fixture

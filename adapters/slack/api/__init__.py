@@ -1,0 +1,1 @@
+"""Slack Web API: client, limits, errors, and what is read through it."""

@@ -1,0 +1,75 @@
+"""What comes with a message in Slack, as the event describes it: files, and messages it forwards. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from adapters.slack.api.payload import Json, parts, text
+from bot.conversation import Attachment
+
+_VISIBLE = ("image/png", "image/jpeg", "image/gif", "image/webp")
+"""What vision models take."""
+
+_BY_ID = "file:"
+
+
+def attachment_of(file: Json) -> Attachment:
+    """A file object (https://docs.slack.dev/reference/objects/file-object) as our attachment."""
+    name = text(file, "name") or text(file, "title")
+    media_type = text(file, "mimetype")
+    length = file.get("size")
+    described = Attachment(
+        _kind(media_type, text(file, "subtype")),
+        name,
+        media_type,
+        _reference(file),
+        length if isinstance(length, int) and length > 0 else None,
+    )
+    if file.get("mode") in ("tombstone", "hidden_by_limit"):
+        return Attachment(
+            "other", name, media_type, text="[not read: Slack no longer has the file]"
+        )
+    if file.get("mode") == "external" or file.get("is_external"):
+        return Attachment(
+            "other", name, media_type, text="[not read: it is a link to a file outside Slack]"
+        )
+    if described.kind == "other":
+        return replace(
+            described, text="[not read: of pictures and films I see PNG, JPEG, GIF and WebP]"
+        )
+    return described
+
+
+def file_id(attachment: Attachment) -> str:
+    """The id to look it up by, or `""` if its address is known."""
+    return attachment.reference[len(_BY_ID) :] if attachment.reference.startswith(_BY_ID) else ""
+
+
+def quoted(message: Json) -> str:
+    """Texts of the messages that this one forwards or shares, or `""`."""
+    found = []
+    for attachment in parts(message, "attachments"):
+        if attachment.get("is_share") or attachment.get("is_msg_unfurl"):
+            author = text(attachment, "author_name").strip()
+            words = (text(attachment, "text") or text(attachment, "fallback")).strip()
+            found.append(f"{author}: {words}" if author and words else words)
+    return "\n\n".join(words for words in found if words)
+
+
+def _kind(media_type: str, subtype: str) -> Literal["image", "audio", "document", "other"]:
+    if media_type in _VISIBLE:
+        return "image"
+    if media_type.startswith("audio/") or subtype == "slack_audio":
+        return "audio"
+    if media_type.startswith(("video/", "image/")) and media_type != "image/svg+xml":
+        return "other"
+    return "document"
+
+
+def _reference(file: Json) -> str:
+    """Its address, or its id where Slack tells the address only on request (shared channels)."""
+    address = text(file, "url_private_download") or text(file, "url_private")
+    if address and file.get("file_access") != "check_file_info":
+        return address
+    return f"{_BY_ID}{text(file, 'id')}"

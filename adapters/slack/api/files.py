@@ -1,0 +1,135 @@
+"""Files on their way: looked up, fetched from Slack when they are needed, sent to Slack.
+
+Fetching: https://docs.slack.dev/reference/objects/file-object#authentication
+Sending: https://docs.slack.dev/messaging/working-with-files#uploading_files
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import aiohttp
+import structlog
+
+from adapters.slack.api.attachments import attachment_of, file_id
+from adapters.slack.api.errors import slack_errors
+from bot.attachments import MAX_DOCUMENT_BYTES
+from bot.conversation import Attachment
+from bot.errors import (
+    KeepthreadError,
+    PlatformBusy,
+    PlatformError,
+    PlatformRefused,
+    PlatformUnreachable,
+)
+from bot.text import size
+
+if TYPE_CHECKING:
+    from adapters.slack.api.workspaces import Teams
+
+log = structlog.get_logger("keepthread.slack")
+
+
+_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+_PLAIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?(?:/[^\s\\]*)?")
+_SLACK_DOMAINS = ("slack.com", "slack-gov.com", "slack-files.com")
+
+
+async def look_up(teams: Teams, team: str, attachment: Attachment) -> Attachment:
+    """`attachment` as `files.info` describes it, where the event told no more than an id. Raises PlatformError, StoreError."""
+    id_ = file_id(attachment)
+    if not id_:
+        return attachment
+    client = await teams.client(team)
+    with slack_errors("files.info"):
+        answer = await client.files_info(file=id_)
+    return attachment_of(answer.get("file") or {})
+
+
+async def looked_up(
+    teams: Teams, team: str, attachments: Sequence[Attachment], *, wait_s: float
+) -> tuple[Attachment, ...]:
+    """Each of `attachments` as Slack describes it, as far as it says so within `wait_s`. Raises nothing."""
+
+    async def one(attachment: Attachment) -> Attachment:
+        try:
+            async with asyncio.timeout(wait_s):
+                return await look_up(teams, team, attachment)
+        except (KeepthreadError, TimeoutError) as error:
+            log.info("a file is not described yet", error=repr(error))
+            return attachment
+
+    return tuple(await asyncio.gather(*(one(each) for each in attachments)))
+
+
+def may_be_fetched(url: str, api_url: str) -> bool:
+    """Whether the token may be sent there: Slack's own hosts, or the API's."""
+    if not _PLAIN.fullmatch(url):
+        return False  # not everybody reads it as the same host
+    parts, api = urlsplit(url), urlsplit(api_url)
+    if (parts.scheme, parts.netloc) == (api.scheme, api.netloc):
+        return True
+    return parts.scheme == "https" and any(
+        parts.netloc == domain or parts.netloc.endswith("." + domain) for domain in _SLACK_DOMAINS
+    )
+
+
+async def fetch(
+    session: aiohttp.ClientSession,
+    url: str,
+    token: str,
+    attachment: Attachment,
+    api_url: str,
+    *,
+    max_bytes: int = MAX_DOCUMENT_BYTES,
+) -> bytes:
+    """The content of a file behind a private address. Follows no redirection: the token would go along.
+
+    Raises:
+        PlatformError: refused (with its cure), too large, or unreachable.
+    """
+    if not may_be_fetched(url, api_url):
+        raise PlatformRefused("a file is at no address of Slack's; not fetched")
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with session.get(
+            url, headers=headers, allow_redirects=False, timeout=_TIMEOUT
+        ) as response:
+            if response.status == 429:
+                wait = response.headers.get("Retry-After", "")
+                raise PlatformBusy(
+                    "file downloads are limited",
+                    retry_after_s=float(wait) if wait.isdigit() else None,
+                )
+            if _is_login_page(response, attachment):
+                raise PlatformRefused(
+                    "Slack showed its login page instead of a file: the token lacks files:read",
+                    cure="Add the scope files:read to the app and install it again.",
+                )
+            if response.status != 200:
+                raise PlatformError(f"a file download answered {response.status}")
+            return await _read(response, max_bytes)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        # Some of these quote the address, which for public files needs no token.
+        raise PlatformUnreachable(f"a file could not be fetched: {type(error).__name__}") from error
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    parts, total = [], 0
+    async for part in response.content.iter_chunked(1 << 16):
+        total += len(part)
+        if total > max_bytes:
+            raise PlatformError(f"a file is larger than {size(max_bytes)}")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _is_login_page(response: aiohttp.ClientResponse, attachment: Attachment) -> bool:
+    if 300 <= response.status < 400 or response.status in (401, 403):
+        return True
+    is_html = response.content_type == "text/html"
+    return is_html and "html" not in attachment.media_type

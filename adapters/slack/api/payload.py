@@ -1,0 +1,35 @@
+"""Reading what Slack sends, whatever it holds: a field that is not what it should be is as good as missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.text import clean_text
+
+Json = Mapping[str, Any]
+
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+"""What Bolt, which reads a payload before we do, raises over shapes that Slack never sends."""
+
+
+def text(data: Json, name: str) -> str:
+    """A text or a number, as text that can be written anywhere; else `""`."""
+    value = data.get(name)
+    if isinstance(value, str):
+        return clean_text(value)
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+
+
+def part(data: Json, name: str) -> Json:
+    """An object, or an empty one."""
+    value = data.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def parts(data: Json, name: str) -> tuple[Json, ...]:
+    """The objects in a list."""
+    value = data.get(name)
+    if not isinstance(value, list | tuple):
+        return ()
+    return tuple(one for one in value if isinstance(one, Mapping))

@@ -1,0 +1,140 @@
+"""Asking Slack, before anything is promised, whether the tokens are good, belong together and reach far enough."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import structlog
+
+from adapters.slack.api.errors import slack_errors
+from adapters.slack.manifest import ESSENTIAL, missing
+from bot.errors import (
+    KeepthreadError,
+    PlatformBusy,
+    PlatformError,
+    PlatformRefused,
+    PlatformUnreachable,
+    SettingsError,
+)
+from bot.ports import Check
+
+if TYPE_CHECKING:
+    from adapters.slack.api.workspaces import Team, Teams
+    from adapters.slack.settings import SlackSettings
+    from adapters.slack.transport.socket_mode import SocketMode
+
+log = structlog.get_logger("keepthread.slack")
+
+REINSTALL = "Add them under OAuth & Permissions (`keepthread slack manifest` lists all) and reinstall the app."
+
+REACH_CURE = "Check the network, the proxy and SLACK_API_URL, and try again in a minute."
+
+
+async def sign_on(teams: Teams) -> Team | None:
+    """Who SLACK_BOT_TOKEN is, once that is proven to be enough; None without one.
+
+    Raises:
+        PlatformRefused: no bot's token, or an essential scope is missing.
+        PlatformError: Slack could not be asked.
+    """
+    team = await teams.sign_on()
+    if team is None:
+        return None
+    if not team.bot_id and "xoxb-" not in teams.home_token:
+        raise PlatformRefused(
+            "SLACK_BOT_TOKEN is a person's token, not a bot's",
+            cure="Use the Bot User OAuth Token, which begins with xoxb-.",
+        )
+    lacking = missing(team.scopes, ESSENTIAL)
+    if lacking:
+        raise PlatformRefused(
+            f"the bot token lacks the scopes {', '.join(lacking)}", cure=REINSTALL
+        )
+    less = missing(team.scopes)
+    if less:
+        log.warning("some things will not work: scopes are missing", scopes=", ".join(less))
+    return team
+
+
+async def same_app(teams: Teams, settings: SlackSettings) -> None:
+    """Raises PlatformRefused if the two tokens belong to different apps."""
+    theirs, home = app_of(settings), teams.home
+    if not theirs or home is None or not home.bot_id:
+        return
+    client = await teams.client(home.id)
+    try:
+        with slack_errors("bots.info"):
+            answer = await client.bots_info(bot=home.bot_id)
+    except PlatformError as error:
+        log.info("whether both tokens are of one app is unknown", error=repr(error))
+        return
+    ours = str((answer.get("bot") or {}).get("app_id") or "")
+    if ours and ours != theirs:
+        raise PlatformRefused(
+            f"SLACK_BOT_TOKEN is of app {ours}, SLACK_APP_TOKEN of app {theirs}",
+            cure="Copy both tokens from the same app at api.slack.com/apps.",
+        )
+
+
+def app_of(settings: SlackSettings) -> str:
+    """The app id inside an app-level token (`xapp-1-A0123-…`), or `""`."""
+    token = settings.slack_app_token
+    found = re.match(r"xapp-\d+-(A[A-Z0-9]+)-", token.get_secret_value()) if token else None
+    return found[1] if found else ""
+
+
+async def check(
+    settings: SlackSettings, teams: Teams, sockets: SocketMode | None, has_key: bool
+) -> list[Check]:
+    """Doctor's lines for Slack."""
+    try:
+        settings.require_complete()
+    except SettingsError as error:
+        return [Check("slack", "failed", str(error), error.cure)]
+    checks = [await _check_token(teams)] if settings.slack_bot_token else []
+    if sockets is not None:
+        checks.append(await _check_sockets(sockets, teams, settings))
+    else:
+        checks.append(Check("slack events", "ok", "signed HTTP at /slack/events"))
+    if settings.multi_workspace:
+        checks.append(
+            Check("slack installations", "ok", "at /slack/install")
+            if has_key
+            else Check(
+                "slack installations",
+                "failed",
+                "tokens of other workspaces cannot be stored",
+                "Set BOT_ENCRYPTION_KEY to a long random text.",
+            )
+        )
+    return checks
+
+
+async def _check_token(teams: Teams) -> Check:
+    try:
+        team = await sign_on(teams)
+    except KeepthreadError as error:
+        return Check("slack token", "failed", str(error), _cure(error))
+    if team is None:
+        return Check("slack token", "off")
+    where = f"@{team.bot_name} in {team.name} ({team.id})"
+    less = missing(team.scopes)
+    if less:
+        return Check("slack token", "warning", f"{where}; lacks {', '.join(less)}", REINSTALL)
+    return Check("slack token", "ok", where)
+
+
+async def _check_sockets(sockets: SocketMode, teams: Teams, settings: SlackSettings) -> Check:
+    try:
+        await sockets.preflight()
+        await same_app(teams, settings)
+    except KeepthreadError as error:
+        return Check("slack events", "failed", str(error), _cure(error))
+    return Check("slack events", "ok", "Socket Mode")
+
+
+def _cure(error: KeepthreadError) -> str:
+    """What to do about it; that Slack did not answer has a cure only for whoever looks at the settings."""
+    is_silence = isinstance(error, PlatformBusy | PlatformUnreachable)
+    return error.cure or (REACH_CURE if is_silence else "")

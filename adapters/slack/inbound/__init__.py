@@ -1,0 +1,1 @@
+"""Inbound: from a Slack payload to the core."""

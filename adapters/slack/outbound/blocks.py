@@ -1,0 +1,119 @@
+"""What an answer looks like in Slack: Markdown blocks, a plain text for notifications, buttons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.slack import action_ids
+from bot.conversation import SessionKey
+from bot.ports import Offer
+
+Block = dict[str, Any]
+
+FALLBACK_CHARS = 2_900
+_SECTION_CHARS = 2_900
+_LABEL_CHARS = 75
+_MAX_BUTTONS = 25
+_JOINT = "\u200b"
+
+_CALLS = re.compile(
+    r"<(?=!(?:channel|here|everyone|group|subteam)\b|@[A-Z0-9]{2,40}[|>])"
+    r"|(?<![\w.])@(?=(?:channel|here|everyone|group)\b)"
+)
+_UNFINISHED_CALL = re.compile(r"(?:<[!@]?[A-Za-z0-9]{0,40}|@\w{0,10})\Z")
+
+
+def neutral(markdown: str) -> str:
+    """`markdown` that calls nobody: an invisible joint parts the mark from the name, the rest is as it was."""
+    return _CALLS.sub(lambda found: found[0] + _JOINT, markdown)
+
+
+def neutral_so_far(markdown: str) -> str:
+    """`neutral` of a text that grows: what may yet become a call is held back."""
+    open_call = _UNFINISHED_CALL.search(markdown)
+    return neutral(markdown[: open_call.start()] if open_call else markdown)
+
+
+def escape(text: str) -> str:
+    """`text` for places where Slack reads its own mrkdwn (https://docs.slack.dev/messaging/formatting-message-text)."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def fallback(markdown: str) -> str:
+    """What notifications show."""
+    short = markdown[:FALLBACK_CHARS]
+    return escape(short.strip() + ("…" if len(short) < len(markdown) else ""))
+
+
+def markdown_blocks(markdown: str) -> list[Block]:
+    return [{"type": "markdown", "text": markdown}]
+
+
+def section_blocks(markdown: str) -> list[Block]:
+    """The same words where Slack refuses Markdown blocks: unformatted, nothing left out."""
+    escaped = escape(markdown)
+    blocks = []
+    while escaped:
+        end = _SECTION_CHARS if len(escaped) > _SECTION_CHARS else len(escaped)
+        entity = escaped.rfind("&", end - 5, end)
+        if end < len(escaped) and entity >= 0 and ";" not in escaped[entity:end]:
+            end = entity
+        if escaped[:end].strip():
+            text = {"type": "mrkdwn", "text": escaped[:end], "verbatim": True}
+            blocks.append({"type": "section", "text": text})
+        escaped = escaped[end:]
+    return blocks
+
+
+def feedback_buttons(session: SessionKey) -> list[Block]:
+    """https://docs.slack.dev/reference/block-kit/block-elements/feedback-buttons-element"""
+    element = {
+        "type": "feedback_buttons",
+        "action_id": action_ids.FEEDBACK,
+        "positive_button": _choice("Good answer", session, "up"),
+        "negative_button": _choice("Bad answer", session, "down"),
+    }
+    return [{"type": "context_actions", "elements": [element]}]
+
+
+def stop_button(session: SessionKey) -> list[Block]:
+    return _row(
+        [_button("Stop", action_ids.STOP, action_ids.button_value(session), style="danger")]
+    )
+
+
+def again_button(session: SessionKey) -> list[Block]:
+    return _row([_button("Answer again", action_ids.AGAIN, action_ids.button_value(session))])
+
+
+def offer_buttons(session: SessionKey, offers: Sequence[Offer]) -> list[Block]:
+    """A button for each offer; what it carries says what pressing it does."""
+    return _row(
+        [
+            _button(
+                offer.label,
+                f"{action_ids.OFFER}_{number}",
+                action_ids.button_value(session, offer.command),
+            )
+            for number, offer in enumerate(offers[:_MAX_BUTTONS])
+        ]
+    )
+
+
+def _row(buttons: list[Block]) -> list[Block]:
+    return [{"type": "actions", "elements": buttons}] if buttons else []
+
+
+def _button(label: str, action: str, value: str, **more: Any) -> Block:
+    text = _plain(label)
+    return {"type": "button", "text": text, "action_id": action, "value": value, **more}
+
+
+def _choice(label: str, session: SessionKey, word: str) -> Block:
+    return {"text": _plain(label), "value": action_ids.button_value(session, word)}
+
+
+def _plain(label: str) -> Block:
+    return {"type": "plain_text", "text": label[:_LABEL_CHARS]}

@@ -1,0 +1,1 @@
+"""Transports: Socket Mode and HTTP."""

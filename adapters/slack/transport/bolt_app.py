@@ -1,0 +1,194 @@
+"""The Bolt app: one middleware that takes everything in before the ack.
+
+Bolt acknowledges before a listener runs, and answers 200 though it failed; a middleware runs before. So there
+are no listeners: what the middleware took in is acknowledged, what it could not take in is sent again. It
+stands before Bolt's authorization, which asks Slack on every event and loses those during a 429.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import structlog
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
+from slack_bolt.oauth.async_callback_options import (
+    AsyncCallbackOptions,
+    AsyncFailureArgs,
+    AsyncSuccessArgs,
+)
+from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
+from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
+from slack_bolt.response import BoltResponse
+
+from adapters.slack.api.installations import InstallationRefused, Installations, States
+from adapters.slack.api.payload import UNREADABLE, Json, part
+from adapters.slack.inbound.parse import installed_team
+from adapters.slack.manifest import INSTALL_PATH, REDIRECT_PATH, SCOPES
+from bot.errors import KeepthreadError, PlatformError, StoreError
+
+if TYPE_CHECKING:
+    from adapters.slack.api.workspaces import Teams
+    from adapters.slack.inbound.dispatcher import Intake
+    from adapters.slack.settings import SlackSettings
+    from bot.ports import Vault
+
+log = structlog.get_logger("keepthread.slack")
+
+Next = Callable[[], Awaitable[BoltResponse | None]]
+
+_bolt_log = logging.getLogger("slack_bolt.keepthread")
+
+
+class _TakeIn(AsyncMiddleware):
+    """Everything ends here, so that nothing is left to be sent twice."""
+
+    def __init__(self, teams: Teams, intake: Intake) -> None:
+        self._teams = teams
+        self._intake = intake
+
+    async def async_process(
+        self,
+        *,
+        req: AsyncBoltRequest,
+        resp: BoltResponse,
+        next: Next,  # noqa: A002  Bolt's name
+    ) -> BoltResponse | None:
+        if req.body.get("type") == "url_verification":
+            await next()
+            return None
+        _note_retry(req)
+        try:
+            answer = await self._take(req.body)
+        except StoreError as error:
+            log.error("not taken in; Slack will send it again", error=repr(error))
+            return BoltResponse(status=503, body="")
+        except KeepthreadError as error:
+            # It would fail the same way again: better one message lost and logged than four.
+            log.error("could not be taken in", error=repr(error), cure=error.cure)
+            return BoltResponse(status=200, body="")
+        return BoltResponse(status=200, body=answer or "")
+
+    async def _take(self, body: Json) -> dict[str, Any] | None:
+        """See `Intake.take`; a payload of a workspace without the app is let go."""
+        id_ = installed_team(body)
+        try:
+            team = await self._teams.team(id_)
+        except PlatformError as error:
+            raise StoreError(f"whose workspace {id_!r} is, is unknown: {error}") from error
+        if team is None:
+            log.warning("an event of a workspace where the app is not installed", team=id_)
+            return None
+        return await self._intake.take(body, team.bot_user)
+
+
+def build_app(
+    settings: SlackSettings,
+    teams: Teams,
+    intake: Intake,
+    vault: Vault,
+    installations: Installations | None,
+) -> AsyncApp:
+    """The app; `installations` only if other workspaces may install it."""
+    flow = _oauth_flow(settings, teams, vault, installations) if installations else None
+    level = _bolt_log.level
+    _bolt_log.setLevel(logging.ERROR)  # it warns that `authorize` wins over a token, which is meant
+    try:
+        app = AsyncApp(
+            name="keepthread",
+            logger=_bolt_log,
+            signing_secret="",
+            client=teams.new_client(None),
+            authorize=None if flow else _nobody,
+            before_authorize=_TakeIn(teams, intake),
+            oauth_flow=flow,
+            request_verification_enabled=False,  # adapters/slack/transport/http.py did it, before parsing
+            ssl_check_enabled=False,
+            ignoring_self_events_enabled=False,  # it would hide that an answer of ours was deleted
+            attaching_function_token_enabled=False,
+        )
+    finally:
+        _bolt_log.setLevel(level)
+    return app
+
+
+async def dispatch(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Take in an envelope of Socket Mode. What to acknowledge with; raises StoreError: not taken in."""
+    headers: dict[str, Any] = {}
+    if envelope.get("retry_attempt") is not None:
+        headers["x-slack-retry-num"] = str(envelope["retry_attempt"])
+        headers["x-slack-retry-reason"] = str(envelope.get("retry_reason") or "")
+    try:
+        request = AsyncBoltRequest(
+            mode="socket_mode", body=dict(part(envelope, "payload")), headers=headers
+        )
+    except UNREADABLE as error:  # sent again, it would be no better
+        log.error("a payload cannot be read", error=type(error).__name__)
+        return None
+    response = await app.async_dispatch(request)
+    if response.status != 200:
+        raise StoreError(f"answered {response.status}")
+    if not response.body:
+        return None
+    import orjson
+
+    body: dict[str, Any] = orjson.loads(response.body)
+    return body
+
+
+async def _nobody(**_: Any) -> AuthorizeResult:
+    """Who Bolt is to act as. It does not ask: `_TakeIn` has ended the request by then."""
+    raise PlatformError("Bolt is not to act by itself")
+
+
+def _note_retry(req: AsyncBoltRequest) -> None:
+    attempt = (req.headers.get("x-slack-retry-num") or ["0"])[0]
+    if (
+        attempt.isascii() and attempt.isdigit() and int(attempt) > 0
+    ):  # a first delivery through Socket Mode says 0
+        reason = (req.headers.get("x-slack-retry-reason") or [""])[0]
+        log.info(
+            "Slack sends this again",
+            attempt=int(attempt),
+            reason=reason,
+            event_id=req.body.get("event_id"),
+        )
+
+
+def _oauth_flow(
+    settings: SlackSettings, teams: Teams, vault: Vault, installations: Installations
+) -> AsyncOAuthFlow:
+    secret = settings.slack_client_secret
+    api = urlsplit(settings.slack_api_url)
+    return AsyncOAuthFlow(
+        client=teams.new_client(None),
+        logger=_bolt_log,
+        settings=AsyncOAuthSettings(
+            client_id=settings.slack_client_id,
+            client_secret=secret.get_secret_value() if secret else None,
+            scopes=list(SCOPES),
+            user_scopes=[],
+            install_path=INSTALL_PATH,
+            redirect_uri_path=REDIRECT_PATH,
+            authorization_url=f"{api.scheme}://{api.netloc}/oauth/v2/authorize",
+            callback_options=AsyncCallbackOptions(success=_installed, failure=_not_installed),
+            installation_store=installations,
+            installation_store_bot_only=True,
+            state_store=States(vault),
+        ),
+    )
+
+
+async def _installed(args: AsyncSuccessArgs) -> BoltResponse:
+    return await args.default.success(args)
+
+
+async def _not_installed(args: AsyncFailureArgs) -> BoltResponse:
+    """Bolt's page, which names the reason."""
+    if isinstance(args.error, InstallationRefused):
+        args.reason, args.suggested_status_code = str(args.error), 403
+    return await args.default.failure(args)

@@ -1,0 +1,86 @@
+"""Signed HTTP: what Slack posts to `/slack/events`.
+
+Signatures: https://docs.slack.dev/authentication/verifying-requests-from-slack
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from adapters.slack.api.payload import UNREADABLE
+from adapters.slack.manifest import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH
+
+if TYPE_CHECKING:
+    from slack_bolt.async_app import AsyncApp
+
+log = structlog.get_logger("keepthread.slack")
+
+MAX_AGE_S = 300
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+def genuine(secret: str, timestamp: str, signature: str, body: bytes, now: float) -> bool:
+    """Whether Slack signed `body`, not long ago. Compares in constant time."""
+    if not (timestamp.isascii() and timestamp.isdigit()) or len(timestamp) > 12:
+        return False
+    if abs(now - int(timestamp)) > MAX_AGE_S:
+        return False
+    base = b"v0:" + timestamp.encode() + b":" + body
+    expected = "v0=" + hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
+
+
+def event_routes(
+    app: AsyncApp, secret: str, *, max_body_bytes: int = MAX_BODY_BYTES
+) -> list[BaseRoute]:
+    """The one address for events, buttons, shortcuts and the slash command."""
+    from slack_bolt.adapter.starlette.async_handler import (
+        to_async_bolt_request,
+        to_starlette_response,
+    )
+
+    async def events(request: Request) -> Response:
+        body = await _body(request, max_body_bytes)
+        if body is None:
+            return Response("too large", 413)
+        timestamp = request.headers.get("x-slack-request-timestamp", "")
+        signature = request.headers.get("x-slack-signature", "")
+        if not genuine(secret, timestamp, signature, body, time.time()):
+            log.warning("a request that Slack did not sign, or long ago", bytes=len(body))
+            return Response("not signed by Slack", 401)
+        try:
+            bolt_request = to_async_bolt_request(request, body)
+        except UNREADABLE as error:
+            # Signed, and yet of no shape that Slack sends: sent again, it would be no better.
+            log.error("a payload cannot be read", error=type(error).__name__, bytes=len(body))
+            return Response("")
+        return to_starlette_response(await app.async_dispatch(bolt_request))
+
+    return [Route(EVENTS_PATH, events, methods=["POST"])]
+
+
+def install_routes(app: AsyncApp) -> list[BaseRoute]:
+    """Where people install the app into their workspace, and where Slack sends them back to."""
+    from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
+
+    handler = AsyncSlackRequestHandler(app)
+    return [Route(path, handler.handle, methods=["GET"]) for path in (INSTALL_PATH, REDIRECT_PATH)]
+
+
+async def _body(request: Request, max_bytes: int) -> bytes | None:
+    """The body, or None if it is longer than anything Slack sends."""
+    parts, total = [], 0
+    async for part in request.stream():
+        total += len(part)
+        if total > max_bytes:
+            return None
+        parts.append(part)
+    return b"".join(parts)

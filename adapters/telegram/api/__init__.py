@@ -1,0 +1,1 @@
+"""Bot API: client, limits, errors, and tolerance for other server versions."""

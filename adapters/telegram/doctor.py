@@ -1,0 +1,105 @@
+"""What `keepthread doctor` asks Telegram, and the cure for what is wrong."""
+
+from __future__ import annotations
+
+import re
+
+from telegram import User
+from telegram.error import EndPointNotFound, InvalidToken, TelegramError
+
+from adapters.telegram.api.client import Client, make_client
+from adapters.telegram.api.errors import TOKEN_CURE, in_our_words, is_unknown_method
+from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.settings import TelegramSettings
+from bot.ports import Check
+from bot.settings import Settings
+
+_PATTERN = re.compile(r"telegram:(\d+/)?-?\d+")
+
+
+async def examine(ours: TelegramSettings, settings: Settings) -> list[Check]:
+    """The token, the rights, the transport."""
+    client, request = make_client(ours, Budget())
+    try:
+        me = await client.get_me()
+        return [_of_bot(me), _of_rights(settings), await _of_transport(client, ours)]
+    except (InvalidToken, EndPointNotFound):
+        return [Check("telegram", "failed", "Telegram refuses the token", TOKEN_CURE)]
+    except TelegramError as error:
+        cure = f"Is {ours.telegram_api_url} reachable from here? Is there a proxy between?"
+        return [Check("telegram", "failed", in_our_words(error).detail, cure)]
+    finally:
+        await request.shutdown()
+
+
+def _of_bot(me: User) -> Check:
+    sees = "sees all messages of its groups" if me.can_read_all_group_messages else "privacy mode"
+    if me.can_join_groups is False:
+        sees = "cannot be added to groups; @BotFather, /setjoingroups changes that"
+    return Check("telegram", "ok", f"@{me.username}, {sees}")
+
+
+def _of_rights(settings: Settings) -> Check:
+    listed = [one for one in settings.bot_allow if one.startswith("telegram:")]
+    if not listed:
+        return Check(
+            "telegram rights",
+            "warning",
+            "nobody may talk with it yet",
+            "Write to the bot: it tells you your id. Then set BOT_ALLOW=telegram:<id> and restart.",
+        )
+    if "telegram:*" in listed:
+        return Check(
+            "telegram rights",
+            "warning",
+            "everybody on Telegram may talk with it",
+            "Name people and groups in BOT_ALLOW instead of telegram:*, unless it is meant.",
+        )
+    nameless = [one for one in listed if not _PATTERN.fullmatch(one)]
+    if nameless:
+        return Check(
+            "telegram rights",
+            "warning",
+            f"{', '.join(nameless)} lets nobody in: names change, so only ids count",
+            "Write to the bot, or mention it in the group: it tells you the id.",
+        )
+    return Check("telegram rights", "ok", ", ".join(listed))
+
+
+async def _of_transport(client: Client, ours: TelegramSettings) -> Check:
+    name = "telegram transport"
+    try:
+        info = await client.get_webhook_info()
+    except InvalidToken as error:
+        if not is_unknown_method(error):
+            raise
+        kind = "webhook" if ours.webhook_url else "long polling"
+        return Check(name, "ok", f"{kind}; this Bot API server does not tell what waits")
+    if not ours.webhook_url:
+        if info.url:
+            return Check(
+                name,
+                "warning",
+                f"a webhook is set ({info.url}); `keepthread serve` will remove it and poll",
+                "Set TELEGRAM_WEBHOOK_URL if the webhook is yours.",
+            )
+        return Check(name, "ok", f"long polling; {info.pending_update_count} updates wait")
+    if ours.is_cloud and not ours.webhook_url.startswith("https://"):
+        return Check(
+            name, "failed", "Telegram calls https:// only", "Correct TELEGRAM_WEBHOOK_URL."
+        )
+    if info.url and info.url != ours.webhook_url:
+        return Check(
+            name,
+            "warning",
+            f"another webhook is set: {info.url}",
+            "`keepthread serve` sets ours. If it comes back, something else uses this bot.",
+        )
+    if info.last_error_message:
+        return Check(
+            name,
+            "warning",
+            f"webhook; Telegram's last error: {info.last_error_message}",
+            "Can the internet reach TELEGRAM_WEBHOOK_URL, and does it lead to /telegram here?",
+        )
+    return Check(name, "ok", f"webhook; {info.pending_update_count} updates wait")

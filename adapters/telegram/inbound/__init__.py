@@ -1,0 +1,1 @@
+"""Inbound: from a Telegram update to the core."""

@@ -1,0 +1,1 @@
+"""Outbound: from a turn's answer to Telegram messages."""

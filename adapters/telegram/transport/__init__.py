@@ -1,0 +1,1 @@
+"""Transports: polling and webhook."""

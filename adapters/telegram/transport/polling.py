@@ -1,0 +1,134 @@
+"""Long polling that confirms an update only once the inbox has it.
+
+https://core.telegram.org/bots/api#getupdates: an update is confirmed by asking for what comes after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from telegram.error import Conflict, EndPointNotFound, InvalidToken, RetryAfter, TelegramError
+
+from adapters.telegram.api.client import READ_S, Client
+from adapters.telegram.api.errors import (
+    CONFLICT_CURE,
+    TOKEN_CURE,
+    in_our_words,
+    is_unknown_method,
+    wait_of,
+)
+from adapters.telegram.inbound.dispatcher import ALLOWED_UPDATES
+from adapters.telegram.transport.heartbeat import Pulse
+from adapters.telegram.transport.updates import Take, id_of, take_raw
+from bot.errors import StoreError
+
+log = structlog.get_logger("keepthread.telegram")
+
+
+SLOWEST_S = 30.0
+REFUSED_PAUSE_S = 60.0
+
+
+class Polling:
+    """Asks for updates for ever, and says in words what is in the way.
+
+    Args:
+        take: deals with an update; raises StoreError if it must come again.
+        wait_s: the first pause after a failure; it doubles up to half a minute.
+        read_s: a poll whose answer comes later than this after its time is given up.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        take: Take,
+        pulse: Pulse,
+        *,
+        poll_s: int = 30,
+        wait_s: float = 0.5,
+        read_s: float = READ_S,
+    ) -> None:
+        self._client = client
+        self._take = take
+        self._pulse = pulse
+        self._poll_s = poll_s
+        self._first_wait_s = wait_s
+        self._read_s = read_s
+        self._failures = 0
+        self._offset: int | None = None
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        await self._remove_webhook()
+        while True:
+            # The first answer comes at once: it tells that we are heard, also after trouble.
+            poll_s = 0 if self._pulse.detail else self._poll_s
+            try:
+                updates = await self._client.raw_updates(
+                    self._offset, poll_s, ALLOWED_UPDATES, read_s=self._read_s
+                )
+            except TelegramError as error:
+                await self._recover(error)
+                continue
+            if await self._take_all(updates):
+                self._failures = 0
+                self._pulse.beat()
+
+    async def _take_all(self, updates: list[Any]) -> bool:
+        """Take in what came, in order. False: from some update on it must come again."""
+        for raw in updates:
+            try:
+                await take_raw(raw, self._client, self._take)
+            except StoreError as error:
+                self._pulse.trouble(error.user_text)
+                log.warning("updates wait at Telegram until memory works", error=repr(error))
+                await self._pause()
+                return False
+            if id_of(raw) >= 0:
+                self._offset = id_of(raw) + 1
+        if updates and all(id_of(raw) < 0 for raw in updates):
+            self._pulse.trouble("Telegram sends updates that cannot be confirmed.")
+            await self._pause()
+            return False
+        return True
+
+    async def _remove_webhook(self) -> None:
+        """Telegram gives updates to one side only. What waits is kept."""
+        while True:
+            try:
+                await self._client.delete_webhook()
+            except TelegramError as error:
+                if is_unknown_method(error):
+                    return  # nothing to remove there; a refused token shows with the first poll
+                await self._recover(error)
+            else:
+                return
+
+    async def _recover(self, error: TelegramError) -> None:
+        ours = in_our_words(error)
+        if isinstance(error, Conflict) and "webhook" in str(error).lower():
+            log.warning("somebody set a webhook for this bot; it is removed")
+            self._pulse.trouble("A webhook was set for this bot; it is being removed.")
+            await self._pause()
+            await self._remove_webhook()
+        elif isinstance(error, Conflict):
+            log.error("cannot poll", error=ours.detail, cure=CONFLICT_CURE)
+            self._pulse.trouble(f"{ours.detail} {CONFLICT_CURE}")
+            await self._pause()
+        elif isinstance(error, (InvalidToken, EndPointNotFound)):
+            log.error("cannot poll", error=ours.detail, cure=TOKEN_CURE)
+            self._pulse.trouble(f"{ours.detail} {TOKEN_CURE}")
+            await self._pause(REFUSED_PAUSE_S)
+        elif isinstance(error, RetryAfter):
+            self._pulse.trouble(ours.detail)
+            await asyncio.sleep(wait_of(error))
+        else:
+            log.warning("Telegram cannot be reached", error=ours.detail)
+            self._pulse.trouble(f"Telegram cannot be reached: {ours.detail}")
+            await self._pause()
+
+    async def _pause(self, most_s: float = SLOWEST_S) -> None:
+        await asyncio.sleep(min(most_s, self._first_wait_s * 2 ** min(self._failures, 12)))
+        self._failures += 1

@@ -1,0 +1,133 @@
+"""Telegram calls us: the secret is compared in constant time, and 200 means that the inbox has it.
+
+https://core.telegram.org/bots/api#setwebhook
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import structlog
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from telegram import WebhookInfo
+from telegram.error import InvalidToken, TelegramError
+
+from adapters.telegram.api.client import Client
+from adapters.telegram.api.errors import in_our_words, is_unknown_method
+from adapters.telegram.inbound.dispatcher import ALLOWED_UPDATES
+from adapters.telegram.settings import WEBHOOK_PATH
+from adapters.telegram.transport.heartbeat import Pulse
+from adapters.telegram.transport.updates import Take, id_of, take_raw
+from bot.errors import StoreError
+
+log = structlog.get_logger("keepthread.telegram")
+
+SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105  the name of a header
+MOST_BYTES = 4 * 1024 * 1024
+LOOK_EVERY_S = 60.0
+
+
+class Webhook:
+    """The route, and the registration behind it.
+
+    Args:
+        take: gives what deals with updates; None while the bot does not know itself yet.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        take: Callable[[], Take | None],
+        pulse: Pulse,
+        *,
+        url: str,
+        secret: str,
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        self._client = client
+        self._take = take
+        self._pulse = pulse
+        self.url = url
+        self._secret = secret
+        self._look_every_s = look_every_s
+
+    def route(self) -> Route:
+        return Route(WEBHOOK_PATH, self._serve, methods=["POST"])
+
+    async def run(self) -> None:
+        """Register, and look now and then whether it still stands, until cancelled."""
+        await self._retrying(self._register)
+        while True:
+            await self._retrying(self._look)
+            await asyncio.sleep(self._look_every_s)
+
+    async def _serve(self, request: Request) -> Response:
+        given = request.headers.get(SECRET_HEADER, "").encode()
+        if not hmac.compare_digest(given, self._secret.encode()):
+            log.warning("a webhook call without our secret")
+            return PlainTextResponse("not for you", 403)
+        if int(request.headers.get("content-length") or 0) > MOST_BYTES:
+            return PlainTextResponse("too large", 413)
+        try:
+            raw = orjson.loads(await request.body())
+        except orjson.JSONDecodeError:
+            return PlainTextResponse("no update", 400)
+        if id_of(raw) < 0:
+            return PlainTextResponse("no update", 400)
+        take = self._take()
+        if take is None:
+            return PlainTextResponse("not ready", 503, {"Retry-After": "2"})
+        try:
+            await take_raw(raw, self._client, take)
+        except StoreError as error:
+            log.warning("an update waits at Telegram until memory works", error=repr(error))
+            return PlainTextResponse("not taken in", 503, {"Retry-After": "2"})
+        return PlainTextResponse("ok")
+
+    async def _register(self) -> None:
+        await self._client.set_webhook(
+            self.url, secret_token=self._secret, allowed_updates=ALLOWED_UPDATES
+        )
+        log.info("webhook set", url=self.url)
+
+    async def _look(self) -> None:
+        try:
+            info = await self._client.get_webhook_info()
+        except InvalidToken as error:
+            if not is_unknown_method(error):
+                raise
+            await self._client.get_me()  # that server cannot tell; this still proves line and token
+            self._pulse.beat()
+            return
+        if info.url != self.url:
+            log.warning("the webhook was changed by somebody; it is set again", was=info.url)
+            await self._register()
+        if info.last_error_message and info.pending_update_count and _is_fresh(info):
+            self._pulse.trouble(f"Telegram cannot call the webhook: {info.last_error_message}")
+            log.warning("Telegram cannot call the webhook", error=info.last_error_message)
+            return
+        self._pulse.beat()
+
+    async def _retrying(self, call: Callable[[], Awaitable[None]]) -> None:
+        pause_s = 0.5
+        while True:
+            try:
+                return await call()
+            except TelegramError as error:
+                ours = in_our_words(error)
+                self._pulse.trouble(f"{ours.detail} {ours.cure}".strip())
+                log.error("the webhook cannot be set or seen", error=ours.detail, cure=ours.cure)
+            await asyncio.sleep(pause_s)
+            pause_s = min(30.0, pause_s * 2)
+
+
+def _is_fresh(info: WebhookInfo) -> bool:
+    """Telegram keeps the last error for ever; one of the last minutes counts."""
+    at = info.last_error_date
+    return at is None or datetime.now(UTC) - at < timedelta(minutes=3)

@@ -1,0 +1,58 @@
+"""`keepthread chat`: the console adapter over the direct core."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+
+from bot.cli.progress import Progress
+
+
+@click.command()
+@click.option("--session", "-s", default="default", show_default=True, help="Which conversation.")
+def chat(session: str) -> None:
+    """Talk in the terminal. Conversations persist; each name is its own.
+
+    Lines from a pipe are answered one by one:  printf 'hello\\n' | keepthread chat
+    """
+    from bot.cli.runner import run
+
+    sys.exit(run(_chat(session)))
+
+
+async def _chat(session: str) -> int:
+    from bot.model.local.lazy import LazyModel
+    from bot.plugins import load_settings
+    from bot.service.direct_core import DirectCore
+    from bot.wiring import open_bot
+
+    settings = load_settings()
+    (point,) = entry_points(group="keepthread.adapters", name="console")
+    console = point.load()
+    with Progress() as progress:
+        async with open_bot(settings, progress=progress) as bot:
+            if isinstance(bot.model, LazyModel) and sys.stdout.isatty():
+                await bot.model.start()  # so that its progress bar does not run into an answer
+            core = DirectCore(bot)
+            try:
+                return int(
+                    await console.chat(
+                        core,
+                        session_name=session,
+                        banner=_banner(bot.settings, bot.store.description),
+                    )
+                )
+            finally:
+                await core.aclose()
+
+
+def _banner(settings: object, store: str) -> str:
+    from bot.settings import Settings
+
+    assert isinstance(settings, Settings)  # noqa: S101  narrows a lazily imported type
+    model = "a small model on this machine" if settings.uses_local_model else settings.bot_model
+    memory = store.replace(str(Path.home()), "~")
+    return f"Keepthread with {model}. Memory: {memory}.\n/help lists the commands, Ctrl-D leaves."

@@ -1,0 +1,59 @@
+"""`keepthread doctor`: what works, what does not, and the cure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+from rich.text import Text
+
+from bot.cli.output import print_table
+from bot.ports import Check
+
+COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "off": ""}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(as_json: bool) -> None:
+    """Check settings, Redis, the model, LangSmith and the platforms. Exit status 1 if one failed."""
+    from bot.cli.runner import run
+
+    sys.exit(run(_doctor(as_json)))
+
+
+async def examine() -> list[Check]:
+    """All checks. A broken setting is a check that failed, not an error."""
+    from bot import tracing
+    from bot.errors import SettingsError
+    from bot.model.doctor import check as check_model
+    from bot.model.local.doctor import check as check_local
+    from bot.plugins import adapters, load_settings
+    from bot.storage import doctor
+
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return [Check("settings", "failed", str(error), error.cure)]
+    tracing.switch_off_automatic_tracing()  # else asking the model would be traced
+    checks = [Check("settings", "ok")]
+    checks += await doctor.check(settings)
+    checks += await (check_local if settings.uses_local_model else check_model)(settings)
+    checks += await tracing.check(settings)
+    for adapter in adapters().values():
+        checks += await adapter.check(settings)
+    return checks
+
+
+async def _doctor(as_json: bool) -> int:
+    checks = await examine()
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        print_table(
+            ("what", "state", "detail", "cure"),
+            [(c.name, Text(c.state, COLOURS[c.state]), c.detail, c.cure) for c in checks],
+        )
+    return int(any(check.state == "failed" for check in checks))

@@ -1,0 +1,206 @@
+"""`keepthread sessions`: look at conversations, export, reset and forget them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from bot.cli.output import print_table
+from bot.conversation import SessionKey, Turn
+from bot.errors import CommandError
+from bot.memory.sessions import SessionInfo
+from bot.plugins import load_settings
+from bot.text import plain, plain_json
+from bot.wiring import Store, open_store
+
+as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+name = click.argument("session")
+
+
+@click.group()
+def sessions() -> None:
+    """Look at conversations, export, reset and forget them.
+
+    SESSION is a key as `list` prints it, or the name of a console session.
+    """
+
+
+def _run(work: Callable[[Store], Awaitable[int]]) -> None:
+    async def opened() -> int:
+        async with open_store(load_settings()) as store:
+            return await work(store)
+
+    from bot.cli.runner import run
+
+    sys.exit(run(opened()))
+
+
+@sessions.command("list")
+@as_json
+def list_(as_json: bool) -> None:
+    """All conversations, the latest used first."""
+
+    async def work(store: Store) -> int:
+        found = await store.sessions.list()
+        if as_json:
+            click.echo(json.dumps([_plain(info) for info in found], indent=2))
+            return 0
+        if not found:
+            click.echo("No conversations yet.")
+            return 0
+        print_table(
+            ("session", "turns", "begun", "last used (UTC)"),
+            [(str(i.session), f"{i.turns:,}", _when(i.born_at), _when(i.used_at)) for i in found],
+        )
+        return 0
+
+    _run(work)
+
+
+@sessions.command()
+@name
+@click.option(
+    "--last", type=click.IntRange(1), default=20, show_default=True, help="How many turns."
+)
+@as_json
+def show(session: str, last: int, as_json: bool) -> None:
+    """The newest turns of a conversation."""
+
+    async def work(store: Store) -> int:
+        info = await _existing(store, session)
+        turns: deque[Turn] = deque(maxlen=last)
+        async for turn in store.sessions.turns(info.session):
+            turns.append(turn)
+        if as_json:
+            data = {**_plain(info), "shown": [turn.to_dict() for turn in turns]}
+            click.echo(plain_json(data))
+            return 0
+        click.echo(f"{info.session}  ({_turns(info.turns)})")
+        if info.summary:
+            click.echo(plain(f"\nEarlier, in short: {info.summary}"))
+        for turn in turns:
+            for item in turn.incoming:
+                click.echo(plain(f"\n{item.speaker.label}: {item.text}"))
+            if turn.answer or turn.state != "complete":
+                mark = "" if turn.state == "complete" else f" ({turn.state})"
+                click.echo(plain(f"bot{mark}: {turn.answer}"))
+        return 0
+
+    _run(work)
+
+
+@sessions.command()
+@name
+@click.option("--output", "-o", type=click.File("w", encoding="utf-8"), default="-")
+@click.option("--json", is_flag=True, expose_value=False, help="For programs, as it always is.")
+def export(session: str, output: Any) -> None:
+    """Everything kept of a conversation, as JSON."""
+
+    async def work(store: Store) -> int:
+        info = await _existing(store, session)
+        said = plain_json(await store.sessions.export(info.session))
+        usual = os.umask(0o077)  # the file, which is made now, is for its owner alone
+        try:
+            output.write(said + "\n")
+        finally:
+            os.umask(usual)
+        return 0
+
+    _run(work)
+
+
+@sessions.command()
+@name
+@click.option("--keep", is_flag=True, help="Keep the old turns for export.")
+@as_json
+def reset(session: str, keep: bool, as_json: bool) -> None:
+    """Begin the conversation anew; a running answer of the old one writes nothing more."""
+
+    async def work(store: Store) -> int:
+        info = await _existing(store, session)
+        count = await store.history.reset(info.session, keep=keep)
+        _tell(as_json, "reset", info.session, count)
+        return 0
+
+    _run(work)
+
+
+@sessions.command()
+@name
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@as_json
+def forget(session: str, yes: bool, as_json: bool) -> None:
+    """Erase a conversation, earlier talks included."""
+
+    async def work(store: Store) -> int:
+        info = await _existing(store, session)
+        if not yes:
+            _confirm(f"Erase {_turns(info.turns)} of {info.session}?")
+        count = await store.sessions.forget(info.session)
+        _tell(as_json, "forgotten", info.session, count)
+        return 0
+
+    _run(work)
+
+
+async def _existing(store: Store, text: str) -> SessionInfo:
+    """The conversation that `text` names.
+
+    Raises:
+        CommandError: there is none.
+    """
+    try:
+        session = SessionKey.parse(text)
+    except ValueError:
+        session = SessionKey("console", "local", text)
+    info = await store.sessions.look(session)
+    if info is None or not (info.turns or info.earlier):  # forgotten ones leave a mark for a while
+        raise CommandError(
+            f"There is no conversation {text!r}; `keepthread sessions list` shows all."
+        )
+    return info
+
+
+def _tell(as_json: bool, what: str, session: SessionKey, turns: int) -> None:
+    if as_json:
+        click.echo(json.dumps({"session": str(session), what: True, "turns": turns}))
+    else:
+        click.echo(f"{session}: {what}, {_turns(turns)}")
+
+
+def _confirm(question: str) -> None:
+    """Ask. Ctrl-C is a no: while we wait here, the event loop would only take note of it."""
+    of_the_loop = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        click.confirm(question, abort=True)
+    finally:
+        signal.signal(signal.SIGINT, of_the_loop)
+
+
+def _turns(count: int) -> str:
+    return "1 turn" if count == 1 else f"{count:,} turns"
+
+
+def _when(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M}"
+
+
+def _plain(info: SessionInfo) -> dict[str, Any]:
+    return {
+        "session": str(info.session),
+        "conversation_id": info.conversation_id,
+        "generation": info.generation,
+        "turns": info.turns,
+        "born_at": info.born_at.isoformat(),
+        "used_at": info.used_at.isoformat(),
+        "summary": info.summary,
+        "earlier": list(info.earlier),
+    }

@@ -1,0 +1,100 @@
+"""Turns: what was said, and what was answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+from pydantic import TypeAdapter
+
+from bot.conversation.message import Incoming
+from bot.conversation.session import Address, SessionKey
+from bot.text import _clean, clean_text
+
+TurnState = Literal["asked", "complete", "stopped", "failed", "overheard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was said (one or more messages) and what was answered.
+
+    Attributes:
+        id: stable over retries, so that writing it twice is writing it once.
+        incoming: what was said, in order; never empty.
+        answer: the answer; of a stopped or failed turn, what was shown of it.
+        state: `asked` until it ended.
+        conversation_id: UUID of the talk between two resets; the LangSmith thread id.
+        generation: the number a reset increases.
+        run_id: LangSmith's id of the root run, or `""`.
+        model: the model that answered.
+        usage: tokens, or None if the provider did not say.
+        note: why it failed, in a word, for people who look at it later.
+        handover: of an answer that is written but may not have arrived: `refused`, it certainly did
+            not; `repeated`, it was sent a second time.
+        answer_ids: the platform's ids of the messages that hold the answer.
+        finished_at: when it ended, in UTC.
+    """
+
+    id: str
+    incoming: tuple[Incoming, ...]
+    answer: str = ""
+    state: TurnState = "asked"
+    conversation_id: str = ""
+    generation: int = 0
+    run_id: str = ""
+    model: str = ""
+    usage: Usage | None = None
+    note: str = ""
+    handover: Literal["", "refused", "repeated"] = ""
+    answer_ids: tuple[str, ...] = ()
+    finished_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        _clean(self, "id", "answer", "conversation_id", "run_id", "model", "note")
+        if not all(one.isascii() for one in self.answer_ids):
+            object.__setattr__(self, "answer_ids", tuple(map(clean_text, self.answer_ids)))
+
+    @property
+    def session(self) -> SessionKey:
+        return self.incoming[0].session
+
+    @property
+    def address(self) -> Address:
+        """Where to answer: the address of the newest message."""
+        return self.incoming[-1].address
+
+    def ended(self, state: TurnState, answer: str, **changes: Any) -> Turn:
+        """This turn, ended now."""
+        return replace(
+            self,
+            state=state,
+            answer=answer,
+            finished_at=datetime.now(UTC),
+            **changes,
+        )
+
+    def to_json(self) -> bytes:
+        return _TURN.dump_json(self, exclude_defaults=True)
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Turn:
+        return _TURN.validate_json(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for exports."""
+        data: dict[str, Any] = orjson.loads(self.to_json())
+        return data
+
+
+_TURN: TypeAdapter[Turn] = TypeAdapter(Turn)

@@ -1,0 +1,1 @@
+"""Inbox: accepted messages in Redis Streams, each conversation strictly in order."""

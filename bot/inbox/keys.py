@@ -1,0 +1,29 @@
+"""Redis keys of the inbox."""
+
+from __future__ import annotations
+
+import hashlib
+
+from bot.conversation import SessionKey
+
+
+class InboxKeys:
+    """Names of Redis keys, and which shard a session is in."""
+
+    __slots__ = ("prefix", "shards")
+
+    def __init__(self, prefix: str, shards: int) -> None:
+        self.prefix = prefix
+        self.shards = shards
+
+    def shard(self, session: SessionKey) -> int:
+        digest = hashlib.blake2b(str(session).encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "big") % self.shards
+
+    def of(self, shard: int, part: str) -> str:
+        return f"{self.prefix}:{{q{shard}}}:{part}"
+
+    @property
+    def stops(self) -> str:
+        """The channel on which words to stop are heard by all workers."""
+        return f"{self.prefix}:stops"

@@ -1,0 +1,1 @@
+"""Memory: conversations in Redis, read before the model is called and written after."""

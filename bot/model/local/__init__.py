@@ -1,0 +1,1 @@
+"""Local model: a runtime on this machine, for use without a key."""

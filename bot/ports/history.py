@@ -1,0 +1,100 @@
+"""History port: what a conversation's memory must offer the handler."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.conversation import SessionKey, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A turn as history holds it: its number, and its estimated size in tokens."""
+
+    seq: int
+    turn: Turn
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is remembered of a conversation, as one read gives it.
+
+    Attributes:
+        conversation_id: UUID of the talk since the last reset.
+        generation: what an append must still find unchanged.
+        next_seq: the number the next turn will get.
+        summary: of the turns that are no longer in the window, or `""`.
+        summarised_to: number of the first turn the summary does not cover.
+        first_seq: number of the first turn of the window.
+        window: the turns since, oldest first; numbers may have gaps where turns were forgotten.
+        calibration: tokens the provider counts over tokens we estimate.
+        known: set if the turn asked about is already remembered (a redelivery).
+        edits: how often a turn was changed; what is folded meanwhile must not bring old words back.
+    """
+
+    conversation_id: str
+    generation: int
+    next_seq: int = 0
+    summary: str = ""
+    summarised_to: int = 0
+    first_seq: int = 0
+    window: tuple[Remembered, ...] = ()
+    calibration: float = 1.0
+    known: Turn | None = None
+    edits: int = 0
+
+    @property
+    def question(self) -> Remembered | None:
+        """The newest turn in which something was asked, however it ended; not what was only overheard."""
+        asked = (item for item in reversed(self.window) if item.turn.state != "overheard")
+        return next(asked, None)
+
+
+class History(Protocol):
+    """Memory. Every call raises StoreError when Redis fails."""
+
+    async def read(self, session: SessionKey, *, turn_id: str = "", fence: int = 0) -> Past:
+        """State and window, in one round trip. Raises Overtaken if a newer worker runs the turn."""
+        ...
+
+    async def append(
+        self,
+        turn: Turn,
+        *,
+        tokens: int,
+        first_seq: int = 0,
+        calibration: float = 0,
+        fence: int = 0,
+        replaces: str = "",
+        at_once: bool = False,
+    ) -> None:
+        """Write `turn`, in one round trip; writing it again overwrites it.
+
+        `at_once`: let it leave before anything else is awaited.
+
+        Raises:
+            Overtaken: a reset or a newer worker came first; nothing was written.
+        """
+        ...
+
+    async def fold(self, past: Past, session: SessionKey, *, summary: str, to: int) -> bool:
+        """Replace everything before turn `to` by `summary`. False: somebody else was faster."""
+        ...
+
+    async def between(self, session: SessionKey, first: int, end: int) -> tuple[Remembered, ...]:
+        """Turns number `first` up to, not with, `end`."""
+        ...
+
+    async def amend(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
+        """Change the text of a message. The turn it is in, or None if unknown."""
+        ...
+
+    async def forget(self, session: SessionKey, message_id: str) -> Turn | None:
+        """Remove a message, and with the last one its turn. The turn it was in, or None."""
+        ...
+
+    async def reset(self, session: SessionKey, *, keep: bool = False) -> int:
+        """Begin a new generation; `keep` keeps the old turns for export. How many turns it had."""
+        ...

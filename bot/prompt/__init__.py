@@ -1,0 +1,1 @@
+"""Prompts: what the model is given of a conversation, within a token budget."""

@@ -1,0 +1,1 @@
+"""The service: adapters, workers and HTTP server of one process."""

@@ -1,0 +1,61 @@
+"""Base class of settings, read from the environment and `.env`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AliasChoices,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import SettingsError
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""A list written with commas or blanks between its items."""
+
+
+class SettingsBase(BaseSettings):
+    """What all settings objects share; adapters derive theirs from it."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+    )
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read environment and `.env`.
+
+        Raises:
+            SettingsError: a value is impossible; names each, never shows a secret.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            lines = [
+                _env_name(item["loc"]) + item["msg"].removeprefix("Value error, ")
+                for item in error.errors(include_url=False, include_context=False)
+            ]
+            raise SettingsError("\n".join(lines), cure="Correct it and start again.") from None
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """The environment names it reads."""
+        found: set[str] = set()
+        for name, info in cls.model_fields.items():
+            alias = info.validation_alias
+            if isinstance(alias, AliasChoices):
+                found.update(str(choice).upper() for choice in alias.choices)
+            found.add(name.upper())
+        return found
+
+
+def _env_name(loc: tuple[int | str, ...]) -> str:
+    return f"{str(loc[0]).upper()}: " if loc else ""

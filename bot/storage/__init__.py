@@ -1,0 +1,1 @@
+"""Redis: addresses, clients, scripts, errors, secrets and small facts."""

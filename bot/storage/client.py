@@ -1,0 +1,221 @@
+"""The connection to Redis, of whichever kind: `connect`, and `store_errors` for those who use it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from redis.asyncio import (
+    BlockingConnectionPool,
+    Connection,
+    Redis,
+    RedisCluster,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as LostConnection
+
+from bot.settings import Settings
+from bot.storage import url
+from bot.storage.errors import store_errors as store_errors
+from bot.storage.retry import Patience
+from bot.storage.url import RedisUrl
+
+IMPATIENT_S = 0.9
+"""For those who must answer a platform within 3 s: with one last try, under 2 s in all."""
+PATIENT_S = 10.0
+"""For workers: longer than a fail-over by Sentinel, which takes some seconds."""
+CONNECT_TIMEOUT_S = 2.0
+READ_TIMEOUT_S = 5.0
+CLUSTER_CONNECTIONS = 1024
+"""A node. The cluster client raises where a pool would wait, so it gets more than can be used."""
+CLUSTER_RETRIES = {False: 1, True: 5}
+
+
+Closers = tuple[Callable[[], Awaitable[object]], ...]
+
+
+class RedisLink:
+    """An open connection pool, and the embedded server behind it if there is one. Made by `connect`.
+
+    Attributes:
+        client: redis.asyncio's; replies are bytes.
+        is_cluster: keys of one call must then share a hash tag.
+    """
+
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        name: str,
+        also_close: Closers = (),
+    ) -> None:
+        self.client: Any = client
+        self.is_cluster = isinstance(client, RedisCluster)
+        self._name = name
+        self._also_close = also_close
+
+    def describe(self) -> str:
+        """Where it leads, for people: no password."""
+        return self._name
+
+    async def aclose(self) -> None:
+        async with AsyncExitStack() as stack:  # each is closed, whatever the others raise
+            for close in reversed(self._also_close):
+                stack.push_async_callback(close)
+            stack.push_async_callback(self.client.aclose)
+
+
+async def connect(
+    settings: Settings,
+    *,
+    patient: bool = False,
+    max_connections: int = 64,
+    read_timeout_s: float | None = READ_TIMEOUT_S,
+) -> RedisLink:
+    """Open the server in REDIS_URL, or the embedded one; it has answered once.
+
+    Args:
+        patient: try for about 10 s when the server is away; otherwise give up in under 2 s.
+        max_connections: how many at most; who needs another waits for one.
+        read_timeout_s: the longest a reply may take; None for blocking reads. At most 0.9 if not patient.
+
+    Raises:
+        SettingsError: REDIS_URL is wrong.
+        StoreError: the server cannot be used; see which.
+    """
+    if settings.redis_url is not None:
+        where = url.parse(settings.redis_url.get_secret_value())
+        link = _open(where, str(where), (), patient, max_connections, read_timeout_s)
+    else:
+        from bot.storage.embedded.server import EmbeddedServer  # not everywhere: it needs flock
+
+        server = await EmbeddedServer.start(settings.bot_data_dir)
+        where = url.parse(server.url)
+        name = f"embedded server in {server.folder}"
+        link = _open(where, name, (server.aclose,), patient, max_connections, read_timeout_s)
+    try:
+        with store_errors():
+            await link.client.ping()
+    except BaseException:
+        await link.aclose()
+        raise
+    return link
+
+
+def _open(
+    where: RedisUrl,
+    name: str,
+    also_close: Closers,
+    patient: bool,
+    max_connections: int,
+    read_timeout_s: float | None,
+) -> RedisLink:
+    if not patient and read_timeout_s is not None:
+        read_timeout_s = min(read_timeout_s, IMPATIENT_S)
+    total_s = PATIENT_S if patient else IMPATIENT_S
+    options: dict[str, Any] = {
+        **where.options,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S if patient else IMPATIENT_S,
+        "socket_timeout": read_timeout_s,
+        "driver_info": None,  # spares two round trips a connection
+    }
+    if where.kind == "cluster":
+        return RedisLink(_cluster(where, options, patient, max_connections), name, also_close)
+    options |= {
+        "db": where.db,
+        "retry": Patience(total_s),
+        "timeout": total_s,  # for a free connection
+        "max_connections": max_connections,
+    }
+    if where.kind == "sentinel":
+        client, sentinel = _behind_sentinels(where, options)
+        return RedisLink(client, name, (sentinel.aclose, *also_close))
+    if where.kind == "unix":
+        options |= {"connection_class": UnixDomainSocketConnection, "path": where.path}
+    else:
+        host, port = where.hosts[0]
+        kind = SSLConnection if where.tls else Connection
+        options |= {"connection_class": kind, "host": host, "port": port}
+    return RedisLink(Redis.from_pool(BlockingConnectionPool(**options)), name, also_close)
+
+
+def _cluster(
+    where: RedisUrl, options: dict[str, Any], patient: bool, max_connections: int
+) -> RedisCluster:
+    return _Cluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in where.hosts],
+        ssl=where.tls,
+        max_connections=max(max_connections, CLUSTER_CONNECTIONS),
+        retry=Retry(NoBackoff(), CLUSTER_RETRIES[patient]),
+        **options,
+    )
+
+
+CLOSING_S = 0.01
+"""More than the closing of a connection takes: the next try finds it closed, and opens it again."""
+
+
+class _Cluster(RedisCluster):
+    """After a failure redis-py closes a node's free connections while other tasks take them (redis-py 8.1)."""
+
+    async def _execute_command(self, target_node: ClusterNode, *args: Any, **options: Any) -> Any:
+        try:
+            return await super()._execute_command(target_node, *args, **options)
+        except (AttributeError, TypeError) as error:
+            if "NoneType" not in str(error):
+                raise
+            # The stream is None by now, or (Python 3.12) its transport has forgotten how to write.
+            await asyncio.sleep(CLOSING_S)  # its neighbours are being closed, too
+            raise LostConnection("closed by another task") from error
+
+
+def _behind_sentinels(where: RedisUrl, options: dict[str, Any]) -> tuple[Redis, Sentinel]:
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        where.hosts,
+        sentinel_kwargs={
+            **{name: value for name, value in options.items() if name.startswith("ssl_")},
+            **where.sentinel_options,
+            "ssl": where.tls,
+            "socket_connect_timeout": options["socket_connect_timeout"],
+            "socket_timeout": IMPATIENT_S,
+            "driver_info": None,
+            "retry": Retry(NoBackoff(), 0),  # the next sentinel is asked instead
+        },
+    )
+    client: Redis = sentinel.master_for(
+        where.service,
+        connection_pool_class=_BlockingSentinelPool,
+        connection_class=_FollowingTlsConnection if where.tls else _FollowingConnection,
+        **options,
+    )
+    return client, sentinel
+
+
+class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Follows the primary, and waits for a free connection."""
+
+
+class _FollowingConnection(SentinelManagedConnection):
+    """Asks the sentinels again before each try: redis-py would try the dead primary only."""
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        if not self.is_connected:
+            await self.connect()  # type: ignore[no-untyped-call]
+        await super().send_packed_command(command, check_health)
+
+
+class _FollowingTlsConnection(_FollowingConnection, SentinelManagedSSLConnection):
+    pass

@@ -1,0 +1,79 @@
+"""What `keepthread doctor` says of Redis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.errors import KeepthreadError, StoreRefused
+from bot.ports import Check
+from bot.settings import Settings
+from bot.storage.client import connect
+from bot.storage.errors import store_errors
+
+OLDEST_VERSION = (6, 2)
+WRITE = "return redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])"
+"""A script that writes, as all of ours do: replicas, full servers and missing rights show themselves."""
+WRITTEN_FOR_MS = 1_000
+
+
+async def check(settings: Settings) -> list[Check]:
+    """Write something that is soon gone, and look at how the server is set. Never raises KeepthreadError."""
+    try:
+        link = await connect(settings)
+    except KeepthreadError as error:
+        return [Check("redis", "failed", str(error), error.cure)]
+    try:
+        with store_errors():
+            key = f"{settings.bot_redis_prefix}:doctor"
+            await link.client.eval(WRITE, 1, key, WRITTEN_FOR_MS)
+        return [Check("redis", "ok", link.describe()), *await _looked_at(link.client)]
+    except KeepthreadError as error:
+        return [Check("redis", "failed", f"{link.describe()}: {error}", error.cure)]
+    finally:
+        await link.aclose()
+
+
+async def _looked_at(client: Any) -> list[Check]:
+    """How it is set, if its user may ask. Nothing but the doctor does."""
+    try:
+        with store_errors():
+            return _judge(await client.info("everything"))
+    except StoreRefused as error:
+        cure = "Give the user in REDIS_URL the command INFO too (ACL SETUSER … +info) to have it looked at."
+        return [Check("redis settings", "warning", f"not looked at: {error}", cure)]
+
+
+def _judge(info: dict[str, Any]) -> list[Check]:
+    """INFO rather than CONFIG GET: hosted servers forbid that."""
+    is_valkey = info.get("server_name") == "valkey"
+    kind, version = (
+        ("Valkey", str(info["valkey_version"]))
+        if is_valkey
+        else ("Redis", str(info["redis_version"]))
+    )
+    is_new = is_valkey or tuple(int(n) for n in version.split(".")[:2]) >= OLDEST_VERSION
+    policy = str(info.get("maxmemory_policy", "unknown"))
+    keeps = bool(info.get("aof_enabled"))
+    return [
+        Check("redis version", "ok", f"{kind} {version}")
+        if is_new
+        else Check(
+            "redis version", "failed", f"{kind} {version}", "Use Redis 6.2 or newer, or Valkey."
+        ),
+        Check("redis persistence", "ok", "append-only file")
+        if keeps
+        else Check(
+            "redis persistence",
+            "warning",
+            "no append-only file: a crash loses the last messages",
+            "Set `appendonly yes` on the server.",
+        ),
+        Check("redis eviction", "ok", policy)
+        if policy == "noeviction"
+        else Check(
+            "redis eviction",
+            "warning",
+            f"{policy}: a full server forgets conversations and messages unasked",
+            "Set `maxmemory-policy noeviction` on the server.",
+        ),
+    ]

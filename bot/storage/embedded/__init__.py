@@ -1,0 +1,1 @@
+"""Embedded Redis server, started where `REDIS_URL` is unset."""

@@ -1,0 +1,28 @@
+"""Small facts that adapters need again, perhaps in another process: `<prefix>:note:<name>`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.storage.errors import store_errors
+
+
+class RedisNotes:
+    """The `Notes` port on Redis. Not for secrets: those go into the vault."""
+
+    def __init__(self, client: Any, prefix: str) -> None:
+        self._client = client
+        self._prefix = f"{prefix}:note:"
+
+    async def get(self, name: str) -> str:
+        with store_errors():
+            value: bytes | None = await self._client.get(self._prefix + name)
+        return value.decode() if value else ""
+
+    async def put(self, name: str, value: str, *, ttl_s: float) -> None:
+        with store_errors():
+            await self._client.set(self._prefix + name, value, px=int(ttl_s * 1000))
+
+    async def drop(self, name: str) -> None:
+        with store_errors():
+            await self._client.unlink(self._prefix + name)

@@ -1,0 +1,54 @@
+"""What others wrote, on its way to a terminal: shown as it is, it steers nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""All but tab and line feed, and the overrides of the direction of writing (UAX #9)."""
+
+
+def plain(text: str) -> str:
+    """`text` without what moves a cursor, recolours or reorders."""
+    return _CONTROLS.sub("", text)
+
+
+def plain_json(data: Any) -> str:
+    """`data` as JSON that people can read. Nothing is left out: what steers terminals is escaped."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def size(size_bytes: int) -> str:
+    """A size for people: `312 bytes`, `4 kB`, `1.2 MB`."""
+    if size_bytes < 1_000:
+        return f"{size_bytes} bytes"
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1_000:.0f} kB"
+    return f"{size_bytes / 1_000_000:.1f} MB"
+
+
+def clean_text(text: str) -> str:
+    """`text` without lone surrogates, which JSON can carry and UTF-8 cannot."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _clean(value: object, *names: str) -> None:
+    """Clean the texts `names` of a value that is being made."""
+    for name in names:
+        text = getattr(value, name)
+        if not text.isascii():
+            object.__setattr__(value, name, clean_text(text))
+
+
+def units(text: str) -> int:
+    """Length as Telegram counts it: in UTF-16 code units."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

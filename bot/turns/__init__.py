@@ -1,0 +1,1 @@
+"""Turns: from a question to a delivered answer."""

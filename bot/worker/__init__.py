@@ -1,0 +1,1 @@
+"""Workers: claim turns under a lease and run them."""

@@ -1,0 +1,75 @@
+"""Reply wrapper that raises once another worker may have the turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from bot.conversation import Turn
+from bot.errors import KeepthreadError, Overtaken, StoreError
+from bot.metrics import Metrics
+from bot.ports import Delivery, Offer, OffersButtons, Reply
+from bot.worker.leases import Lease
+
+
+class LeasedReply:
+    """The `Reply` port around an adapter's, for a worker: a worker that was frozen must not speak."""
+
+    def __init__(self, reply: Reply, lease: Lease, metrics: Metrics) -> None:
+        self._reply = reply
+        self._lease = lease
+        self._metrics = metrics
+        self._started_at = time.monotonic()
+        self._has_shown = False
+
+    async def status(self, words: str) -> None:
+        if self._lease.is_sure:
+            await self._reply.status(words)
+
+    async def show(self, piece: str) -> None:
+        if not self._has_shown:
+            self._has_shown = True
+            self._metrics.first_token.observe(time.monotonic() - self._started_at)
+        if self._lease.is_sure:
+            await self._reply.show(piece)
+
+    async def finish(self, turn: Turn) -> Delivery:
+        await self._require_lease()
+        return await self._reply.finish(turn)
+
+    async def fail(self, turn: Turn, error: KeepthreadError) -> None:
+        await self._require_lease()
+        await self._reply.fail(turn, error)
+
+    async def already_there(self, turn: Turn) -> Delivery | None:
+        return await self._reply.already_there(turn)
+
+    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+        await self._require_lease()
+        return await self._reply.say(text, file=file)
+
+    async def aclose(self) -> None:
+        await self._reply.aclose()
+
+    async def _require_lease(self) -> None:
+        try:
+            is_ours = await self._lease.is_ours()
+        except StoreError as error:
+            raise Overtaken("the lease ran out, and Redis cannot be asked for it") from error
+        if not is_ours:
+            raise Overtaken("no sign of life for longer than the lease")
+
+
+class LeasedReplyWithButtons(LeasedReply):
+    """The same, where the adapter's reply can show buttons."""
+
+    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
+        await self._require_lease()
+        assert isinstance(self._reply, OffersButtons)  # noqa: S101  `leased` has looked
+        return await self._reply.offer(text, offers)
+
+
+def leased(reply: Reply, lease: Lease, metrics: Metrics) -> LeasedReply:
+    """`reply` under `lease`."""
+    kind = LeasedReplyWithButtons if isinstance(reply, OffersButtons) else LeasedReply
+    return kind(reply, lease, metrics)

@@ -1,0 +1,114 @@
+"""Slack's mouth in a test: replies against a loopback Slack, with next to no waiting of our own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.slack.api.rate_limiter import Budget
+from adapters.slack.outbound.messages import Outbound
+from adapters.slack.outbound.reply import SlackReply
+from adapters.slack.outbound.target import Spot
+from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
+from tests.fakes.slack.server import BOT_TOKEN, SlackServer
+from tests.fakes.slack.workspace_state import Message
+
+
+@dataclass
+class Mouth:
+    """Asks and answers in one workspace."""
+
+    server: SlackServer
+    outbound: Outbound
+    session: aiohttp.ClientSession
+
+    async def client(self, team: str) -> AsyncWebClient:
+        return AsyncWebClient(
+            BOT_TOKEN, self.server.api_url, session=self.session, retry_handlers=[]
+        )
+
+    def other_process(self) -> Mouth:
+        """The same Slack, seen from a process that knows nothing of what was said."""
+        return Mouth(self.server, self._new_outbound(), self.session)
+
+    def _new_outbound(self, **options: Any) -> Outbound:
+        quick = Budget(post_every_s=0.001, per_minute={})
+        options = {"budget": quick, "wait_s": 0.01, "patience_s": 20} | options
+        return Outbound(self.client, **options)
+
+    def use(self, **options: Any) -> None:
+        self.outbound = self._new_outbound(**options)
+
+    def ask(
+        self,
+        channel: str = "C1",
+        text: str = "?",
+        *,
+        user: str = "U1",
+        thread_ts: str | None = None,
+        in_thread: bool = True,
+        **details: str,
+    ) -> Address:
+        """Somebody writes `text`; where to answer."""
+        ts = self.server.say(channel, user, text, thread_ts or "")
+        thread = (thread_ts or ts) if in_thread else ""
+        private = channel.startswith("D")
+        return Address(
+            SessionKey("slack", "T1", channel, thread),
+            "private" if private else "channel",
+            recipient_id="" if private else user,
+            recipient_account="" if private else "T1",
+            reply_to_id=ts,
+            details={"thread_ts": thread, **details},
+        )
+
+    def reply(self, address: Address, **options: Any) -> SlackReply:
+        return SlackReply(self.outbound, address, **({"pace_s": 0.02} | options))
+
+    def spot(self, address: Address) -> Spot:
+        return Spot.of(address)
+
+    def answers(self, address: Address) -> list[Message]:
+        """The bot's messages where `address` is."""
+        found = self.server.answers(address.session.place)
+        thread = address.details.get("thread_ts", "")
+        return [one for one in found if one.thread_ts == thread and one.ts > address.reply_to_id]
+
+    def seen(self, address: Address) -> str:
+        """All that people read of the bot there."""
+        return "".join(one.text for one in self.answers(address))
+
+
+@asynccontextmanager
+async def slack_mouth(**server: Any) -> AsyncIterator[Mouth]:
+    timeout = aiohttp.ClientTimeout(total=5)
+    async with SlackServer(**server) as slack, aiohttp.ClientSession(timeout=timeout) as session:
+        mouth = Mouth(slack, Outbound(_nobody), session)
+        mouth.use()
+        yield mouth
+
+
+async def _nobody(team: str) -> AsyncWebClient:
+    raise AssertionError(team)
+
+
+def turn_of(address: Address, answer: str = "", *, id_: str = "turn-1", **changes: Any) -> Turn:
+    asked = Turn(id_, (Incoming(address, Speaker("U1", "Ada", "T1"), "?"),))
+    return asked.ended(changes.pop("state", "complete"), answer, **changes)
+
+
+def prose(characters: int, *, seed: str = "word") -> str:
+    """Numbered paragraphs, so that what is lost, doubled or out of order shows."""
+    parts: list[str] = []
+    length = number = 0
+    while length < characters:
+        number += 1
+        part = f"{number}. " + " ".join(f"{seed}{number}-{each}" for each in range(12)) + "\n\n"
+        parts.append(part)
+        length += len(part)
+    return "".join(parts)[:characters]

@@ -1,0 +1,120 @@
+"""`keepthread serve` as a process of its own, with Slack, the model and Redis on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.model_server import ModelServer
+from tests.fakes.slack.events import SIGNING_SECRET
+from tests.fakes.slack.people import SlackWorkspace
+from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN
+from tests.support.wait import wait_until
+
+KEEPTHREAD = Path(sys.executable).with_name("keepthread")
+MODEL_KEY = "a-key-of-the-model"
+SECRETS = (BOT_TOKEN, APP_TOKEN, SIGNING_SECRET, MODEL_KEY, "/response/", "ticket=")
+"""What stands in no log, at any level: tokens, and addresses that are as good as one."""
+
+
+@dataclass
+class Serving:
+    """A running process. `log` grows with what it writes."""
+
+    process: asyncio.subprocess.Process
+    log: list[str]
+    port: int = 0
+
+    async def kill(self) -> None:
+        """As the operating system does when memory runs out."""
+        self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+    async def end(self) -> int:
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.process.wait(), 60)
+
+
+@dataclass
+class Premises:
+    """Where processes run: start as many as a test wants."""
+
+    slack: SlackWorkspace
+    model: ModelServer
+    redis_url: str
+    prefix: str
+    folder: Path
+    transport: str = "socket"
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        events = (
+            {"SLACK_APP_TOKEN": APP_TOKEN}
+            if self.transport == "socket"
+            else {"SLACK_SIGNING_SECRET": SIGNING_SECRET}
+        )
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return {
+            **kept,
+            "SLACK_API_URL": self.slack.server.api_url,
+            "SLACK_BOT_TOKEN": BOT_TOKEN,
+            "OPENAI_BASE_URL": self.model.base_url,
+            "OPENAI_API_KEY": MODEL_KEY,
+            "REDIS_URL": self.redis_url,
+            "BOT_REDIS_PREFIX": self.prefix,
+            "BOT_DATA_DIR": str(self.folder / "data"),
+            "BOT_HTTP_PORT": "0",
+            "BOT_DRAIN_S": "5",
+            "BOT_LOG_LEVEL": "debug",
+            **events,
+            **changes,
+        }
+
+    @asynccontextmanager
+    async def serving(self, role: str = "all", **changes: str) -> AsyncIterator[Serving]:
+        """A process that is ready; killed in the end if it still runs. Its log must hold no secret."""
+        process = await asyncio.create_subprocess_exec(
+            str(KEEPTHREAD), "serve", "--role", role,
+            cwd=self.folder, env=self.environment(**changes),
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        serving = Serving(process, [])
+        reading = asyncio.create_task(_read(process, serving.log))
+        try:
+            await wait_until(lambda: _port(serving) or process.returncode is not None)
+            assert process.returncode is None, "".join(serving.log)
+            serving.port = _port(serving)
+            if role == "worker":
+                pass  # it hears nothing
+            elif self.transport == "socket":
+                await wait_until(lambda: self.slack.events.links)
+            else:
+                url = f"http://127.0.0.1:{serving.port}/slack/events"
+                self.slack.events.request_url = url
+            yield serving
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            await reading
+        log = "".join(serving.log)
+        assert not [secret for secret in SECRETS if secret in log]
+
+
+def _port(serving: Serving) -> int:
+    found: Any = re.search(r"probes on port (\d+)", "".join(serving.log))
+    return int(found[1]) if found else 0
+
+
+async def _read(process: asyncio.subprocess.Process, log: list[str]) -> None:
+    assert process.stderr is not None
+    while line := await process.stderr.readline():
+        log.append(line.decode(errors="replace"))

@@ -1,0 +1,151 @@
+"""App Home shows help, one's own conversations, and to admins the totals; to strangers nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from adapters.slack import action_ids
+from adapters.slack.api.workspaces import Team
+from adapters.slack.app_home import home_view
+from adapters.slack.assistant import title_of
+from bot.commands import COMMANDS
+from bot.conversation import SessionKey
+from bot.ports import Listed
+from bot.settings import Settings
+from tests.adapters.slack.inbound_harness import SlackWorld, slack_world
+from tests.payloads import slack
+from tests.support.wait import wait_until
+
+TEAM = Team("T1", "UBOT", url="https://acme.slack.com/")
+THREAD = SessionKey("slack", "T1", "C1", "1700000000.000100")
+DIRECT = SessionKey("slack", "T1", "D1")
+AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+async def world(settings: Settings) -> AsyncIterator[SlackWorld]:
+    async with slack_world(settings, transport="http") as found:
+        yield found
+
+
+def words(view: dict[str, Any]) -> str:
+    return json.dumps(view, ensure_ascii=False)
+
+
+async def shown(world: SlackWorld, user: str) -> dict[str, Any]:
+    await world.deliver("app_home_opened", user=user)
+    view: dict[str, Any] = await wait_until(lambda: world.server.space.homes.get(user))
+    return view
+
+
+async def test_people_see_help_and_their_own_conversations(world: SlackWorld) -> None:
+    elsewhere = replace(THREAD, account="T5", place="C5")
+    world.core.own = tuple(Listed(session, 3, AT) for session in (THREAD, DIRECT, elsewhere))
+    view = await shown(world, "U1")
+    text = words(view)
+    assert "archives/C1/p1700000000000100" in text
+    assert "Direct messages" in text
+    assert "C5" not in text
+    assert "3 turns" in text
+    assert "3,456" not in text
+    for spec in COMMANDS.specs:
+        assert spec.summary in text
+
+
+async def test_who_left_a_channel_neither_sees_nor_exports_its_conversations(
+    world: SlackWorld,
+) -> None:
+    world.core.own = (Listed(THREAD, 3, AT), Listed(DIRECT, 1, AT))
+    press = slack("press_home_reset")
+    press["actions"][0] |= {"action_id": action_ids.HOME_EXPORT}
+    world.server.space.channel("C1").members.discard("U1")
+    text = words(await shown(world, "U1"))
+    assert "Direct messages" in text
+    assert "C1" not in text
+    await world.events.deliver(press)
+    assert world.core.taken == []
+    assert len(await wait_until(lambda: world.said)) == 1
+    world.server.space.channel("C1").members.add("U1")
+    await world.events.deliver(press)
+    assert [one.text for one in world.core.taken] == ["export"]
+
+
+async def test_nobody_exports_the_direct_messages_of_somebody_else(world: SlackWorld) -> None:
+    """What a button carries, a forged press can carry too."""
+    press = slack("press_home_reset")
+    press["actions"][0] |= {"action_id": action_ids.HOME_EXPORT, "value": f"{DIRECT} "}
+    press["user"]["id"] = "UADMIN"
+    await world.events.deliver(press)
+    assert world.core.taken == []
+    assert len(await wait_until(lambda: world.said)) == 1
+    press["user"]["id"] = "U1"
+    await world.events.deliver(press)
+    assert [one.text for one in world.core.taken] == ["export"]
+
+
+async def test_where_slack_does_not_say_where_somebody_is_only_their_own_messages_are_shown(
+    world: SlackWorld,
+) -> None:
+    world.core.own = (Listed(THREAD, 3, AT), Listed(DIRECT, 1, AT))
+    world.fail("users.conversations", "missing_scope", times=2)
+    text = words(await shown(world, "U1"))
+    assert "Direct messages" in text
+    assert "C1" not in text
+
+
+async def test_admins_see_totals_too(world: SlackWorld) -> None:
+    assert "*12* conversations, *3,456* turns" in words(await shown(world, "UADMIN"))
+
+
+async def test_strangers_see_nothing_of_anybody(world: SlackWorld) -> None:
+    world.core.own = (Listed(THREAD, 3, AT),)
+    text = words(await shown(world, "U9"))
+    assert "not on the list" in text
+    assert "C1" not in text
+
+
+def test_each_conversation_has_its_buttons_and_a_reset_asks_first() -> None:
+    view = home_view(COMMANDS.specs, TEAM, [Listed(THREAD, 1, AT), Listed(DIRECT, 2, AT)], None)
+    buttons = [
+        element
+        for block in view["blocks"]
+        if block["type"] == "actions"
+        for element in block["elements"]
+    ]
+    assert [one["action_id"] for one in buttons] == [
+        action_ids.HOME_EXPORT,
+        action_ids.HOME_RESET,
+    ] * 2
+    assert action_ids.read_button(buttons[0]["value"]) == (THREAD, "")
+    assert all(("confirm" in one) == (one["action_id"] == action_ids.HOME_RESET) for one in buttons)
+
+
+def test_it_stays_within_what_slack_shows() -> None:
+    """https://docs.slack.dev/reference/views/home-tab-views: 100 blocks; sections of 3,000 characters."""
+    many = [Listed(replace(THREAD, thread=f"{n}.1"), 10_000, AT) for n in range(60)]
+    view = home_view(COMMANDS.specs, TEAM, many, (10**9, 10**12))
+    assert len(view["blocks"]) <= 100
+    for block in view["blocks"]:
+        assert len(json.dumps(block)) < 3000
+
+
+@pytest.mark.parametrize(
+    ("session", "word"),
+    [(THREAD, ""), (DIRECT, "up"), (replace(THREAD, place="a b/ü"), "export json")],
+)
+def test_a_button_carries_its_session_and_word(session: SessionKey, word: str) -> None:
+    assert action_ids.read_button(action_ids.button_value(session, word)) == (session, word)
+
+
+def test_titles_are_short_and_end_at_a_word() -> None:
+    assert title_of("help me\nplan") == "help me plan"
+    long = title_of("word " * 40)
+    assert len(long) <= 60
+    assert long.endswith("word…")
+    assert title_of("") == ""

@@ -1,0 +1,231 @@
+"""Any Markdown of any length arrives whole, calls nobody, and looks right in every message of it."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from adapters.slack import action_ids
+from adapters.slack.outbound.blocks import (
+    FALLBACK_CHARS,
+    escape,
+    fallback,
+    feedback_buttons,
+    neutral,
+    neutral_so_far,
+    offer_buttons,
+    section_blocks,
+    stop_button,
+)
+from adapters.slack.outbound.splitting import MOST, closed, split, spoken, units
+from bot.conversation import SessionKey
+from bot.ports import Offer
+from tests.fakes.slack.workspace_state import buttons_of, check_blocks, unescape
+
+SESSION = SessionKey("slack", "T1", "C1", "1700000000.000100")
+
+
+def _times(text: st.SearchStrategy[str], most: int) -> st.SearchStrategy[str]:
+    return st.tuples(text, st.integers(1, most)).map(lambda pair: pair[0] * pair[1])
+
+
+CHUNKS = st.one_of(
+    _times(
+        st.sampled_from(["word ", "x", "😀", "👩‍👩‍👧", "🇩🇪", "é", " ", "\n", "\t", "\r\n"]), 14_000
+    ),
+    _times(
+        st.sampled_from(["A line of words.\n", "- a point\n", "> a quote\n", "A paragraph.\n\n"]),
+        900,
+    ),
+    st.sampled_from(
+        ["```python\n", "```\n", "~~~~\n", "  ```js\n", "> ```\n", "````\n", "```a`b\n", "``", "`"]
+    ),
+    _times(st.just("| a | b |\n|---|:-:|\n" + "| 1 | 2 |\n" * 40), 30),
+    st.sampled_from(
+        ["| a |\n|---|\n", "|", "\n\n", "# Head\n", "---\n", "<!channel>", "@here", "<@U12"]
+    ),
+    st.text(max_size=60),
+)
+MARKDOWN = st.lists(CHUNKS, max_size=14).map("".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(MARKDOWN)
+@example("")
+@example("\n" * 30_000)
+@example("```python\n" + "x = 1\n" * 40_000)
+@example("😀" * 60_000)
+def test_nothing_is_lost_and_nothing_doubled_by_splitting(text: str) -> None:
+    pieces = split(text)
+    assert "".join(piece.body for piece in pieces) == text
+    assert all(piece.body for piece in pieces)
+    assert all(units(piece.text) <= MOST for piece in pieces)
+    lost = [piece.body for piece in pieces if not piece.has_words]
+    assert not "".join(lost).strip()
+
+
+@settings(max_examples=150, deadline=None)
+@given(MARKDOWN)
+def test_what_is_said_again_is_what_opened_the_block(text: str) -> None:
+    pieces = split(text)
+    for before, piece in zip([None, *pieces], pieces, strict=False):
+        if piece.lead:
+            assert piece.lead in text
+            assert before is not None
+        if before is not None and before.tail:
+            marks = before.tail.strip(" \t>\n")
+            assert marks[0] * 3 in marks
+            assert piece.lead.lstrip(" \t>").startswith(marks)
+
+
+@settings(max_examples=120, deadline=None)
+@given(MARKDOWN, st.data())
+def test_a_message_shown_while_the_answer_grows_is_the_message_in_the_end(
+    text: str, data: st.DataObject
+) -> None:
+    whole = split(text)
+    so_far = text[: data.draw(st.integers(0, len(text)))]
+    growing = split(so_far, growing=True)
+    assert growing[:-1] == whole[: max(0, len(growing) - 1)]
+    if growing:
+        assert whole[len(growing) - 1].text.startswith(growing[-1].text)
+
+
+def test_a_long_code_block_is_code_in_every_message_of_it() -> None:
+    lines = "".join(f"value_{number} = {number}\n" for number in range(1_500))
+    pieces = split(f"Look:\n\n```python\n{lines}```\n\nThat was it.\n")
+    assert len(pieces) > 2
+    for piece in pieces:
+        assert len(re.findall(r"^```", piece.text, re.MULTILINE)) % 2 == 0
+    assert all(piece.lead == "```python\n" for piece in pieces[1:])
+    assert all(piece.tail == "```" for piece in pieces[:-1])
+
+
+def test_a_long_table_has_its_head_in_every_message_and_no_row_is_cut() -> None:
+    head = "| number | square |\n|---:|---:|\n"
+    rows = [f"| {number} | {number * number} |\n" for number in range(2_000)]
+    pieces = split(head + "".join(rows))
+    assert len(pieces) > 2
+    assert all(piece.text.startswith(head) for piece in pieces)
+    assert [line for piece in pieces for line in piece.body.splitlines(True)] == [
+        *head.splitlines(True),
+        *rows,
+    ]
+
+
+def test_a_table_that_fits_into_the_next_message_is_not_cut() -> None:
+    table = "| a | b |\n|---|---|\n" + "| one | two |\n" * 200
+    pieces = split("word " * 1_590 + "\n\n" + table)
+    assert [piece.lead for piece in pieces] == ["", ""]
+    assert pieces[1].body == table
+
+
+def test_cuts_fall_between_paragraphs_where_there_are_any() -> None:
+    text = "".join(f"Paragraph {number}, of some length.\n\n" for number in range(1_500))
+    pieces = split(text)
+    assert all(
+        piece.body.startswith("Paragraph") and piece.body.endswith("\n\n") for piece in pieces
+    )
+
+
+def test_no_emoji_is_cut_in_two() -> None:
+    for symbol in ("👩‍👩‍👧", "🇩🇪", "👍🏽", "e\u0301"):
+        for piece in split(symbol * 12_000):
+            assert not piece.body.replace(symbol, "")
+
+
+def test_a_message_without_words_is_not_sent() -> None:
+    assert spoken("\n" * 40_000) == []
+    assert [piece.has_words for piece in spoken("a" + "\n" * 40_000 + "b")] == [True, True]
+
+
+def test_two_hundred_thousand_characters_take_no_more_messages_than_they_need() -> None:
+    text = "A line of an answer without any end.\n" * 5_500
+    assert len(text) > 200_000
+    assert len(split(text)) <= len(text) / 9_000 + 1
+
+
+def test_a_row_of_blanks_that_could_begin_a_table_takes_no_longer_than_words() -> None:
+    """A text made to make regular expressions slow ends within the test's time limit."""
+    text = f"a|b\n{' ' * 200_000}x|"
+    assert closed(text) == text
+
+
+def test_an_open_fence_is_closed_before_something_else_follows() -> None:
+    assert closed("```js\nlet a") == "```js\nlet a\n```"
+    assert closed("  ~~~~\na\n") == "  ~~~~\na\n  ~~~~"
+    assert closed("```\na\n```\nb") == "```\na\n```\nb"
+
+
+CALLS = (
+    "<!channel>", "<!here>", "<!everyone>", "<!here|here>", "<!subteam^S0123>",
+    "<!subteam^S0123|@devs>", "<@U0123ABC>", "<@W012|ada>", "@channel", "@here", "@everyone",
+)  # fmt: skip
+
+IS_CALL = re.compile(
+    r"<!(?:channel|here|everyone|subteam)|<@[A-Z0-9]+[|>]|(?<!\w)@(?:channel|here|everyone)\b"
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(CALLS), st.text(max_size=8)), max_size=12).map("".join))
+def test_nobody_is_called_and_every_visible_character_stays(text: str) -> None:
+    calm = neutral(text)
+    assert not IS_CALL.search(calm)
+    assert calm.replace("\u200b", "") == text.replace("\u200b", "")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.one_of(st.sampled_from(CALLS), st.text(max_size=8)), max_size=12).map("".join),
+    st.data(),
+)
+def test_a_call_is_calm_before_its_last_character_has_come(text: str, data: st.DataObject) -> None:
+    so_far = text[: data.draw(st.integers(0, len(text)))]
+    assert neutral(text).startswith(neutral_so_far(so_far))
+
+
+def test_what_only_looks_like_a_call_stays_as_it_is() -> None:
+    for text in (
+        "mail ada@here.com",
+        "List<@NonNull String>",
+        "<!DOCTYPE html>",
+        "a < b",
+        "@channels",
+    ):
+        assert neutral(text) == text
+
+
+def test_notifications_read_plain_words_that_call_nobody() -> None:
+    assert fallback("a <!channel> & b") == "a &lt;!channel&gt; &amp; b"
+    assert len(fallback("x" * 50_000)) == FALLBACK_CHARS + 1
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30).map(lambda text: (text + "&<>") * 400))
+def test_sections_hold_the_whole_text_where_markdown_is_refused(text: str) -> None:
+    blocks = check_blocks(section_blocks(text))
+    assert "".join(unescape(block["text"]["text"]) for block in blocks) == text
+    assert "".join(block["text"]["text"] for block in blocks) == escape(text)
+
+
+def test_buttons_carry_the_session_and_what_pressing_them_means() -> None:
+    def carried(blocks: list[dict[str, object]]) -> list[tuple[str, object]]:
+        return [
+            (button["action_id"], action_ids.read_button(button["value"]))
+            for button in buttons_of(check_blocks(blocks))
+        ]
+
+    assert carried(stop_button(SESSION)) == [(action_ids.STOP, (SESSION, ""))]
+    assert carried(feedback_buttons(SESSION)) == [
+        (action_ids.FEEDBACK, (SESSION, "up")),
+        (action_ids.FEEDBACK, (SESSION, "down")),
+    ]
+    offers = [Offer("Yes, " + "really " * 30, "reset"), Offer("No")]
+    assert carried(offer_buttons(SESSION, offers)) == [
+        (f"{action_ids.OFFER}_0", (SESSION, "reset")),
+        (f"{action_ids.OFFER}_1", (SESSION, "")),
+    ]
+    assert offer_buttons(SESSION, []) == []

@@ -1,0 +1,211 @@
+"""Files come from Slack's own hosts alone, with the token and never past it, and go there once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from adapters.slack.api.attachments import attachment_of, file_id
+from adapters.slack.api.files import fetch, look_up, looked_up, may_be_fetched
+from adapters.slack.api.workspaces import Teams, new_session
+from bot.conversation import Attachment
+from bot.errors import PlatformBusy, PlatformError, PlatformRefused, PlatformUnreachable
+from tests.adapters.slack.inbound_harness import slack_settings
+from tests.adapters.slack.outbound_harness import Mouth, slack_mouth
+from tests.fakes.slack.server import BOT_TOKEN, Caller, SlackServer
+
+FEW_BYTES = b"remember the milk"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[SlackServer]:
+    async with SlackServer() as found:
+        yield found
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with new_session() as found:
+        yield found
+
+
+@pytest.fixture
+async def mouth() -> AsyncIterator[Mouth]:
+    async with slack_mouth() as found:
+        yield found
+
+
+def shared(server: SlackServer, **more: Any) -> Attachment:
+    return attachment_of(server.add_file("notes.txt", FEW_BYTES, "text/plain", **more))
+
+
+def hidden(file: dict[str, Any]) -> Attachment:
+    """A file as events tell of it that come from another workspace: no more than its id."""
+    mode = {"mode": "file_access", "file_access": "check_file_info"}
+    return attachment_of({"id": file["id"], "created": 0, "user": "", **mode})
+
+
+# Fetching.
+
+
+async def test_files_are_fetched_with_the_token(
+    server: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    file = shared(server)
+    assert await fetch(session, file.reference, BOT_TOKEN, file, server.api_url) == FEW_BYTES
+
+
+async def test_slacks_login_page_is_no_file_but_a_missing_scope(
+    server: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    server.tokens[BOT_TOKEN] = Caller(scopes=("chat:write",))
+    file = shared(server)
+    with pytest.raises(PlatformRefused, match="files:read") as raised:
+        await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
+    assert "files:read" in raised.value.cure
+
+
+async def test_a_file_larger_than_we_read_is_not_read_to_its_end(
+    server: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    file = attachment_of(server.add_file("big.txt", b"x" * 5000, "text/plain", size=10))
+    with pytest.raises(PlatformError, match="larger"):
+        await fetch(session, file.reference, BOT_TOKEN, file, server.api_url, max_bytes=1000)
+
+
+async def test_the_token_goes_to_no_other_host(
+    server: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    async with SlackServer() as elsewhere:
+        file = shared(elsewhere)
+        with pytest.raises(PlatformRefused):
+            await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
+        assert elsewhere.asked_for == []
+
+
+async def test_a_redirection_is_not_followed_with_the_token(
+    server: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    async with SlackServer() as elsewhere:
+        moved = elsewhere.add_file("notes.txt", FEW_BYTES, "text/plain")
+        file = shared(server, moved_to=moved["url_private"])
+        with pytest.raises(PlatformRefused):
+            await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
+        assert server.asked_for
+        assert elsewhere.asked_for == []
+
+
+async def test_a_file_that_is_gone_or_a_slack_that_is_down_is_an_error_of_ours(
+    server: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    file = shared(server)
+    gone = f"{server.url}/files/F0/notes.txt"
+    with pytest.raises(PlatformError, match="404"):
+        await fetch(session, gone, BOT_TOKEN, file, server.api_url)
+    closed = "http://127.0.0.1:1/files/F1/notes.txt"
+    with pytest.raises(PlatformUnreachable) as raised:
+        await fetch(session, closed, BOT_TOKEN, file, "http://127.0.0.1:1/api/")
+    assert "127.0.0.1" not in raised.value.detail
+    server.limit_downloads_s = 7
+    with pytest.raises(PlatformBusy) as limited:
+        await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
+    assert limited.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://files.slack.com/files-pri/T1-F1/x", True),
+        ("https://slack.com/x", True),
+        ("https://files.slack-gov.com/x", True),
+        ("http://files.slack.com/x", False),
+        ("https://files.slack.com.evil.example/x", False),
+        ("https://notslack.com/x", False),
+        ("https://evil.example/?slack.com", False),
+        ("https://evil.example#.slack.com", False),
+        ("https://files.slack.com@evil.example/x", False),
+        ("https://evil.example\\@files.slack.com/x", False),
+        ("https://evil.example\\.slack.com/x", False),
+        ("https://evil.example\n.slack.com/x", False),
+        ("//files.slack.com/x", False),
+        ("http://127.0.0.1:9/files/x", True),
+        ("https://127.0.0.1:9/files/x", False),
+        ("http://127.0.0.1:10/files/x", False),
+        ("file:///etc/passwd", False),
+        ("file:F1", False),
+        ("http://[::1", False),
+        ("", False),
+    ],
+)
+def test_the_token_is_sent_to_slack_alone(url: str, allowed: bool) -> None:
+    assert may_be_fetched(url, "http://127.0.0.1:9/api/") is allowed
+
+
+# Looking up.
+
+
+async def test_a_picture_from_another_workspace_is_known_for_a_picture(
+    server: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    picture = server.add_file("board.png", b"\x89PNG", "image/png")
+    teams = Teams(slack_settings(server.api_url), session)
+    await teams.sign_on()
+    known, found = await looked_up(teams, "T1", (shared(server), hidden(picture)), wait_s=5)
+    assert (known.name, file_id(known)) == ("notes.txt", "")
+    assert (found.kind, found.name, found.reference) == (
+        "image", "board.png", picture["url_private_download"],
+    )  # fmt: skip
+    assert len(server.called("files.info")) == 1
+
+
+async def test_a_file_slack_does_not_describe_in_time_is_looked_up_when_it_is_read(
+    server: SlackServer, session: aiohttp.ClientSession
+) -> None:
+    picture = server.add_file("board.png", b"\x89PNG", "image/png")
+    teams = Teams(slack_settings(server.api_url), session)
+    await teams.sign_on()
+    for trouble in ({"error": "internal_error"}, {"delay_s": 0.3, "after": True}):
+        server.fail("files.info", **trouble)
+        (still,) = await looked_up(teams, "T1", (hidden(picture),), wait_s=0.1)
+        assert file_id(still) == picture["id"]
+    assert (await look_up(teams, "T1", still)).name == "board.png"
+
+
+# Sending.
+
+
+async def test_a_file_is_sent_into_its_thread_with_words_above_it(mouth: Mouth) -> None:
+    address = mouth.ask()
+    await mouth.reply(address).say("Here, <!channel>:", file=("talk.md", b"# Talk"))
+    (message,) = mouth.answers(address)
+    assert message.text.replace("\u200b", "") == "Here, &lt;!channel&gt;:"
+    (file,) = message.files
+    assert mouth.server.space.files[file["id"]][1] == b"# Talk"
+
+
+async def test_a_file_whose_answer_was_lost_is_not_sent_again(mouth: Mouth) -> None:
+    address = mouth.ask()
+    mouth.server.fail("files.completeUploadExternal", after=True)
+    await mouth.reply(address).say("Here:", file=("talk.md", b"# Talk"))
+    assert len(mouth.answers(address)) == 1
+
+
+async def test_a_file_that_did_not_arrive_is_an_error(mouth: Mouth) -> None:
+    address = mouth.ask()
+    mouth.server.fail("files.completeUploadExternal", cut=True)
+    with pytest.raises(PlatformUnreachable):
+        await mouth.reply(address).say("Here:", file=("talk.md", b"# Talk"))
+    assert mouth.answers(address) == []
+
+
+async def test_long_words_are_said_before_their_file_and_an_empty_file_is_sent(
+    mouth: Mouth,
+) -> None:
+    address, words = mouth.ask(), "Word. " * 1_000
+    await mouth.reply(address).say(words, file=("empty.md", b""))
+    said, file = mouth.answers(address)
+    assert said.text == words
+    assert (file.text, [one["name"] for one in file.files]) == ("", ["empty.md"])

@@ -1,0 +1,390 @@
+"""Nothing is said twice, nothing is said too fast, and every refusal of Slack's has its word."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from slack_sdk.errors import SlackApiError, SlackRequestError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from adapters.slack.api import errors
+from adapters.slack.api.errors import TABLE, code_of, in_our_words, slack_errors
+from adapters.slack.api.rate_limiter import Budget
+from adapters.slack.api.web_api import Unsure
+from adapters.slack.outbound.blocks import feedback_buttons
+from adapters.slack.outbound.message_metadata import Bot, Mark
+from adapters.slack.outbound.target import Spot
+from bot.conversation import SessionKey
+from bot.errors import (
+    PlaceGone,
+    PlatformBusy,
+    PlatformError,
+    PlatformRefused,
+    PlatformUnreachable,
+)
+from tests.adapters.slack.outbound_harness import Mouth, slack_mouth
+from tests.fakes.slack.server import SCOPES
+
+
+@pytest.fixture
+async def mouth() -> AsyncIterator[Mouth]:
+    async with slack_mouth() as found:
+        yield found
+
+
+def spot(mouth: Mouth, channel: str = "C1", *, thread: bool = True) -> Spot:
+    return Spot.of(mouth.ask(channel, in_thread=thread))
+
+
+# Never twice.
+
+
+@pytest.mark.parametrize("thread", [True, False])
+async def test_a_post_whose_answer_was_lost_is_found_and_not_made_again(
+    mouth: Mouth, thread: bool
+) -> None:
+    place = spot(mouth, "D1", thread=thread)
+    mouth.server.fail("chat.postMessage", after=True)
+    ts = await mouth.outbound.post(place, "Hello.", Mark(to=place.answered_ts))
+    assert [(one.ts, one.text) for one in mouth.server.answers("D1")] == [(ts, "Hello.")]
+    assert len(mouth.server.called("chat.postMessage")) == 1
+
+
+async def test_our_messages_are_known_by_either_id_and_our_joining_is_none_of_them(
+    mouth: Mouth,
+) -> None:
+    place = spot(mouth)
+    ts = await mouth.outbound.post(place, "Hello.", Mark())
+    mouth.server.answers("C1")[0].bot_id = ""
+    assert [one.ts for one in await mouth.outbound.ours(place)] == [ts]
+    us = Bot("B1", "UBOT")
+    assert us.said({"user": "UBOT", "bot_id": "B1"})
+    assert not us.said({"user": "UBOT", "subtype": "channel_join"})
+    assert not us.said({"user": "U1"})
+    assert not us.said({"bot_id": "B2", "user": "UBOT"})
+    assert not Bot("", "").said({"text": "of nobody"})
+
+
+async def test_a_post_that_was_lost_before_slack_had_it_is_made_again(mouth: Mouth) -> None:
+    place = spot(mouth)
+    mouth.server.fail("chat.postMessage", cut=True, times=2)
+    await mouth.outbound.post(place, "Hello.", Mark())
+    assert [one.text for one in mouth.server.answers("C1")] == ["Hello."]
+    assert len(mouth.server.called("chat.postMessage")) == 3
+
+
+@pytest.mark.parametrize("code", errors.UNFINISHED)
+async def test_slack_failing_halfway_is_asked_whether_it_was_said(mouth: Mouth, code: str) -> None:
+    mouth.server.fail("chat.postMessage", error=code)
+    await mouth.outbound.post(spot(mouth), "Hello.", Mark())
+    assert [one.text for one in mouth.server.answers("C1")] == ["Hello."]
+    assert mouth.server.called("conversations.replies", ok=True)
+
+
+async def test_where_slack_cannot_be_asked_it_is_not_said_again(mouth: Mouth) -> None:
+    mouth.server.fail("chat.postMessage", after=True)
+    mouth.server.fail("conversations.replies", error="missing_scope", times=9)
+    with pytest.raises(PlatformError):
+        await mouth.outbound.post(spot(mouth), "Hello.", Mark())
+    assert len(mouth.server.answers("C1")) == 1
+
+
+async def test_the_same_words_said_before_are_not_taken_for_those_that_were_lost(
+    mouth: Mouth,
+) -> None:
+    place = spot(mouth)
+    await mouth.outbound.post(place, "Yes.", Mark(to=place.answered_ts))
+    mouth.server.fail("chat.postMessage", cut=True)
+    await mouth.outbound.post(place, "Yes.", Mark(to=place.answered_ts))
+    assert [one.text for one in mouth.server.answers("C1")] == ["Yes.", "Yes."]
+
+
+async def test_a_lost_post_is_found_in_a_busy_thread_and_under_the_strictest_limits() -> None:
+    async with slack_mouth(distributed=True) as mouth:
+        place = spot(mouth)
+        for number in range(5):
+            mouth.server.say("C1", "U2", f"and {number}", place.thread_ts)
+        mouth.server.fail("chat.postMessage", after=True)
+        await mouth.outbound.post(place, "Hello.", Mark())
+        assert len(mouth.server.answers("C1")) == 1
+
+
+async def test_a_slow_answer_is_a_lost_answer(mouth: Mouth) -> None:
+    mouth.session._timeout = aiohttp.ClientTimeout(total=0.2)
+    mouth.server.fail("chat.postMessage", delay_s=1, after=True)
+    await mouth.outbound.post(spot(mouth), "Hello.", Mark())
+    assert [one.text for one in mouth.server.answers("C1")] == ["Hello."]
+    assert len(mouth.server.called("chat.postMessage")) == 1
+
+
+async def test_an_edit_whose_answer_was_lost_is_made_again(mouth: Mouth) -> None:
+    place = spot(mouth)
+    ts = await mouth.outbound.post(place, "One", Mark())
+    mouth.server.fail("chat.update", after=True)
+    assert await mouth.outbound.settle(place, ts, "Two", Mark())
+    assert [one.text for one in mouth.server.answers("C1")] == ["Two"]
+
+
+async def test_an_edit_of_a_message_that_is_gone_says_so(mouth: Mouth) -> None:
+    place = spot(mouth)
+    ts = await mouth.outbound.post(place, "One", Mark())
+    await mouth.outbound.delete(place, ts)
+    assert not await mouth.outbound.settle(place, ts, "Two", Mark())
+    await mouth.outbound.delete(place, ts)
+
+
+@pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
+async def test_what_can_be_edited_no_more_is_taken_back_before_it_is_said_anew(
+    mouth: Mouth, code: str
+) -> None:
+    place = spot(mouth)
+    ts = await mouth.outbound.post(place, "One", Mark())
+    mouth.server.fail("chat.update", error=code)
+    assert not await mouth.outbound.settle(place, ts, "Two", Mark())
+    assert mouth.server.answers("C1") == []
+    ts = await mouth.outbound.post(place, "One", Mark())
+    mouth.server.fail("chat.update", error=code)
+    mouth.server.fail("chat.delete", error="cant_delete_message")
+    assert not await mouth.outbound.settle(place, ts, "Two", Mark())
+
+
+# Never too fast.
+
+
+async def test_posts_of_one_channel_come_a_second_apart_whoever_makes_them() -> None:
+    # Half of it is enforced: on its way a call may be held up for a while.
+    async with slack_mouth(enforce_rates=True, post_every_s=0.2) as mouth:
+        mouth.use(budget=Budget(post_every_s=0.4))
+        places = [spot(mouth), spot(mouth), spot(mouth)]
+        elsewhere = spot(mouth, "G1")
+        await asyncio.gather(
+            *(mouth.outbound.post(one, "Hello.", Mark()) for one in (*places, elsewhere))
+        )
+        assert len(mouth.server.answers("C1")) == 3
+        assert not [call for call in mouth.server.calls if call.error]
+
+
+async def test_retry_after_is_waited_for_and_holds_back_the_others_too(mouth: Mouth) -> None:
+    mouth.server.fail("chat.postMessage", status=429, retry_after=1)
+    place = spot(mouth)
+    await asyncio.gather(*(mouth.outbound.post(place, "Hello.", Mark()) for _ in range(3)))
+    calls = mouth.server.called("chat.postMessage")
+    assert len(mouth.server.answers("C1")) == 3
+    refused = next(call.at for call in calls if call.error)
+    after = [call.at - refused for call in calls if not call.error]
+    assert sum(at >= 1 for at in after) >= 1
+    assert len(calls) == 4
+
+
+async def test_a_pause_longer_than_our_patience_is_said_and_not_slept_through(
+    mouth: Mouth,
+) -> None:
+    mouth.server.fail("chat.postMessage", status=429, retry_after=3_600, times=9)
+    with pytest.raises(PlatformBusy) as caught:
+        await mouth.outbound.post(spot(mouth), "Hello.", Mark())
+    assert caught.value.retry_after_s == 3_600
+    with pytest.raises(PlatformBusy):
+        await mouth.outbound.post(spot(mouth), "Hello.", Mark())
+    assert len(mouth.server.called("chat.postMessage")) == 1
+
+
+async def test_courtesies_leave_room_for_what_must_be_said(mouth: Mouth) -> None:
+    mouth.use(budget=Budget())
+    place = spot(mouth)
+    ts = await mouth.outbound.post(place, "0", Mark())
+    shown = 0
+    for number in range(60):
+        try:
+            shown += await mouth.outbound.settle(
+                place, ts, f"{number}", Mark(), priority="best_effort"
+            )
+        except PlatformBusy:
+            break
+    assert 5 <= shown <= 20
+    assert await mouth.outbound.settle(place, ts, "The end.", Mark())
+    assert mouth.server.answers("C1")[0].text == "The end."
+
+
+def test_channels_nobody_talks_in_any_more_take_no_room_for_ever() -> None:
+    budget = Budget(post_every_s=0)
+    for number in range(25_000):
+        budget.take("T1", "chat.postMessage", f"C{number}")
+    assert len(budget._lanes) <= 20_003
+
+
+# What it looks like.
+
+
+async def test_links_are_not_unfurled_and_a_plain_text_comes_with_the_blocks(mouth: Mouth) -> None:
+    await mouth.outbound.post(spot(mouth), "See https://example.com <!channel>", Mark())
+    (message,) = mouth.server.answers("C1")
+    assert not message.unfurls
+    assert message.fallback == "See https://example.com &lt;!channel&gt;"
+
+
+async def test_where_markdown_blocks_are_refused_the_words_come_in_sections(mouth: Mouth) -> None:
+    text = "A <line> & more.\n" * 500
+    mouth.server.fail("chat.postMessage", error="invalid_blocks")
+    ts = await mouth.outbound.post(spot(mouth), text, Mark())
+    assert mouth.server.answers("C1")[0].text == text
+    mouth.server.fail("chat.update", error="invalid_blocks")
+    assert await mouth.outbound.settle(spot(mouth), ts, text[:5_000], Mark())
+    assert mouth.server.answers("C1")[0].text == text[:5_000]
+
+
+async def test_where_buttons_are_refused_the_words_come_without_them(mouth: Mouth) -> None:
+    buttons = feedback_buttons(mouth.ask().session)
+    mouth.server.fail("chat.postMessage", error="invalid_blocks", times=2)
+    ts = await mouth.outbound.post(spot(mouth), "Hello.", Mark(), buttons)
+    mouth.server.fail("chat.update", error="invalid_blocks", times=3)
+    assert await mouth.outbound.settle(spot(mouth), ts, "Hello again.", Mark(), buttons)
+    (message,) = mouth.server.answers("C1")
+    assert (message.edits, message.text) == (["Hello."], "Hello again.")
+
+
+# What went wrong.
+
+RELIED_ON = (
+    "account_inactive", "cant_update_message", "channel_not_found", "edit_window_closed",
+    "ekm_access_denied", "fatal_error", "internal_error", "invalid_auth", "invalid_blocks",
+    "is_archived", "message_limit_exceeded", "message_not_found",
+    "message_not_in_streaming_state", "message_not_owned_by_app", "messages_tab_disabled",
+    "missing_recipient_team_id", "missing_recipient_user_id", "missing_scope",
+    "msg_blocks_too_long", "msg_too_long", "no_permission", "no_text", "not_allowed_token_type",
+    "not_authed", "not_in_channel", "org_login_required", "ratelimited", "request_timeout",
+    "restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_locked",
+    "restricted_action_thread_only_channel", "service_unavailable", "team_access_not_granted",
+    "thread_not_found", "token_expired", "token_revoked", "unknown_method", "user_not_found",
+    "user_not_in_channel",
+)  # fmt: skip
+"""From the error tables of the methods we call (https://docs.slack.dev/reference/methods)."""
+
+
+def refusal(code: str, status: int = 200, **more: str) -> SlackApiError:
+    response = AsyncSlackResponse(
+        client=None,
+        http_verb="POST",
+        api_url="",
+        req_args={},
+        data={"ok": False, "error": code, **more},
+        headers={},
+        status_code=status,
+    )
+    return SlackApiError(code, response)
+
+
+@pytest.mark.parametrize("code", RELIED_ON)
+def test_every_code_we_rely_on_is_in_the_table(code: str) -> None:
+    kind, cure = TABLE[code]
+    error = in_our_words("chat.postMessage", refusal(code, needed="im:write"))
+    assert type(error) is kind
+    assert code in error.detail or code == "missing_scope"
+    assert error.cure == cure.format(scope="im:write")
+    assert bool(cure) == (kind is PlatformRefused) or kind is PlaceGone
+
+
+def test_every_code_the_sources_name_is_in_the_table() -> None:
+    named = {
+        *errors.UNFINISHED,
+        *errors.LOST_MESSAGE,
+        *errors.OF_THE_APP,
+        "message_not_in_streaming_state",
+        "streaming_state_conflict",
+    }
+    assert named <= set(TABLE)
+
+
+def test_a_missing_scope_is_named() -> None:
+    error = in_our_words("files.info", refusal("missing_scope", needed="files:read"))
+    assert "files:read" in error.detail
+    assert "files:read" in error.cure
+
+
+def test_what_is_not_in_the_table_is_an_error_nobody_repeats() -> None:
+    error = in_our_words("chat.update", refusal("brand_new_error"))
+    assert type(error) is PlatformError
+    assert not error.can_retry
+
+
+def test_http_errors_without_a_word_are_slack_being_unreachable() -> None:
+    response = AsyncSlackResponse(
+        client=None, http_verb="POST", api_url="", req_args={}, data={}, headers={},
+        status_code=502,
+    )  # fmt: skip
+    error = in_our_words("chat.update", SlackApiError("?", response))
+    assert isinstance(error, PlatformUnreachable)
+    assert "502" in error.detail
+
+
+def test_a_response_address_is_in_no_error() -> None:
+    with pytest.raises(PlatformUnreachable) as caught, slack_errors("response_url"):
+        raise aiohttp.InvalidURL("https://hooks.slack.test/commands/secret")
+    assert "secret" not in str(caught.value)
+
+
+def test_our_errors_remember_slacks_word() -> None:
+    with pytest.raises(PlatformError) as caught, slack_errors("chat.update"):
+        raise refusal("message_not_found")
+    assert code_of(caught.value) == "message_not_found"
+    with pytest.raises(PlatformError) as other, slack_errors("chat.update"):
+        raise SlackRequestError("?")
+    assert code_of(other.value) == ""
+
+
+@pytest.mark.parametrize(
+    ("break_it", "kind"),
+    [
+        (lambda mouth: setattr(mouth.server.space.channels["C1"], "archived", True), PlaceGone),
+        (lambda mouth: setattr(mouth.server.space.channels["C1"], "has_bot", False), PlaceGone),
+        (lambda mouth: mouth.server.tokens.clear(), PlatformRefused),
+        (lambda mouth: mouth.server.fail("chat.postMessage", error="account_inactive"), PlatformRefused),
+        (lambda mouth: mouth.server.fail("chat.postMessage", status=503, times=99), Unsure),
+    ],
+)  # fmt: skip
+async def test_what_slack_refuses_is_raised_in_our_words(
+    mouth: Mouth, break_it: object, kind: type[PlatformError]
+) -> None:
+    place = spot(mouth)
+    assert callable(break_it)
+    break_it(mouth)
+    with pytest.raises(kind):
+        await mouth.outbound.post(place, "Hello.", Mark())
+    assert mouth.server.space.channels["C1"].messages[-1].text == "?"
+
+
+async def test_a_scope_the_token_lacks_is_named(mouth: Mouth) -> None:
+    mouth.server.tokens["xoxb-test"].scopes = tuple(set(SCOPES) - {"chat:write"})
+    with pytest.raises(PlatformRefused, match="chat:write"):
+        await mouth.outbound.post(spot(mouth), "Hello.", Mark())
+
+
+async def test_a_slack_that_is_down_is_said_so_after_some_tries(mouth: Mouth) -> None:
+    place = spot(mouth)
+    await mouth.server._runner.cleanup()
+    with pytest.raises(PlatformUnreachable):
+        await mouth.outbound.post(place, "Hello.", Mark())
+
+
+# Marks.
+
+
+def test_a_mark_is_read_back_as_it_was_written() -> None:
+    mark = Mark("turn-1", 2, 3, "1700000000.000100", ("1.1", "1.2"))
+    assert Mark.of({"metadata": mark.metadata()}) == mark
+    assert mark.metadata()["event_payload"]["id"] != Mark().metadata()["event_payload"]["id"]
+    for strange in (
+        {},
+        {"event_type": "other", "event_payload": {}},
+        {"event_type": "keepthread_answer", "event_payload": {"part": "x"}},
+    ):
+        assert Mark.of({"metadata": strange}) is None
+
+
+def test_an_answer_to_nothing_in_particular_is_looked_for_in_the_last_minutes() -> None:
+    place = Spot(SessionKey("slack", "T1", "C1"), "C1")
+    assert 0 < time.time() - float(place.since_ts) < 600
+    assert place.waits_since_s == 0

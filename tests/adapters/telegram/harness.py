@@ -1,0 +1,164 @@
+"""A whole bot against loopback servers: Telegram, a model, and the Redis of the test's worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from adapters.telegram.adapter import ADAPTER
+from adapters.telegram.connection import TelegramConnection
+from bot.conversation import SessionKey, Turn
+from bot.service.service import Service, open_service
+from bot.settings import Settings
+from tests.fakes.model_server import ModelServer
+from tests.fakes.telegram.chats import Shown
+from tests.fakes.telegram.server import BOT_ID, TelegramServer
+from tests.support.wait import wait_until
+
+ANNA, BEN, CLEO, EVE = 41, 42, 43, 66
+"""Three who may talk with the bot in private, and one who may not."""
+
+GROUP, FORUM = -1001, -1002
+FAST = {
+    "TELEGRAM_CHAT_INTERVAL_S": "0.02",
+    "TELEGRAM_POLL_S": "1",
+    "TELEGRAM_GROUP_PER_MINUTE": "500",
+}
+
+
+def furnished(telegram: TelegramServer) -> TelegramServer:
+    """With people, a group and a forum of two topics."""
+    for id_, name in ((ANNA, "Anna"), (BEN, "Ben"), (CLEO, "Cleo"), (EVE, "Eve")):
+        telegram.person(id_, name)
+    telegram.group(GROUP, members={ANNA: "creator", BEN: "member", CLEO: "member"})
+    telegram.group(
+        FORUM,
+        "Forum",
+        is_forum=True,
+        topics={5: "Cats", 6: "Dogs"},
+        members={ANNA: "administrator", BEN: "member", CLEO: "member"},
+    )
+    return telegram
+
+
+def allowed(*more: int) -> tuple[str, ...]:
+    return tuple(f"telegram:{one}" for one in (ANNA, BEN, CLEO, GROUP, FORUM, *more))
+
+
+class Slips(dict[str, str]):
+    """Notes in memory."""
+
+    async def get(self, name: str) -> str:  # type: ignore[override]
+        return super().get(name, "")
+
+    async def put(self, name: str, value: str, *, ttl_s: float) -> None:
+        self[name] = value
+
+    async def drop(self, name: str) -> None:
+        self.pop(name, None)
+
+
+@dataclass(slots=True)
+class World:
+    """The bot at work, and what is around it."""
+
+    telegram: TelegramServer
+    model: ModelServer
+    service: Service
+    settings: Settings
+
+    @property
+    def connection(self) -> TelegramConnection:
+        connection = self.service.connections["telegram"]
+        assert isinstance(connection, TelegramConnection)
+        return connection
+
+    def session(self, chat: int, topic: int | None = None) -> SessionKey:
+        return SessionKey("telegram", str(BOT_ID), str(chat), str(topic) if topic else "")
+
+    async def remembered(self, chat: int, topic: int | None = None) -> list[Turn]:
+        past = await self.service.core.history.read(self.session(chat, topic))
+        return [item.turn for item in past.window]
+
+    async def answered(self, chat: int, part: str, topic: int | None = None) -> Shown:
+        """The finished message of the bot that holds `part`."""
+
+        def found() -> Shown | None:
+            seen = self.telegram.seen(chat, topic)
+            return next(
+                (
+                    one
+                    for one in seen
+                    if part in one.text and not any("stop:" in d for d in one.data)
+                ),
+                None,
+            )
+
+        shown: Shown = await wait_until(found)
+        return shown
+
+    async def settled(self) -> None:
+        """Every update was taken in, and nothing waits or runs."""
+        await wait_until(lambda: not self.telegram.updates or self._is_confirmed())
+        await wait_until(self._is_idle)
+
+    def _is_confirmed(self) -> bool:
+        return bool(self.telegram.updates[-1]["update_id"] <= self.telegram.confirmed)
+
+    async def _is_idle(self) -> bool:
+        ready, waiting = await self.service.view.depth()
+        assert self.service.worker is not None
+        return not ready and not waiting and not len(self.service.worker.leases)
+
+
+@asynccontextmanager
+async def serving(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    env: Mapping[str, str] | None = None,
+    **overrides: Any,
+) -> AsyncIterator[World]:
+    """The service with Telegram alone, quick unless `env` says otherwise."""
+    given = {"TELEGRAM_BOT_TOKEN": telegram.token, "TELEGRAM_API_URL": telegram.url, **FAST}
+    for name, value in {**given, **(env or {})}.items():
+        monkeypatch.setenv(name, value)
+    values = {
+        "openai_base_url": model.base_url,
+        "openai_api_key": "test",
+        "bot_allow": allowed(),
+        "bot_http_port": 0,
+        "bot_drain_s": 0.5,
+        **overrides,
+    }
+    changed = settings.model_copy(update=Settings.load(**values).model_dump(include=set(values)))
+    async with open_service(changed, platforms={"telegram": ADAPTER}) as service:
+        yield World(telegram, model, service, changed)
+
+
+@pytest.fixture
+async def telegram() -> AsyncIterator[TelegramServer]:
+    async with TelegramServer() as server:
+        yield furnished(server)
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[ModelServer]:
+    async with ModelServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def world(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[World]:
+    async with serving(telegram, model, settings, monkeypatch) as running:
+        yield running

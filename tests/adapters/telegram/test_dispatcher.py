@@ -1,0 +1,595 @@
+"""Who is heard, what is taken in, and what every button does: the whole bot on loopback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.telegram.connection import TelegramConnection
+from bot.settings import Settings
+from tests.adapters.telegram.harness import (
+    ANNA,
+    BEN,
+    CLEO,
+    EVE,
+    FORUM,
+    GROUP,
+    World,
+    allowed,
+    model,
+    serving,
+    telegram,
+    world,
+)
+from tests.fakes.model_server import ModelServer, say, stall, truncated
+from tests.fakes.telegram.server import TelegramServer
+from tests.support.wait import wait_until
+
+__all__ = ["model", "telegram", "world"]
+
+
+def prompt(world: World, number: int = -1) -> str:
+    """The newest message that a model was given."""
+    content = world.model.requests[number].messages[-1]["content"]
+    if isinstance(content, str):
+        return content
+    return " ".join(part.get("text", "") for part in content)
+
+
+# -- groups --------------------------------------------------------------------------------------
+
+
+async def test_in_a_group_the_bot_speaks_only_when_spoken_to(world: World) -> None:
+    world.telegram.say(GROUP, BEN, "Lovely weather")
+    world.telegram.say(GROUP, BEN, "/reset@other_bot")
+    world.telegram.say(GROUP, BEN, "/unknown")
+    world.telegram.say(GROUP, BEN, "@keepthread_bot good morning")
+    shown = await world.answered(GROUP, "You said: Ben: good morning")
+    world.telegram.say(GROUP, CLEO, "and to me", reply_to=shown.id)
+    await world.answered(GROUP, "and to me")
+    await world.settled()
+    assert len(world.telegram.seen(GROUP)) == 2
+
+
+async def test_what_others_say_where_the_bot_takes_part_is_remembered_but_not_answered(
+    world: World,
+) -> None:
+    world.telegram.say(GROUP, BEN, "before anybody asked me in")
+    world.telegram.say(GROUP, BEN, "@keepthread_bot hello")
+    await world.answered(GROUP, "hello")
+    world.telegram.say(GROUP, CLEO, "my name is Cleo, by the way")
+    await world.settled()
+    assert len(world.model.requests) == 1
+    world.telegram.say(GROUP, BEN, "@keepthread_bot what is my name?")
+    await world.answered(GROUP, "Your name is Cleo")
+    texts = [one.text for turn in await world.remembered(GROUP) for one in turn.incoming]
+    assert "before anybody asked me in" not in texts
+
+
+async def test_a_message_that_is_answered_is_given_to_the_model(world: World) -> None:
+    said = world.telegram.say(GROUP, BEN, "the moon is made of cheese")
+    world.telegram.say(GROUP, ANNA, "@keepthread_bot is that so?", reply_to=said)
+    await world.answered(GROUP, "is that so?")
+    assert "> Ben: the moon is made of cheese" in prompt(world)
+
+
+async def test_a_group_that_is_not_listed_reaches_no_model_even_for_listed_people(
+    world: World,
+) -> None:
+    world.telegram.group(-1009, "Elsewhere")
+    world.telegram.say(-1009, EVE, "hi everybody")
+    world.telegram.say(-1009, EVE, "@keepthread_bot hi")
+    world.telegram.say(-1009, ANNA, "@keepthread_bot hi")
+    await world.answered(-1009, "ask the person who runs me to add telegram:-1009")
+    await world.settled()
+    assert len(world.telegram.seen(-1009)) == 1
+    assert world.model.requests == []
+
+
+async def test_being_in_a_listed_group_gives_no_right_in_private(world: World) -> None:
+    world.telegram.say(GROUP, EVE, "@keepthread_bot hi")
+    await world.answered(GROUP, "hi")
+    world.telegram.say(EVE, EVE, "hi")
+    await world.answered(EVE, "telegram:66")
+    assert len(world.model.requests) == 1
+
+
+async def test_the_bots_bare_commands_count_only_where_it_takes_part(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telegram.reads_all_group_messages = True
+    async with serving(telegram, model, settings, monkeypatch) as world:
+        telegram.say(GROUP, ANNA, "/whoami")
+        telegram.say(GROUP, ANNA, "@keepthread_bot hello")
+        await world.answered(GROUP, "hello")
+        telegram.say(GROUP, ANNA, "/whoami")
+        await world.answered(GROUP, "You are Anna")
+        await world.settled()
+        assert len(telegram.seen(GROUP)) == 2
+
+
+async def test_an_anonymous_administrator_may_reset(world: World) -> None:
+    world.telegram.say(GROUP, GROUP, "/reset@keepthread_bot")
+    await world.answered(GROUP, "There was nothing to forget.")
+
+
+async def test_comments_of_a_post_are_answered_under_it(world: World) -> None:
+    post = world.telegram.message(GROUP, BEN, "Big news", is_automatic_forward=True)
+    post["sender_chat"] = {"id": -1009, "type": "channel", "title": "News"}
+    asked = world.telegram.say(
+        GROUP,
+        CLEO,
+        "@keepthread_bot what is new?",
+        reply_to=post["message_id"],
+        message_thread_id=post["message_id"],
+    )
+    shown = await world.answered(GROUP, "what is new?")
+    assert shown.reply_to == asked
+    assert "> News: Big news" in prompt(world)
+
+
+async def test_when_a_group_moves_its_conversation_moves_along(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telegram.group(-55, "Small")
+    listed = allowed(-55, -10055)
+    async with serving(telegram, model, settings, monkeypatch, bot_allow=listed) as world:
+        telegram.say(-55, BEN, "@keepthread_bot my name is Ben")
+        await world.answered(-55, "You said")
+        telegram.migrate(-55, -10055)
+        telegram.say(-10055, BEN, "@keepthread_bot what is my name?")
+        await world.answered(-10055, "Your name is Ben")
+        assert await world.service.core.sessions.look(world.session(-55)) is None
+
+
+async def test_an_answer_that_is_thought_while_its_group_moves_is_said_and_remembered_there(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telegram.group(-55, "Small")
+    listed = allowed(-55, -10055)
+    async with serving(telegram, model, settings, monkeypatch, bot_allow=listed) as world:
+        telegram.say(-55, BEN, "@keepthread_bot my name is Ben")
+        await world.answered(-55, "You said")
+        model.script = [say("Hello, Ben.", size=1, delay_s=0.02)]
+        telegram.say(-55, BEN, "@keepthread_bot greet me")
+        await wait_until(lambda: model.open_streams)
+        telegram.migrate(-55, -10055)
+        await world.answered(-10055, "Hello, Ben.")
+        telegram.say(-10055, BEN, "@keepthread_bot what is my name?")
+        await world.answered(-10055, "Your name is Ben.")
+        await world.settled()
+        answers = [turn.answer for turn in await world.remembered(-10055)]
+        assert answers == ["You said: Ben: my name is Ben", "Hello, Ben.", "Your name is Ben."]
+
+
+async def test_an_answer_finds_the_group_that_moved_while_it_was_thought(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telegram.group(-55, "Small")
+    listed = allowed(-55, -10055)
+    env = {"TELEGRAM_STREAMING": "off"}
+    async with serving(telegram, model, settings, monkeypatch, env, bot_allow=listed) as world:
+        model.default = say("Your name is Ben, I think, if nobody moves.", size=1, delay_s=0.01)
+        telegram.say(-55, BEN, "@keepthread_bot what is my name?")
+        await wait_until(lambda: model.open_streams)
+        telegram.chat(-55).migrated_to = -10055
+        telegram.group(-10055, "Small")
+        await world.answered(-10055, "Your name is Ben")
+        await world.settled()
+        assert len(await world.remembered(-10055)) == 1
+        assert len(model.requests) == len(telegram.seen(-10055)) == 1
+
+
+# -- albums and pastes ---------------------------------------------------------------------------
+
+
+def photo(telegram: TelegramServer, name: str) -> list[dict[str, Any]]:
+    file_id = telegram.upload(f"{name}.jpg", b"\xff\xd8" + name.encode())
+    size = {"file_id": file_id, "file_unique_id": file_id, "width": 90, "height": 90}
+    return [{**size, "file_size": 10}]
+
+
+async def test_an_album_is_one_message_with_all_its_pictures(world: World) -> None:
+    world.model.default = say("Pictures.")
+    for name in ("one", "two", "three"):
+        more: dict[str, Any] = {"caption": "What are these?"} if name == "one" else {}
+        world.telegram.say(
+            ANNA, ANNA, photo=photo(world.telegram, name), media_group_id="album", **more
+        )
+    await world.answered(ANNA, "Pictures.")
+    (request,) = world.model.requests
+    parts = request.messages[-1]["content"]
+    assert [part["type"] for part in parts].count("image_url") == 3
+
+
+async def test_an_album_in_a_group_is_the_bots_as_a_whole_wherever_the_mention_is(
+    world: World,
+) -> None:
+    world.model.default = say("Pictures.")
+    for name in ("one", "two", "three"):
+        more: dict[str, Any] = {}
+        if name == "two":
+            entities = [{"type": "mention", "offset": 0, "length": 15}]
+            more = {"caption": "@keepthread_bot these?", "caption_entities": entities}
+        world.telegram.say(
+            GROUP, BEN, photo=photo(world.telegram, name), media_group_id="album", **more
+        )
+    await world.answered(GROUP, "Pictures.")
+    await world.settled()
+    (request,) = world.model.requests
+    parts = request.messages[-1]["content"]
+    assert [part["type"] for part in parts].count("image_url") == 3
+
+
+async def test_an_album_that_is_not_for_the_bot_is_overheard_by_its_words(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telegram.reads_all_group_messages = True
+    async with serving(telegram, model, settings, monkeypatch) as world:
+        telegram.say(GROUP, BEN, "@keepthread_bot hello")
+        await world.answered(GROUP, "hello")
+        for name in ("one", "two"):
+            more: dict[str, Any] = {"caption": "My name is Rex"} if name == "one" else {}
+            telegram.say(GROUP, CLEO, photo=photo(telegram, name), media_group_id="dog", **more)
+        telegram.say(GROUP, BEN, "@keepthread_bot what is my name?")
+        await world.answered(GROUP, "Your name is Rex")
+        assert len(model.requests) == 2
+
+
+async def test_a_long_paste_that_an_app_cut_is_one_message_also_in_a_group(world: World) -> None:
+    world.model.default = say("Read.")
+    world.telegram.say(GROUP, BEN, "@keepthread_bot " + "a" * 4_070)
+    world.telegram.say(GROUP, BEN, "b" * 4_096)
+    world.telegram.say(GROUP, BEN, "the end")
+    world.telegram.say(GROUP, CLEO, "not for the bot")
+    await world.answered(GROUP, "Read.")
+    await world.settled()
+    assert len(world.model.requests) == 1
+    text = prompt(world)
+    assert ("a" * 4_070 in text, "b" * 4_096 in text, "the end" in text) == (True, True, True)
+    assert "not for the bot" not in text
+
+
+# -- what comes with messages --------------------------------------------------------------------
+
+
+async def test_a_document_is_read_and_a_too_large_one_is_not_even_fetched(world: World) -> None:
+    note = world.telegram.upload("note.txt", b"the secret word is xylophone")
+    document = {"file_id": note, "file_unique_id": note, "file_name": "note.txt", "file_size": 28}
+    world.telegram.say(ANNA, ANNA, caption="Read this", document=document)
+    await world.answered(ANNA, "xylophone")
+    fetched = len(world.telegram.called("getFile"))
+    world.telegram.say(
+        ANNA, ANNA, caption="And this", document={**document, "file_size": 21 * 1024 * 1024}
+    )
+    await world.answered(ANNA, "is larger than")
+    assert len(world.telegram.called("getFile")) == fetched
+
+
+async def test_what_cannot_be_read_is_said(world: World) -> None:
+    video = {"file_id": "v", "file_unique_id": "v", "width": 1, "height": 1, "duration": 1}
+    world.telegram.say(ANNA, ANNA, video=video)
+    await world.answered(ANNA, "I cannot read videos, sorry.")
+    assert world.model.requests == []
+    world.telegram.say(ANNA, ANNA, caption="funny, is it not?", video=video)
+    await world.answered(ANNA, "funny, is it not?")
+    assert "[I cannot read it]" in prompt(world)
+
+
+async def test_a_sticker_reaches_the_model_in_words(world: World) -> None:
+    sticker = {
+        "file_id": "s", "file_unique_id": "s", "width": 1, "height": 1, "type": "regular",
+        "is_animated": False, "is_video": False, "emoji": "🙃",
+    }  # fmt: skip
+    world.telegram.say(ANNA, ANNA, sticker=sticker)
+    await world.answered(ANNA, "[sticker 🙃]")
+
+
+async def test_what_telegram_invents_next_is_said_to_be_unknown(world: World) -> None:
+    world.telegram.say(ANNA, ANNA, hologram={"file_id": "h"})
+    await world.answered(ANNA, "I cannot read messages of this kind, sorry.")
+    pinned = world.telegram.message(ANNA, ANNA, "hi")
+    world.telegram.say(ANNA, ANNA, pinned_message=pinned)  # of the machinery, not of Anna
+    await world.settled()
+    assert len(world.telegram.seen(ANNA)) == 1
+
+
+async def test_what_is_spoken_is_heard_where_the_endpoint_can(world: World) -> None:
+    world.model.heard = "the secret word is xylophone"
+    voice = world.telegram.upload("voice.oga", b"OggS")
+    raw = {"file_id": voice, "file_unique_id": voice, "file_size": 4, "duration": 3}
+    world.telegram.say(ANNA, ANNA, voice={**raw, "mime_type": "audio/ogg"})
+    await world.answered(ANNA, "xylophone")
+
+
+async def test_a_mention_and_nothing_more_gets_a_hint(world: World) -> None:
+    world.telegram.say(GROUP, BEN, "@keepthread_bot")
+    await world.answered(GROUP, "Write what you want to know")
+    assert world.model.requests == []
+
+
+# -- commands ------------------------------------------------------------------------------------
+
+
+async def test_start_says_what_to_do(world: World) -> None:
+    world.telegram.say(ANNA, ANNA, "/start ref123")
+    shown = await world.answered(ANNA, "Just write to me")
+    assert "/reset – Forget this conversation" in shown.text
+
+
+async def test_a_stranger_who_starts_learns_their_id(world: World) -> None:
+    world.telegram.say(EVE, EVE, "/start")
+    await world.answered(EVE, "telegram:66")
+
+
+async def test_an_unknown_command_is_answered_in_private(world: World) -> None:
+    world.telegram.say(ANNA, ANNA, "/rest")
+    await world.answered(ANNA, "Did you mean /reset?")
+
+
+async def test_an_edited_command_runs_no_second_time(world: World) -> None:
+    said = world.telegram.say(ANNA, ANNA, "/whoami")
+    await world.answered(ANNA, "You are Anna")
+    world.telegram.edit(ANNA, said, "/whoami please")
+    world.telegram.edit(ANNA, said, "/reset")
+    world.telegram.say(ANNA, ANNA, "hello")
+    await world.answered(ANNA, "You said: hello")
+    await world.settled()
+    assert len(world.telegram.seen(ANNA)) == 2
+
+
+async def test_an_edited_question_is_remembered_and_can_be_answered_again(world: World) -> None:
+    said = world.telegram.say(ANNA, ANNA, "How tall is it?")
+    await world.answered(ANNA, "How tall is it?")
+    world.telegram.edit(ANNA, said, "How deep is it?")
+    shown = await world.answered(ANNA, "You changed your question.")
+    assert len(world.model.requests) == 1
+    data, no = shown.data
+    assert (data, no) == ("do::retry", "do::")
+    world.telegram.press(ANNA, shown.id, ANNA, data)
+    world.telegram.press(ANNA, shown.id, ANNA, data)
+    await world.answered(ANNA, "You said: How deep is it?")
+    await world.settled()
+    await wait_until(lambda: shown.data == [])
+    assert len([1 for one in world.telegram.texts(ANNA) if "How deep is it?" in one]) == 1
+
+
+async def test_an_offer_can_be_declined(world: World) -> None:
+    said = world.telegram.say(ANNA, ANNA, "How tall is it?")
+    await world.answered(ANNA, "How tall is it?")
+    world.telegram.edit(ANNA, said, "How deep is it?")
+    shown = await world.answered(ANNA, "You changed your question.")
+    world.telegram.press(ANNA, shown.id, ANNA, "do::")
+    await wait_until(lambda: shown.data == [])
+    await world.settled()
+    assert len(world.model.requests) == 1
+
+
+async def test_the_bots_own_words_write_commands_as_they_are_written_here(world: World) -> None:
+    world.telegram.say(ANNA, ANNA, "/help")
+    shown = await world.answered(ANNA, "Begin a new conversation")
+    assert "• /reset or /clear – Forget this conversation" in shown.text
+    world.model.default = truncated("Half an ans")
+    world.telegram.say(ANNA, ANNA, "hello")
+    await world.answered(ANNA, "Half an ans\n\n⚠️ The answer was cut off. Say /retry for a new one.")
+
+
+async def test_a_message_is_forgotten_by_answering_it_with_forget(world: World) -> None:
+    said = world.telegram.say(ANNA, ANNA, "My name is Anna.")
+    await world.answered(ANNA, "You said")
+    world.telegram.say(ANNA, ANNA, "/forget")
+    await world.answered(ANNA, "Answer the message that I should forget")
+    world.telegram.say(ANNA, ANNA, "/forget", reply_to=said)
+    await world.answered(ANNA, "I forget this message")
+    await world.settled()
+    assert await world.remembered(ANNA) == []
+
+
+async def test_in_a_group_only_admins_make_the_bot_forget_what_others_said(world: World) -> None:
+    said = world.telegram.say(GROUP, BEN, "@keepthread_bot my name is Ben")
+    await world.answered(GROUP, "You said")
+    world.telegram.say(GROUP, CLEO, "/forget@keepthread_bot", reply_to=said)
+    await world.answered(GROUP, "That is for admins here")
+    assert await world.remembered(GROUP)
+    world.telegram.say(GROUP, BEN, "/forget@keepthread_bot", reply_to=said)
+    await world.answered(GROUP, "I forget this message")
+    await world.settled()
+    assert await world.remembered(GROUP) == []
+
+
+async def test_the_menu_shows_everybody_what_they_may_do(world: World) -> None:
+    menus = world.telegram.commands
+    await wait_until(lambda: "all_chat_administrators:fr" in menus)
+
+    def names(scope: str) -> set[str]:
+        return {one["command"] for one in menus[scope]}
+
+    assert names("default") == {"start"}
+    assert {"reset", "export", "forget", "start"} <= names("all_private_chats") | {"reset"}
+    assert "reset" not in names("all_group_chats")
+    assert "reset" in names("all_chat_administrators")
+    german = {one["command"]: one["description"] for one in menus["all_private_chats:de"]}
+    assert german["stop"] == "Die Antwort abbrechen, die gerade entsteht."
+
+
+async def test_a_menu_that_telegram_refuses_for_now_is_set_later(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TelegramConnection, "menu_again_s", 0.02)
+    telegram.fail("setMyCommands", 429, "Too Many Requests: retry after 0.1", 1, 5, retry_after=0.1)
+    telegram.fail("setMyCommands", 502, "Bad Gateway")
+    async with serving(telegram, model, settings, monkeypatch):
+        await wait_until(lambda: "all_chat_administrators:fr" in telegram.commands)
+
+
+async def test_who_is_an_administrator_is_not_waited_for_without_end(
+    world: World,
+) -> None:
+    world.connection.ask_s = 0.1
+    world.telegram.hang("getChatMember", times=9)
+    world.telegram.say(GROUP, ANNA, "/reset@keepthread_bot")
+    await world.answered(GROUP, "/reset is for admins here")
+    world.telegram.say(BEN, BEN, "hello")
+    await world.answered(BEN, "You said: hello")
+
+
+# -- buttons and reactions -----------------------------------------------------------------------
+
+
+async def test_the_stop_button_stops_and_keeps_what_was_said(world: World) -> None:
+    world.model.default = stall("Once upon a time ")
+    world.telegram.say(GROUP, BEN, "@keepthread_bot tell me a story")
+    await wait_until(lambda: any(one.data == ["stop::"] for one in world.telegram.seen(GROUP)))
+    (shown,) = world.telegram.seen(GROUP)
+    query = world.telegram.press(GROUP, shown.id, CLEO, "stop::")
+    await wait_until(lambda: shown.data == [])
+    assert shown.text == "Once upon a time"
+    assert world.telegram.answered[query]["text"] == "Stopped."
+    (turn,) = await world.remembered(GROUP)
+    assert (turn.state, turn.answer.strip()) == ("stopped", "Once upon a time")
+
+
+async def test_telegrams_own_stop_button_stops_a_draft(world: World) -> None:
+    world.model.default = stall("Once upon a time ")
+    world.telegram.say(ANNA, ANNA, "tell me a story")
+    chat = world.telegram.chat(ANNA)
+    await wait_until(lambda: "Once upon a time" in chat.drafts_shown)
+    world.telegram.stop_draft(ANNA)
+    await world.answered(ANNA, "Once upon a time")
+    (turn,) = await world.remembered(ANNA)
+    assert turn.state == "stopped"
+
+
+async def test_stop_said_alone_and_as_a_command_stop_too(world: World) -> None:
+    for words in ("stop", "/stop"):
+        world.model.script = [stall("Once upon a time ")]
+        world.telegram.say(ANNA, ANNA, "tell me a story")
+        await wait_until(lambda: world.telegram.chat(ANNA).drafts.get(None, {}).get("text"))
+        world.telegram.say(ANNA, ANNA, words)
+        await world.settled()
+    assert [turn.state for turn in await world.remembered(ANNA)] == ["stopped", "stopped"]
+
+
+async def said_to_press(world: World, chat: int, message_id: int, who: int, data: str) -> str:
+    """What somebody reads who presses a button."""
+    query = world.telegram.press(chat, message_id, who, data)
+    await wait_until(lambda: query in world.telegram.answered)
+    return str(world.telegram.answered[query].get("text", ""))
+
+
+async def test_a_press_is_authorized_before_anything_happens(world: World) -> None:
+    world.telegram.group(-1009, "Elsewhere")
+    world.model.default = stall("Once ")
+    world.telegram.say(ANNA, ANNA, "tell me")
+    await wait_until(lambda: world.model.open_streams)
+    forged = world.telegram.message(-1009, BEN, "x")
+    for data in ("stop::", "do::reset", "rate::up"):
+        assert "not on the list" in await said_to_press(
+            world, -1009, forged["message_id"], EVE, data
+        )
+    assert world.model.open_streams == 1
+
+
+async def test_an_offer_of_an_admins_command_is_refused_to_others(world: World) -> None:
+    world.telegram.say(GROUP, BEN, "@keepthread_bot hello")
+    shown = await world.answered(GROUP, "hello")
+    assert "for admins" in await said_to_press(world, GROUP, shown.id, BEN, "do::reset")
+    assert await world.remembered(GROUP)
+
+
+async def test_a_rating_is_taken_in_and_can_be_taken_back(world: World) -> None:
+    world.telegram.say(ANNA, ANNA, "hello")
+    shown = await world.answered(ANNA, "hello")
+    world.telegram.press(ANNA, shown.id, ANNA, "rate::up")
+    await wait_until(lambda: shown.data == ["rate::", "rate::down"])
+    await wait_until(lambda: rated(world, "up") == 1)
+    world.telegram.press(ANNA, shown.id, ANNA, "rate::")
+    await wait_until(lambda: shown.data == ["rate::up", "rate::down"])
+    await wait_until(lambda: rated(world, "none") == 1)
+
+
+async def test_a_reaction_rates_also_in_a_topic(world: World) -> None:
+    world.telegram.say(FORUM, BEN, "@keepthread_bot hello", thread=5)
+    shown = await world.answered(FORUM, "hello", topic=5)
+    await world.settled()
+    world.telegram.react(FORUM, shown.id, BEN, "👎")
+    await wait_until(lambda: rated(world, "down") == 1)
+
+
+async def test_a_reaction_after_a_restart_still_finds_its_topic(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(telegram, model, settings, monkeypatch) as world:
+        telegram.say(FORUM, BEN, "@keepthread_bot hello", thread=5)
+        shown = await world.answered(FORUM, "hello", topic=5)
+        await world.settled()
+    async with serving(telegram, model, settings, monkeypatch) as world:
+        telegram.react(FORUM, shown.id, BEN, "👍")
+        await wait_until(lambda: rated(world, "up") == 1)
+
+
+async def test_feedback_names_the_turn_that_it_is_about(world: World) -> None:
+    world.telegram.say(ANNA, ANNA, "hello")
+    shown = await world.answered(ANNA, "hello")
+    await world.settled()
+    (turn,) = await world.remembered(ANNA)
+    with capture_logs() as logs:
+        world.telegram.press(ANNA, shown.id, ANNA, "rate::down")
+        await wait_until(lambda: [one for one in logs if one["event"] == "feedback"])
+    (line,) = [one for one in logs if one["event"] == "feedback"]
+    assert (line["of"], line["verdict"], line["by"]) == (turn.id, "down", str(ANNA))
+
+
+# -- nobody there any more -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chat", "why"),
+    [
+        (ANNA, "bot was blocked by the user"),
+        (GROUP, "bot was kicked from the supergroup chat"),
+    ],
+)
+async def test_a_chat_that_is_gone_is_recorded_and_let_be(
+    world: World, chat: int, why: str
+) -> None:
+    world.model.default = say("Once upon a time", size=1, delay_s=0.01)
+    world.telegram.say(chat, ANNA, "@keepthread_bot tell me")
+    await wait_until(lambda: world.model.open_streams)
+    world.telegram.chat(chat).gone = why
+    await world.settled()
+    turns = world.service.metrics.turns.labels("telegram", "gone")
+    assert turns._value.get() == 1
+    assert len(world.model.requests) == 1
+    calls = len(world.telegram.calls)
+    world.telegram.chat(chat).gone = ""
+    world.telegram.say(chat, ANNA, "@keepthread_bot I am back")
+    await world.answered(chat, "Once upon a time")
+    assert [one for one, _ in world.telegram.calls[:calls]].count("sendMessage") <= 2
+
+
+def rated(world: World, verdict: str) -> float:
+    return float(world.service.metrics.feedback.labels(verdict)._value.get())

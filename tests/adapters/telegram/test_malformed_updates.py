@@ -1,0 +1,223 @@
+"""Whatever Telegram sends: one bad update is let go, and what comes after it is heard."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.inbound.callbacks import Presses
+from adapters.telegram.inbound.dispatcher import Intake
+from adapters.telegram.inbound.parse import Me
+from adapters.telegram.outbound.messages import Outbound
+from adapters.telegram.outbound.sent_messages import Marks
+from adapters.telegram.transport.heartbeat import Pulse
+from adapters.telegram.transport.polling import Polling
+from bot.background import BackgroundTasks
+from bot.conversation import Address, Incoming, SessionKey, Speaker
+from bot.ports import CommandSpec
+from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, Slips, furnished
+from tests.fakes.telegram.server import BOT_ID, TelegramServer
+
+LAST = "the last word"
+
+
+@dataclass(slots=True)
+class Tape:
+    """The `Core` port. Everybody may talk; what is put in is kept as the inbox keeps it."""
+
+    notes: Slips = field(default_factory=Slips)
+    taken: list[Incoming] = field(default_factory=list)
+
+    async def put(self, incoming: Incoming, **_: Any) -> str:
+        self.taken.append(Incoming.from_json(incoming.to_json()))
+        return "queued"
+
+    async def stop(self, session: SessionKey, speaker: Speaker) -> bool:
+        return SessionKey.parse(str(session)) == session
+
+    async def takes_part(self, session: SessionKey) -> bool:
+        return SessionKey.parse(str(session)) == session
+
+    async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
+        return SessionKey.parse(str(address.session)) == address.session
+
+    async def migrate(self, old: SessionKey, new: SessionKey) -> None:
+        assert SessionKey.parse(str(new)) == new
+
+    def commands(self) -> tuple[CommandSpec, ...]:
+        return (CommandSpec("reset", "Forget."),)
+
+
+class Mute(BackgroundTasks):
+    """Says nothing to anybody."""
+
+    def add(self, name: str, work: Any) -> None:
+        work.close()
+
+
+class Confirmed(Exception):
+    """There is nothing more to poll."""
+
+
+@dataclass(slots=True)
+class Wire:
+    """What polling needs of a client: it brings `updates` until they are confirmed, a hundred at a time."""
+
+    updates: list[Any]
+    token: str = f"{BOT_ID}:loopback"
+
+    async def raw_updates(
+        self, offset: int | None, poll_s: int, allowed: Sequence[str], *, read_s: float
+    ) -> list[Any]:
+        self.updates = [one for one in self.updates if not is_confirmed(one, offset or 0)]
+        if not self.updates:
+            raise Confirmed
+        return self.updates[:100]
+
+    async def delete_webhook(self) -> bool:
+        return True
+
+
+def is_confirmed(update: Any, offset: int) -> bool:
+    """Telegram numbers its updates; what has no number goes with the next one that has."""
+    number = update.get("update_id") if isinstance(update, dict) else None
+    return offset > (number if type(number) is int else 0)
+
+
+def heard(updates: list[Any]) -> list[str]:
+    """The texts that are taken in of `updates`, polled until all of them are confirmed."""
+
+    async def poll() -> list[str]:
+        client: Any = Wire(updates)
+        core: Any = Tape()
+        background = Mute()
+        outbound = Outbound(client, Budget(), core.migrate)
+        me = Me(BOT_ID, "keepthread_bot", reads_all=True)
+        presses = Presses(core, me, outbound, Marks(core.notes, str(BOT_ID)), background)
+        intake = Intake(core, me, outbound, lambda _: None, background, presses)  # type: ignore[arg-type,return-value]
+        polling = Polling(client, intake.take, Pulse(), wait_s=0)
+        with pytest.raises(Confirmed), capture_logs():
+            await asyncio.wait_for(polling.run(), 20)
+        return [one.text for one in core.taken]
+
+    return asyncio.run(poll())
+
+
+def samples() -> Iterator[dict[str, Any]]:
+    """An update of every kind that is dealt with."""
+    telegram = furnished(TelegramServer())
+    file = {"file_id": "f", "file_unique_id": "u", "file_size": 12}
+    telegram.say(ANNA, ANNA, "/reset now")
+    said = telegram.say(GROUP, BEN, "@keepthread_bot hello **you**")
+    telegram.say(FORUM, BEN, "and I?", thread=5, reply_to=None, quote={"text": "q", "position": 0})
+    telegram.edit(GROUP, said, "@keepthread_bot hello")
+    telegram.press(GROUP, said, ANNA, "rate::up")
+    telegram.press(GROUP, said, ANNA, "do:5:reset")
+    telegram.press(GROUP, said, ANNA, "stop::")
+    telegram.react(GROUP, said, ANNA, "👍")
+    telegram.say(GROUP, BEN, "/forget@keepthread_bot", reply_to=said)
+    telegram.say(ANNA, ANNA, voice={**file, "duration": 3}, media_group_id="a")
+    telegram.say(ANNA, ANNA, document={**file, "file_name": "a.txt"}, caption="look")
+    telegram.say(ANNA, ANNA, location={"latitude": 1.5, "longitude": 2})
+    origin = {"type": "hidden_user", "date": 1, "sender_user_name": "Zoë"}
+    telegram.say(ANNA, ANNA, "x" * 4_000, forward_origin=origin)
+    telegram.say(GROUP, GROUP, "I am the group", sender_chat={"id": GROUP, "type": "supergroup"})
+    telegram.push({"message": telegram.message(GROUP, BEN, migrate_to_chat_id=-10055)})
+    telegram.push({"stopped_message_generation": {"chat": {"id": ANNA}, "draft_id": 1}})
+    member = {"user": telegram.me(), "status": "member"}
+    left = {**member, "status": "left"}
+    chat = telegram.chat(GROUP).raw()
+    change = {"chat": chat, "from": telegram.people[ANNA], "date": 1}
+    telegram.push({"my_chat_member": change | {"old_chat_member": member, "new_chat_member": left}})
+    yield from telegram.updates
+
+
+SAMPLES = tuple(samples())
+LAST_UPDATE = next(one for one in SAMPLES if "hello" in json.dumps(one))
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["\ud83d", "", "-1", "/", "@keepthread_bot", 2**63, -(2**63), 1e308]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "chat", "text", "type", "from", "x"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)  # fmt: skip
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in `value` something stands that can be another."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, one in inside:
+        yield (*path, key)
+        if isinstance(one, (dict, list)):
+            yield from places(one, (*path, key))
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> Any:
+    """An update in which something is missing, too much, or something else."""
+    update = copy.deepcopy(draw(st.sampled_from(SAMPLES)))
+    for _ in range(draw(st.integers(1, 3))):
+        paths = [one for one in places(update) if one != ("update_id",)]
+        if not paths:
+            break
+        path = draw(st.sampled_from(paths))
+        inside: Any = update
+        for key in path[:-1]:
+            inside = inside[key]
+        what = draw(st.sampled_from(["another", "missing", "more"]))
+        if what == "another":
+            inside[path[-1]] = draw(json_values)
+        elif what == "missing":
+            del inside[path[-1]]
+        elif isinstance(inside, dict):
+            inside[draw(st.text(max_size=8))] = draw(json_values)
+    return update
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(spoilt(), min_size=1, max_size=6))
+def test_a_spoilt_update_stalls_nothing_and_costs_no_other(updates: list[Any]) -> None:
+    numbered = [{**one, "update_id": number} for number, one in enumerate(updates)]
+    assert heard([*numbered, last(len(numbered))])[-1] == LAST
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(json_values | st.fixed_dictionaries({"update_id": json_values}), max_size=6))
+@example([None])
+@example([{"update_id": None}, {"update_id": True}, {"update_id": -5}])
+def test_what_is_no_update_at_all_stalls_nothing_either(updates: list[Any]) -> None:
+    without_number = [one for one in updates if not is_numbered(one)]
+    assert heard([*without_number, last(7)]) == [LAST]
+
+
+def is_numbered(update: Any) -> bool:
+    return isinstance(update, dict) and type(update.get("update_id")) is int
+
+
+def last(number: int) -> dict[str, Any]:
+    """A good update at the end."""
+    update: dict[str, Any] = {**copy.deepcopy(LAST_UPDATE), "update_id": number}
+    update["message"] |= {"text": f"@keepthread_bot {LAST}", "message_id": 999}
+    return update
+
+
+def test_every_sample_is_dealt_with() -> None:
+    texts = heard(list(copy.deepcopy(SAMPLES)))
+    assert {"reset now", "hello **you**", "up", "reset", "[location: 1.5, 2]"} <= set(texts)

@@ -1,0 +1,297 @@
+"""What updates mean: pure, from the JSON that Telegram sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from telegram import Message
+
+from adapters.telegram.inbound.callbacks import rating_of
+from adapters.telegram.inbound.parse import Heard, Me, parse_message
+from adapters.telegram.outbound.keyboards import Press, offer_buttons, rating_buttons
+from bot.ports import Offer
+from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, furnished
+from tests.fakes.telegram.server import BOT_ID, TelegramServer
+
+ME = Me(BOT_ID, "keepthread_bot")
+
+
+@pytest.fixture
+def chats() -> TelegramServer:
+    """Only its knowledge of chats and messages; it serves nothing here."""
+    return furnished(TelegramServer())
+
+
+def parsed(raw: dict[str, Any], *, edited: bool = False) -> Heard | None:
+    message = Message.de_json(raw, None)
+    return parse_message(message, ME, 7, edited=edited)
+
+
+def heard(raw: dict[str, Any], *, edited: bool = False) -> Heard:
+    found = parsed(raw, edited=edited)
+    assert found is not None
+    return found
+
+
+def test_a_private_message_is_for_the_bot_and_keyed_by_chat(chats: TelegramServer) -> None:
+    one = heard(chats.message(ANNA, ANNA, "Hello", message_id=77))
+    incoming = one.incoming
+    assert one.addressing == "mine"
+    assert str(incoming.session) == f"telegram/{BOT_ID}/41/"
+    assert (incoming.text, incoming.message_id, incoming.kind) == ("Hello", "77", "message")
+    assert incoming.event_id == f"telegram:{BOT_ID}:7"
+    assert one.dedupe == (f"telegram:{BOT_ID}:41:77",)
+    assert not incoming.address.shared
+    assert (incoming.speaker.id, incoming.speaker.name, incoming.speaker.account) == (
+        "41",
+        "Anna",
+        "",
+    )
+
+
+def test_a_private_topic_is_a_conversation_of_its_own(chats: TelegramServer) -> None:
+    incoming = heard(chats.message(ANNA, ANNA, "Hello", thread=9)).incoming
+    assert incoming.session.thread == "9"
+
+
+def test_a_thread_id_is_a_topic_only_if_the_message_says_so(chats: TelegramServer) -> None:
+    in_topic = heard(chats.message(FORUM, BEN, "a", thread=5)).incoming
+    in_chain = heard(chats.message(GROUP, BEN, "a", message_thread_id=5)).incoming
+    assert in_topic.session.thread == "5"
+    assert in_chain.session.thread == ""
+    assert in_chain.address.details == {"chain": "5"}
+
+
+@pytest.mark.parametrize(
+    ("text", "addressing", "left"),
+    [
+        ("@keepthread_bot what is this?", "mine", "what is this?"),
+        ("@KeepThread_Bot, what is this?", "mine", "what is this?"),
+        ("what is this, @keepthread_bot", "mine", "what is this,"),
+        ("what does @keepthread_bot do here?", "mine", "what does @keepthread_bot do here?"),
+        ("😀😀 @keepthread_bot hi", "mine", "😀😀 @keepthread_bot hi"),
+        ("@keepthread_bot_two hi", "nobody", "@keepthread_bot_two hi"),
+        ("keepthread_bot is a bot", "nobody", "keepthread_bot is a bot"),
+        ("hello all", "nobody", "hello all"),
+    ],
+)
+def test_in_groups_a_mention_makes_it_the_bots(
+    chats: TelegramServer, text: str, addressing: str, left: str
+) -> None:
+    one = heard(chats.message(GROUP, BEN, text))
+    assert (one.addressing, one.incoming.text) == (addressing, left)
+
+
+def test_a_mention_in_a_caption_counts_too(chats: TelegramServer) -> None:
+    caption = "@keepthread_bot look"
+    entities = [{"type": "mention", "offset": 0, "length": 15}]
+    photo = [{"file_id": "p", "file_unique_id": "p", "width": 9, "height": 9}]
+    raw = chats.message(GROUP, BEN, caption=caption, caption_entities=entities, photo=photo)
+    one = heard(raw)
+    assert (one.addressing, one.incoming.text) == ("mine", "look")
+
+
+def test_a_mention_of_a_bot_by_its_id_counts_too(chats: TelegramServer) -> None:
+    user = {"id": BOT_ID, "is_bot": True, "first_name": "Keepthread"}
+    entities = [{"type": "text_mention", "offset": 0, "length": 2, "user": user}]
+    assert heard(chats.message(GROUP, BEN, "Kt hi", entities=entities)).addressing == "mine"
+
+
+def test_an_answer_to_the_bot_is_for_the_bot_and_brings_what_it_answers(
+    chats: TelegramServer,
+) -> None:
+    said = chats.message(GROUP, BEN, "the moon is made of cheese")
+    said["from"] = chats.me()
+    one = heard(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
+    assert one.addressing == "mine"
+    assert one.incoming.quoted == "the moon is made of cheese"
+
+
+def test_an_answer_to_somebody_else_is_not_for_the_bot_but_is_quoted(chats: TelegramServer) -> None:
+    said = chats.message(GROUP, BEN, "the moon")
+    one = heard(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
+    assert one.addressing == "nobody"
+    asked = heard(chats.message(GROUP, ANNA, "@keepthread_bot is it?", reply_to=said["message_id"]))
+    assert asked.incoming.quoted == "Ben: the moon"
+
+
+def test_only_the_part_that_was_picked_is_quoted(chats: TelegramServer) -> None:
+    said = chats.message(ANNA, ANNA, "one two three")
+    raw = chats.message(
+        ANNA, ANNA, "why?", reply_to=said["message_id"], quote={"text": "two", "position": 4}
+    )
+    assert heard(raw).incoming.quoted == "two"
+
+
+def test_a_topic_opened_by_the_bot_does_not_make_everything_in_it_an_answer(
+    chats: TelegramServer,
+) -> None:
+    opened = chats.message(FORUM, BEN, None, thread=5)
+    opened |= {"from": chats.me(), "forum_topic_created": {"name": "Cats", "icon_color": 1}}
+    one = heard(chats.message(FORUM, BEN, "just talking", thread=5, reply_to=opened["message_id"]))
+    assert (one.addressing, one.incoming.quoted, one.target) == ("nobody", "", None)
+
+
+def test_a_picture_that_is_asked_about_comes_along(chats: TelegramServer) -> None:
+    photo = [
+        {"file_id": "small", "file_unique_id": "a", "width": 90, "height": 60},
+        {"file_id": "large", "file_unique_id": "b", "width": 1280, "height": 960, "file_size": 9},
+    ]
+    said = chats.message(GROUP, BEN, photo=photo)
+    raw = chats.message(GROUP, ANNA, "@keepthread_bot what is it?", reply_to=said["message_id"])
+    (image,) = heard(raw).incoming.attachments
+    assert (image.kind, image.reference, image.size_bytes) == ("image", "large", 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "command", "addressing"),
+    [
+        ("/reset", "command", "reset", "mine"),
+        ("/Export json", "command", "export json", "mine"),
+        ("/reset@keepthread_bot now", "command", "reset now", "mine"),
+        ("/reset@KEEPTHREAD_BOT", "command", "reset", "mine"),
+        ("/reset@other_bot", "command", "reset", "other"),
+    ],
+)
+def test_commands_lose_slash_and_name(
+    chats: TelegramServer, text: str, kind: str, command: str, addressing: str
+) -> None:
+    one = heard(chats.message(GROUP, BEN, text))
+    assert (one.incoming.kind, one.incoming.text, one.addressing) == (kind, command, addressing)
+
+
+def test_a_path_is_no_command(chats: TelegramServer) -> None:
+    entities = [{"type": "bot_command", "offset": 0, "length": 4}]
+    one = heard(chats.message(ANNA, ANNA, "/usr/bin is full", entities=entities))
+    assert (one.incoming.kind, one.incoming.text) == ("message", "/usr/bin is full")
+
+
+def test_a_slash_that_telegram_does_not_mark_is_text(chats: TelegramServer) -> None:
+    raw = chats.message(ANNA, ANNA, "/" + "x" * 40 + " hello")
+    raw.pop("entities", None)
+    assert heard(raw).incoming.kind == "message"
+
+
+def test_an_edited_message_is_an_edit_and_an_edited_command_is_nothing(
+    chats: TelegramServer,
+) -> None:
+    edited = chats.message(ANNA, ANNA, "now like this", edit_date=1_700_000_000)
+    one = heard(edited, edited=True).incoming
+    assert (one.kind, one.text, one.sent_at.timestamp()) == ("edit", "now like this", 1_700_000_000)
+    assert parsed(chats.message(ANNA, ANNA, "/reset"), edited=True) is None
+
+
+def test_an_anonymous_administrator_speaks_as_the_group(chats: TelegramServer) -> None:
+    one = heard(chats.message(GROUP, GROUP, "/reset@keepthread_bot")).incoming
+    assert one.speaker.id == str(GROUP)
+
+
+def test_bots_and_the_machinery_say_nothing(chats: TelegramServer) -> None:
+    raw = chats.message(GROUP, BEN, "beep")
+    raw["from"] = {"id": 5, "is_bot": True, "first_name": "Other"}
+    assert parsed(raw) is None
+
+
+def test_a_post_of_the_channel_whose_comments_are_here_is_for_nobody(chats: TelegramServer) -> None:
+    raw = chats.message(GROUP, BEN, "@keepthread_bot news!", is_automatic_forward=True)
+    raw["sender_chat"] = {"id": -1009, "type": "channel", "title": "News"}
+    assert heard(raw).addressing == "nobody"
+
+
+def test_looks_become_markdown(chats: TelegramServer) -> None:
+    text = "😀 see code and\nx = 1\n here"
+    entities = [
+        {"type": "bold", "offset": 3, "length": 3},
+        {"type": "code", "offset": 7, "length": 4},
+        {"type": "pre", "offset": 16, "length": 5, "language": "python"},
+        {"type": "text_link", "offset": 23, "length": 4, "url": "https://x.example/"},
+    ]
+    one = heard(chats.message(ANNA, ANNA, text, entities=entities)).incoming
+    assert one.text == "😀 **see** `code` and\n```python\nx = 1\n```\n [here](https://x.example/)"
+
+
+def test_code_that_holds_a_fence_stays_one_block(chats: TelegramServer) -> None:
+    code = "```py\nx\n```"
+    entities = [{"type": "pre", "offset": 0, "length": len(code), "language": "md"}]
+    one = heard(chats.message(ANNA, ANNA, code, entities=entities)).incoming
+    assert one.text == f"````md\n{code}\n````"
+
+
+FILE = {"file_id": "f", "file_unique_id": "u", "file_size": 12}
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "name", "media_type"),
+    [
+        ({"voice": {**FILE, "duration": 3, "mime_type": "audio/ogg"}}, "audio", "voice.ogg", "audio/ogg"),
+        ({"audio": {**FILE, "duration": 3, "file_name": "a.mp3", "mime_type": "audio/mpeg"}}, "audio", "a.mp3", "audio/mpeg"),
+        ({"document": {**FILE, "file_name": "n.pdf", "mime_type": "application/pdf"}}, "document", "n.pdf", "application/pdf"),
+        ({"document": {**FILE, "file_name": "p.png", "mime_type": "image/png"}}, "image", "p.png", "image/png"),
+    ],
+)  # fmt: skip
+def test_files_are_named_by_kind(
+    chats: TelegramServer, raw: dict[str, Any], kind: str, name: str, media_type: str
+) -> None:
+    (item,) = heard(chats.message(ANNA, ANNA, **raw)).incoming.attachments
+    assert (item.kind, item.name, item.media_type) == (kind, name, media_type)
+    assert (item.reference, item.size_bytes) == ("f", 12)
+
+
+PLACE = {"latitude": 52.5, "longitude": 13.4}
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ({"location": PLACE}, "[location: 52.5, 13.4]"),
+        ({"venue": {"location": PLACE, "title": "Cafe", "address": "Street 1"}, "location": PLACE}, "[place: Cafe, Street 1 (52.5, 13.4)]"),
+        ({"contact": {"phone_number": "+49", "first_name": "Zoë", "last_name": "Y"}}, "[contact: Zoë Y, +49]"),
+        ({"checklist": {"title": "Shop", "tasks": [{"id": 1, "text": "tea"}, {"id": 2, "text": "milk"}]}}, "[checklist: Shop – tea; milk]"),
+        ({"dice": {"emoji": "🎲", "value": 4}}, "[🎲 shows 4]"),
+        ({"sticker": {**FILE, "width": 1, "height": 1, "type": "regular", "is_animated": False, "is_video": False, "emoji": "🙃", "set_name": "Cats"}}, "[sticker 🙃 from “Cats”]"),
+        ({"poll": {"id": "1", "question": "Tea?", "options": [{"text": "yes", "voter_count": 0, "persistent_id": "1"}, {"text": "no", "voter_count": 0, "persistent_id": "2"}], "total_voter_count": 0, "is_closed": False, "is_anonymous": True, "type": "regular", "allows_multiple_answers": False, "allows_revoting": False, "members_only": False}}, "[poll: Tea? – yes; no]"),
+    ],
+)  # fmt: skip
+def test_things_become_words(chats: TelegramServer, raw: dict[str, Any], words: str) -> None:
+    one = heard(chats.message(ANNA, ANNA, **raw))
+    assert (one.incoming.text, one.incoming.attachments) == (words, ())
+
+
+def test_what_nobody_here_can_read_has_a_name(chats: TelegramServer) -> None:
+    video = {**FILE, "width": 1, "height": 1, "duration": 1}
+    one = heard(chats.message(ANNA, ANNA, video=video))
+    assert (one.cannot_read, one.is_empty) == ("videos", True)
+
+
+def test_whom_a_forwarded_message_is_from_is_said(chats: TelegramServer) -> None:
+    origin = {"type": "hidden_user", "date": 1, "sender_user_name": "Zoë"}
+    one = heard(chats.message(ANNA, ANNA, "news", forward_origin=origin)).incoming
+    assert one.text == "[forwarded from Zoë]\nnews"
+
+
+def test_what_a_button_carries_comes_back_and_fits() -> None:
+    buttons = rating_buttons("5") + offer_buttons("5", [Offer("Again", "retry"), Offer("No")])
+    presses = [Press.parse(one.data) for one in buttons]
+    assert presses == [
+        Press("rate", "5", "up"),
+        Press("rate", "5", "down"),
+        Press("do", "5", "retry"),
+        Press("do", "5", ""),
+    ]
+    assert offer_buttons("", [Offer("Long", "x" * 80)]) == []
+    assert Press.parse("somebody else's") is None
+
+
+def test_the_chosen_rating_can_be_taken_back() -> None:
+    up, down = rating_buttons("", chosen="up")
+    assert (up.label, Press.parse(up.data)) == ("👍 ✓", Press("rate", "", ""))
+    assert Press.parse(down.data) == Press("rate", "", "down")
+
+
+@pytest.mark.parametrize(
+    ("emoji", "rating"),
+    [(["👍"], "up"), (["❤️"], "up"), (["👎", "👍"], "down"), (["🤔"], ""), ([], "")],
+)
+def test_reactions_mean_up_or_down_or_nothing(emoji: list[str], rating: str) -> None:
+    assert rating_of(emoji) == rating

@@ -1,0 +1,164 @@
+"""The webhook: only Telegram gets in, and 200 means that the inbox has it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+from starlette.applications import Starlette
+from telegram import Update
+
+from adapters.telegram.api.client import make_client
+from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.settings import TelegramSettings
+from adapters.telegram.transport.heartbeat import Pulse
+from adapters.telegram.transport.updates import Take
+from adapters.telegram.transport.webhook import SECRET_HEADER, Webhook
+from bot.errors import StoreUnavailable
+from bot.service.http import serving
+from tests.adapters.telegram.harness import ANNA, telegram
+from tests.fakes.telegram.server import TelegramServer
+from tests.support.wait import wait_until
+
+__all__ = ["telegram"]
+
+SECRET = "only-telegram-knows"
+
+
+@dataclass(slots=True)
+class Hook:
+    """A webhook at work: where it is, what it took in, how it feels."""
+
+    url: str
+    texts: list[str]
+    pulse: Pulse
+    failures: list[StoreUnavailable] = field(default_factory=list)
+
+    async def post(self, content: bytes, secret: str | None = SECRET) -> httpx.Response:
+        headers = {} if secret is None else {SECRET_HEADER: secret}
+        async with httpx.AsyncClient() as client:
+            return await client.post(self.url, content=content, headers=headers)
+
+
+@asynccontextmanager
+async def hooked(
+    telegram: TelegramServer, *, is_ready: bool = True, look_every_s: float = 0.05
+) -> AsyncIterator[Hook]:
+    settings = TelegramSettings.load(
+        telegram_bot_token=telegram.token, telegram_api_url=telegram.url
+    )
+    client, request = make_client(settings, Budget())
+    pulse = Pulse()
+    pulse.begin()
+    hook = Hook("", [], pulse)
+
+    async def take(update: Update) -> None:
+        if hook.failures:
+            raise hook.failures.pop()
+        assert update.message is not None
+        hook.texts.append(update.message.text or "")
+
+    def taker() -> Take | None:
+        return take if is_ready else None
+
+    webhook = Webhook(client, taker, pulse, url="", secret=SECRET, look_every_s=look_every_s)
+    async with serving(Starlette(routes=[webhook.route()]), "127.0.0.1", 0) as port:
+        hook.url = webhook.url = f"http://127.0.0.1:{port}/telegram"
+        task = asyncio.create_task(webhook.run())
+        try:
+            yield hook
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await request.shutdown()
+
+
+async def test_the_bot_registers_its_webhook_with_a_secret(telegram: TelegramServer) -> None:
+    async with hooked(telegram) as hook:
+        await wait_until(lambda: telegram.webhook.get("url") == hook.url)
+        assert telegram.webhook["secret_token"] == SECRET
+        assert "message_reaction" in telegram.webhook["allowed_updates"]
+        await wait_until(lambda: hook.pulse.health().ready)
+
+
+async def test_an_update_arrives_once(telegram: TelegramServer) -> None:
+    async with hooked(telegram) as hook:
+        telegram.say(ANNA, ANNA, "hello")
+        await wait_until(lambda: hook.texts == ["hello"])
+        await wait_until(lambda: not telegram.updates)
+        assert telegram.webhook_posts == 1
+
+
+async def test_while_memory_does_not_work_telegram_is_asked_to_come_again(
+    telegram: TelegramServer,
+) -> None:
+    async with hooked(telegram) as hook:
+        hook.failures = [StoreUnavailable("no Redis")] * 3
+        telegram.say(ANNA, ANNA, "hello")
+        await wait_until(lambda: hook.texts == ["hello"])
+        assert telegram.webhook_posts == 4
+
+
+async def test_only_who_knows_the_secret_gets_in(telegram: TelegramServer) -> None:
+    async with hooked(telegram) as hook:
+        for secret in (None, "", "wrong", SECRET + "x"):
+            response = await hook.post(b'{"update_id": 1}', secret)
+            assert response.status_code == 403
+        assert hook.texts == []
+
+
+async def test_garbage_is_refused_and_stops_nothing(telegram: TelegramServer) -> None:
+    async with hooked(telegram) as hook:
+        for body in (b"", b"{", b"[]", b"{}", b"\xff"):
+            assert (await hook.post(body)).status_code == 400
+        assert (await hook.post(b" " * (5 * 1024 * 1024))).status_code == 413
+        broken = await hook.post(b'{"update_id": 3, "message": {"message_id": "?"}}')
+        assert broken.status_code == 200  # else it would come for ever
+        telegram.say(ANNA, ANNA, "hello")
+        await wait_until(lambda: hook.texts == ["hello"])
+
+
+async def test_before_the_bot_knows_itself_updates_wait_at_telegram(
+    telegram: TelegramServer,
+) -> None:
+    async with hooked(telegram, is_ready=False) as hook:
+        assert (await hook.post(b'{"update_id": 1}')).status_code == 503
+
+
+async def test_a_webhook_that_somebody_changed_is_set_again(telegram: TelegramServer) -> None:
+    async with hooked(telegram) as hook:
+        await wait_until(lambda: telegram.webhook)
+        telegram.webhook["url"] = "https://elsewhere.example/"
+        await wait_until(lambda: telegram.webhook["url"] == hook.url)
+
+
+async def test_when_telegram_cannot_call_it_health_says_so(telegram: TelegramServer) -> None:
+    async with hooked(telegram) as hook:
+        await wait_until(lambda: hook.pulse.health().ready)
+        hook.failures = [StoreUnavailable("no Redis")] * 1_000
+        telegram.say(ANNA, ANNA, "hello")
+        await wait_until(lambda: "503" in hook.pulse.health().detail)
+        hook.failures = []
+        await wait_until(lambda: hook.pulse.health().ready)
+
+
+async def test_a_refused_registration_is_said_and_tried_again(telegram: TelegramServer) -> None:
+    telegram.fail("setWebhook", 400, "Bad Request: bad webhook: HTTPS url must be provided")
+    async with hooked(telegram) as hook:
+        await wait_until(lambda: "https url" in hook.pulse.health().detail)
+        await wait_until(lambda: hook.pulse.health().ready)
+
+
+def test_without_a_secret_of_its_own_every_process_makes_the_same_one() -> None:
+    one, two = (
+        TelegramSettings.load(telegram_bot_token="7000:a", telegram_webhook_url="https://x.example")
+        for _ in range(2)
+    )
+    assert one.webhook_secret == two.webhook_secret
+    assert "7000" not in one.webhook_secret
+    assert one.webhook_url == "https://x.example/telegram"
+    other = TelegramSettings.load(telegram_bot_token="7000:b")
+    assert other.webhook_secret != one.webhook_secret

@@ -1,0 +1,161 @@
+"""`keepthread inbox`, as an operator uses it: what waits, and what was given up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from bot.inbox.dead_letters import DeadLetter, InboxView
+from bot.inbox.inbox import Inbox
+from bot.settings import Settings
+from bot.wiring import open_store
+from tests.support.cli_harness import Shell, shell
+from tests.support.inbox_harness import inbox_on, said
+
+__all__ = ["shell"]
+
+With = Callable[[Callable[[Inbox, InboxView], Awaitable[Any]]], Any]
+
+
+@pytest.fixture
+def inbox(settings: Settings) -> With:
+    """Does something with the inbox."""
+
+    def do(work: Callable[[Inbox, InboxView], Awaitable[Any]]) -> Any:
+        async def opened() -> Any:
+            async with open_store(settings) as store:
+                made = inbox_on(store.client, settings)
+                return await work(made, InboxView(store.client, made))
+
+        return asyncio.run(opened())
+
+    return do
+
+
+def given_up(*texts: str) -> Callable[[Inbox, InboxView], Awaitable[list[DeadLetter]]]:
+    """Put messages in and give them up, each in a place of its own."""
+
+    async def work(inbox: Inbox, view: InboxView) -> list[DeadLetter]:
+        for number, text in enumerate(texts):
+            await inbox.put(said(text, f"C{number}", event_id=f"e{number}"))
+        taken, _ = await inbox.take("w", 99, range(inbox.keys.shards))
+        for turn in taken:
+            await inbox.end(turn, "dead", reason="ModelBroken: [/engine] on fire")
+        return await view.dead()
+
+    return work
+
+
+async def depth(_: Inbox, view: InboxView) -> tuple[int, int]:
+    return await view.depth()
+
+
+def test_an_empty_inbox_says_so(shell: Shell) -> None:
+    words = "0 conversations are ready or running, 0 wait for their time.\n"
+    assert shell.out("inbox", "list") == words
+    nothing = {"ready": 0, "waiting": 0, "dead": []}
+    assert json.loads(shell.out("inbox", "list", "--json")) == nothing
+
+
+def test_dead_letters_are_listed_whatever_stands_in_them(shell: Shell, inbox: With) -> None:
+    text = "[/b] hello \x1b[31m\x9b" + "\nand more " * 20
+    (letter,) = inbox(given_up(text))
+    _, title, row = shell.out("inbox", "list").splitlines()
+    assert title.startswith("dead letter")
+    assert row.startswith(letter.id)
+    assert "ModelBroken: [/engine] on fire" in row
+    assert "[/b] hello [31m and more" in row
+    (plain,) = json.loads(shell.out("inbox", "list", "--json"))["dead"]
+    assert (plain["id"], plain["tries"]) == (letter.id, 1)
+    words = shell.out("inbox", "show", letter.id)
+    assert "\x9b" not in words
+    shown = json.loads(words)
+    assert shown["message"]["text"] == text
+    assert shown["reason"] == "ModelBroken: [/engine] on fire"
+
+
+def test_what_waits_is_counted(shell: Shell, inbox: With) -> None:
+    async def put(inbox: Inbox, _: InboxView) -> None:
+        await inbox.put(said("now"))
+        await inbox.put(said("later", "C2"), hold_s=60)
+
+    inbox(put)
+    found = json.loads(shell.out("inbox", "list", "--json"))
+    assert (found["ready"], found["waiting"]) == (1, 1)
+
+
+def test_letters_are_put_back_one_by_one_or_all_together(shell: Shell, inbox: With) -> None:
+    letters = inbox(given_up("a", "b", "c"))
+    assert shell.out("inbox", "retry", letters[0].id) == "1 put back; 0 cannot be read.\n"
+    assert inbox(depth) == (1, 0)
+    assert shell.out("inbox", "retry", "--all") == "2 put back; 0 cannot be read.\n"
+    assert inbox(depth) == (3, 0)
+    assert json.loads(shell.out("inbox", "list", "--json"))["dead"] == []
+
+
+def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With) -> None:
+    (letter,) = inbox(given_up("precious"))
+
+    async def crowd(inbox: Inbox, _: InboxView) -> list[str]:
+        return [(await inbox.put(said(str(n), "C0")))[0] for n in range(101)]
+
+    assert inbox(crowd)[-1] == "full"
+    shell.out("inbox", "retry", letter.id)
+
+    async def waiting(inbox: Inbox, _: InboxView) -> list[str]:
+        return [one.text for _, one in await inbox.waiting(said("x", "C0").session)]
+
+    assert inbox(waiting)[-1] == "precious"
+
+
+def test_a_letter_nobody_can_read_stays_and_is_told(shell: Shell, inbox: With) -> None:
+    (letter,) = inbox(given_up("x"))
+
+    async def spoil(inbox: Inbox, view: InboxView) -> None:
+        shard = letter.id.partition("/")[0]
+        key = inbox.keys.of(int(shard), "dead")
+        fields = {"s": letter.lane, "d": "no json", "why": "unreadable", "tries": "1"}
+        await view.drop(letter)
+        await inbox._client.xadd(key, fields)
+        await inbox._client.expire(key, 60)
+
+    inbox(spoil)
+    done = shell.run("inbox", "retry", "--all")
+    assert (done.exit_code, done.stdout) == (1, "0 put back; 1 cannot be read.\n")
+    (plain,) = json.loads(shell.out("inbox", "list", "--json"))["dead"]
+    assert (plain["message"], plain["reason"]) == (None, "unreadable")
+    assert "unreadable" in shell.out("inbox", "list")
+    assert shell.out("inbox", "drop", "--all") == "1 thrown away.\n"
+
+
+def test_letters_are_thrown_away_one_by_one(shell: Shell, inbox: With) -> None:
+    letters = inbox(given_up("a", "b"))
+    assert shell.out("inbox", "drop", letters[0].id) == "1 thrown away.\n"
+    (left,) = json.loads(shell.out("inbox", "list", "--json"))["dead"]
+    assert left["id"] == letters[1].id
+
+
+@pytest.mark.parametrize("command", ["show", "retry", "drop"])
+@pytest.mark.parametrize(
+    "letter", ["nonsense", "3/1700000000000-0", "³/1-0", "0/99999999999999999999-0"]
+)
+def test_a_letter_that_does_not_exist_is_told_in_words(
+    shell: Shell, command: str, letter: str
+) -> None:
+    done = shell.run("inbox", command, letter)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"there is no dead letter {letter}" in done.stderr
+    assert "keepthread inbox list" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["retry", "drop"])
+def test_naming_none_throws_nothing_away(shell: Shell, inbox: With, command: str) -> None:
+    inbox(given_up("a"))
+    done = shell.run("inbox", command)
+    assert done.exit_code == 2
+    assert "say --all" in done.stderr
+    assert len(json.loads(shell.out("inbox", "list", "--json"))["dead"]) == 1

@@ -1,0 +1,568 @@
+"""The inbox: each step is one script, and no step loses, repeats or reorders a message."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from bot.conversation import SessionKey
+from bot.inbox.claim import Taken
+from bot.inbox.dead_letters import InboxView
+from bot.inbox.inbox import MOST_MESSAGES, SIDE, Inbox
+from bot.settings import Settings
+from tests.support.inbox_harness import HOUR_MS, inbox_on, said, silence, silent_ms
+from tests.support.wait import wait_until
+
+ALL = range(8)
+SILENT_MS = 1000
+"""The longest silence that a server of the tests can have seen for sure: it was up so long at the first of them."""
+
+
+async def take_one(inbox, worker="w1", **options) -> Taken | None:
+    taken, _ = await inbox.take(worker, 1, range(inbox.keys.shards), **options)
+    return taken[0] if taken else None
+
+
+def conv_of(inbox: Inbox) -> str:
+    """The key of what Redis knows of the one conversation there is."""
+    session = said("x").session
+    return inbox.keys.of(inbox.keys.shard(session), f"conv:{session}")
+
+
+async def make_due(redis: Redis, inbox: Inbox) -> None:
+    """Let the time come for all that waits for it."""
+    for shard in ALL:
+        retry = inbox.keys.of(shard, "retry")
+        for lane in await redis.zrange(retry, 0, -1):
+            await redis.zadd(retry, {lane: 1})
+
+
+async def keys_left(redis: Redis, settings: Settings) -> list[str]:
+    """Keys of conversations: there must be none when all is answered."""
+    found = [key.decode() async for key in redis.scan_iter(f"{settings.bot_redis_prefix}:*")]
+    return [key for key in found if ":conv:" in key or ":box:" in key]
+
+
+async def test_what_is_put_is_taken_once_and_then_gone(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    assert (await inbox.put(said("hello")))[0] == "queued"
+    turn = await take_one(inbox)
+    assert turn is not None
+    assert [one.text for one in turn.incoming] == ["hello"]
+    assert await take_one(inbox, "w2") is None
+    assert await inbox.end(turn, "done")
+    assert await take_one(inbox) is None
+    assert await keys_left(redis, settings) == []
+
+
+async def test_the_same_event_is_taken_in_once(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    twice = [await inbox.put(said("hi", event_id="Ev1")) for _ in range(2)]
+    assert [verdict for verdict, _ in twice] == ["queued", "duplicate"]
+
+
+async def test_the_same_message_under_two_event_ids_is_taken_in_once(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    for event_id, verdict in (("Ev1", "queued"), ("Ev2", "duplicate")):
+        got, _ = await inbox.put(said("hi", event_id=event_id), dedupe=["C1:17.1"])
+        assert got == verdict
+
+
+async def test_messages_that_arrive_during_a_turn_become_the_next_one_in_order(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("first"))
+    turn = await take_one(inbox)
+    assert turn
+    for text in ("second", "third"):
+        assert (await inbox.put(said(text)))[0] == "merged"
+    assert await take_one(inbox) is None, "two turns of one conversation at once"
+    await inbox.end(turn, "done")
+    following = await take_one(inbox)
+    assert following
+    assert [one.text for one in following.incoming] == ["second", "third"]
+
+
+async def test_commands_and_overheard_messages_are_turns_of_their_own_in_order(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    for text, kind in (
+        ("a", "message"), ("b", "message"), ("reset", "command"), ("undo", "command"),
+        ("x", "overheard"), ("y", "overheard"), ("c", "message"),
+    ):  # fmt: skip
+        await inbox.put(said(text, kind=kind))
+    batches = []
+    while turn := await take_one(inbox):
+        batches.append([one.text for one in turn.incoming])
+        await inbox.end(turn, "done")
+    assert batches == [["a", "b"], ["reset"], ["undo"], ["x", "y"], ["c"]]
+
+
+async def test_a_turn_has_no_more_messages_than_it_may(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    for number in range(MOST_MESSAGES + 3):
+        await inbox.put(said(str(number)))
+    turn = await take_one(inbox)
+    assert turn
+    assert len(turn.incoming) == MOST_MESSAGES
+    await inbox.end(turn, "done")
+    turn = await take_one(inbox)
+    assert turn
+    assert [one.text for one in turn.incoming] == ["50", "51", "52"]
+
+
+async def test_a_full_mailbox_takes_no_more(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings, max_waiting=2)
+    verdicts = [(await inbox.put(said("x", event_id=f"E{n}")))[0] for n in range(3)]
+    assert verdicts == ["queued", "merged", "full"]
+    turn = await take_one(inbox)
+    assert turn
+    await inbox.end(turn, "done")
+    again, _ = await inbox.put(said("x", event_id="E2"))
+    assert again == "queued", "what was refused was not taken in, so it may come again"
+
+
+async def test_a_silent_workers_turn_is_taken_over_with_the_same_messages(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    lost = await take_one(inbox, "dead")
+    assert lost
+    await inbox.put(said("two"))
+    await silence(redis, inbox, lost)
+    again = await take_one(inbox, "w2", silent_ms=SILENT_MS)
+    assert again
+    assert again.ids == lost.ids
+    assert (again.tries, again.crashes) == (2, 1)
+    assert again.token > lost.token
+    assert not await inbox.end(lost, "done"), "the silent worker woke too late"
+    assert await inbox.end(again, "done")
+
+
+@pytest.mark.parametrize("touch", [True, False])
+async def test_a_sign_of_life_renews_a_lease_and_a_look_does_not(
+    redis: Redis, settings: Settings, touch: bool
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    turn = await take_one(inbox)
+    assert turn
+    await silence(redis, inbox, turn)
+    assert await inbox.renew("w1", [turn], touch=touch) == {}
+    assert (await silent_ms(redis, inbox, turn) < HOUR_MS) == touch
+
+
+async def test_a_turn_that_its_own_worker_claims_is_renewed_and_not_begun_again(
+    redis: Redis, settings: Settings
+) -> None:
+    """A starved process finds its turn silent like any other, and still runs it."""
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    turn = await take_one(inbox)
+    assert turn
+    await silence(redis, inbox, turn)
+    assert await take_one(inbox, silent_ms=SILENT_MS, own=[turn]) is None
+    assert await silent_ms(redis, inbox, turn) < HOUR_MS
+    assert await inbox.renew("w1", [turn]) == {}
+    await silence(redis, inbox, turn)
+    others = await take_one(inbox, "w2", silent_ms=SILENT_MS)
+    assert others, "another worker's claim begins it again"
+    assert await inbox.end(others, "requeue")
+    assert await take_one(inbox, own=[turn]), "an older token proves nothing"
+
+
+async def test_a_silent_turn_is_found_behind_many_that_live(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
+    for number in range(40):
+        await inbox.put(said("long", f"C{number}"))
+    living, _ = await inbox.take("alive", 40, [0])
+    await inbox.put(said("left behind", "last"))
+    (dead,), _ = await inbox.take("dead", 1, [0])
+    await silence(redis, inbox, dead)
+
+    async def it_is_found() -> bool:
+        await inbox.renew("alive", living)
+        taken, _ = await inbox.take("w3", 1, [0], silent_ms=SILENT_MS)
+        return [turn.ids for turn in taken] == [dead.ids]
+
+    await wait_until(it_is_found)
+
+
+async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_list(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
+    for place in ("C1", "C2"):
+        await inbox.put(said("one", place))
+    await inbox.take("left two turns", 2, [0])
+    await inbox.take("left nothing", 1, [0])
+
+    async def listed() -> list[bytes]:
+        found = await redis.xinfo_consumers(inbox.keys.of(0, "ready"), "w")
+        return [one["name"] for one in found]
+
+    assert await listed() == [b"left nothing", b"left two turns"]
+    assert await wait_until(lambda: take_one(inbox, "alive", silent_ms=1))
+
+    async def they_are_off_the_list() -> bool:
+        await take_one(inbox, "alive", silent_ms=1)
+        return b"left nothing" not in await listed()
+
+    await wait_until(they_are_off_the_list)
+    assert b"alive" in await listed()
+
+
+async def test_a_lost_lease_is_reported(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    lost = await take_one(inbox, "w1")
+    assert lost
+    await silence(redis, inbox, lost)
+    assert await take_one(inbox, "w2", silent_ms=SILENT_MS)
+    assert await inbox.renew("w1", [lost]) == {0: "lost"}
+
+
+async def test_a_failed_turn_comes_again_when_it_is_due(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    turn = await take_one(inbox)
+    assert turn
+    await inbox.end(turn, "retry", delay_s=60)
+    count, next_s = await inbox.due(ALL)
+    assert count == 0
+    assert next_s is not None
+    assert 0 < next_s <= 60
+    await inbox.put(said("two"))
+    assert await take_one(inbox) is None, "a new message must not overtake the one that waits"
+    await make_due(redis, inbox)
+    assert (await inbox.due(ALL))[0] == 1
+    again = await take_one(inbox)
+    assert again
+    assert ([one.text for one in again.incoming], again.tries, again.fails) == (["one"], 2, 1)
+
+
+async def test_handing_over_costs_no_try(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    for _ in range(3):
+        turn = await take_one(inbox)
+        assert turn
+        assert (turn.tries, turn.crashes) == (1, 0)
+        await inbox.end(turn, "requeue")
+
+
+async def test_a_split_turn_leaves_each_message_one_try_alone(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings, max_attempts=5)
+    for text in ("a", "b"):
+        await inbox.put(said(text))
+    turn = await take_one(inbox)
+    assert turn
+    await inbox.put(said("c"))
+    await inbox.put(said("d"))
+    await inbox.end(turn, "split")
+    seen = []
+    while turn := await take_one(inbox):
+        seen.append(([one.text for one in turn.incoming], turn.tries))
+        await inbox.end(turn, "done")
+    assert seen == [(["a"], 5), (["b"], 5), (["c", "d"], 1)]
+
+
+async def test_a_dead_letter_is_listed_retried_and_dropped(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    view = InboxView(redis, inbox)
+    await inbox.put(said("poison", event_id="E1"))
+    await inbox.put(said("fine", "C2"))
+    for _ in range(2):
+        turn = await take_one(inbox)
+        assert turn
+        is_bad = turn.incoming[0].text == "poison"
+        await inbox.end(turn, "dead" if is_bad else "done", reason="it kills")
+    (letter,) = await view.dead()
+    assert letter.incoming
+    assert (letter.incoming.text, letter.reason, letter.tries) == ("poison", "it kills", 1)
+    assert await view.letter(letter.id) == letter
+    assert await view.retry(letter)
+    assert await view.dead() == []
+    turn = await take_one(inbox)
+    assert turn
+    assert turn.incoming[0].text == "poison"
+    await inbox.end(turn, "dead")
+    for letter in await view.dead():
+        await view.drop(letter)
+    assert await view.dead() == []
+
+
+async def test_stop_marks_what_runs_and_drops_what_waited_before_it(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    session = said("x").session
+    await inbox.put(said("running"))
+    turn = await take_one(inbox)
+    assert turn
+    await inbox.put(said("waits"))
+    _, stop_id = await inbox.put(said("stop", kind="command"), lane=f"{session}{SIDE}")
+    await inbox.put(said("after the stop"))
+    assert await inbox.stop(session, before=stop_id) == (True, 1)
+    assert await inbox.renew("w1", [turn], touch=False) == {0: "cancel"}
+    await inbox.end(turn, "done")
+    side, following = sorted(
+        [await take_one(inbox), await take_one(inbox)], key=lambda one: one.incoming[0].kind
+    )
+    assert side.lane.endswith(SIDE)
+    assert [one.text for one in following.incoming] == ["after the stop"]
+
+
+@pytest.mark.parametrize("state", ["queued", "retrying", "held"])
+async def test_stop_drops_what_has_not_begun_and_the_next_message_runs(
+    redis: Redis, settings: Settings, state: str
+) -> None:
+    inbox = inbox_on(redis, settings)
+    session = said("x").session
+    await inbox.put(said("one"), hold_s=60 if state == "held" else 0)
+    if state == "retrying":
+        turn = await take_one(inbox)
+        assert turn
+        await inbox.end(turn, "retry", delay_s=60)
+    assert await inbox.stop(session) == (False, 1)
+    assert await take_one(inbox) is None
+    assert await keys_left(redis, settings) == []
+    await inbox.put(said("two"))
+    turn = await take_one(inbox)
+    assert turn
+    assert [one.text for one in turn.incoming] == ["two"]
+
+
+async def test_stop_keeps_commands_and_overheard_messages(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("m"))
+    await inbox.put(said("o", kind="overheard"))
+    await inbox.put(said("reset", kind="command"))
+    assert await inbox.stop(said("x").session) == (False, 1)
+    seen = []
+    while turn := await take_one(inbox):
+        seen.append(turn.incoming[0].text)
+        await inbox.end(turn, "done")
+    assert seen == ["o", "reset"]
+
+
+@pytest.mark.parametrize("end", ["crash", "retry", "requeue"])
+async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
+    redis: Redis, settings: Settings, end: str
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("long"))
+    turn = await take_one(inbox)
+    assert turn
+    assert not turn.is_stopped
+    await inbox.stop(said("x").session)
+    if end == "crash":
+        await silence(redis, inbox, turn)
+        turn = await take_one(inbox, "w2", silent_ms=SILENT_MS)
+    else:
+        await inbox.end(turn, end)
+        await inbox.due(ALL)
+        turn = await take_one(inbox, "w2")
+    assert turn
+    assert turn.is_stopped
+    await inbox.put(said("next"))
+    await inbox.end(turn, "done")
+    turn = await take_one(inbox)
+    assert turn
+    assert not turn.is_stopped, "it was no word about what came later"
+
+
+async def test_what_a_stop_leaves_waits_for_no_failure_any_more(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    turn = await take_one(inbox)
+    assert turn
+    await inbox.end(turn, "retry", delay_s=60)
+    await inbox.put(said("reset", kind="command"))
+    await inbox.stop(said("x").session)
+    turn = await take_one(inbox)
+    assert turn
+    assert [one.text for one in turn.incoming] == ["reset"]
+
+
+async def test_a_held_turn_waits_for_the_rest_and_is_one(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    for number in range(3):
+        await inbox.put(said(f"picture {number}"), hold_s=60)
+    assert await take_one(inbox) is None
+    await redis.hset(conv_of(inbox), "hold", 1)
+    await make_due(redis, inbox)
+    await inbox.due(ALL)
+    turn = await take_one(inbox)
+    assert turn
+    assert len(turn.incoming) == 3
+
+
+async def test_what_arrives_in_parts_while_a_turn_runs_is_held_after_it(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    turn = await take_one(inbox)
+    assert turn
+    await inbox.put(said("part 1"), hold_s=60)
+    await inbox.end(turn, "done")
+    assert await take_one(inbox) is None
+    await inbox.put(said("part 2"))
+    turn = await take_one(inbox)
+    assert turn
+    assert [one.text for one in turn.incoming] == ["part 1", "part 2"]
+
+
+async def test_parts_that_arrive_while_a_turn_is_ready_are_waited_for(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("look at these"))
+    await inbox.put(said("picture 1"), hold_s=60)
+    assert await take_one(inbox) is None
+    await inbox.put(said("that is all"))
+    turn = await take_one(inbox)
+    assert turn
+    assert len(turn.incoming) == 3
+
+
+async def test_a_moved_conversation_takes_along_what_waits(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    old, new = said("x", "old").session, said("x", "new").session
+    for text in ("a", "b"):
+        await inbox.put(said(text, "old", event_id=f"E{text}"))
+    assert await inbox.move(old, new) == 2
+    turn = await take_one(inbox)
+    assert turn is None or turn.session == new
+    turn = turn or await take_one(inbox)
+    assert turn
+    assert [one.text for one in turn.incoming] == ["a", "b"]
+    assert turn.incoming[0].session == new
+    await inbox.end(turn, "done")
+    await take_one(inbox)
+    assert await keys_left(redis, settings) == []
+
+
+async def test_a_group_that_went_with_a_crash_is_made_again(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    for shard in ALL:
+        if await redis.exists(inbox.keys.of(shard, "ready")):
+            await redis.xgroup_create(inbox.keys.of(shard, "ready"), "w", "0")
+            await redis.xgroup_destroy(inbox.keys.of(shard, "ready"), "w")
+    assert await take_one(inbox)
+
+
+async def test_a_message_nobody_can_read_is_given_up_and_not_in_the_way(
+    redis: Redis, settings: Settings
+) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("good"))
+    shard = inbox.keys.shard(said("x").session)
+    await redis.xadd(inbox.keys.of(shard, f"box:{said('x').session}"), {"k": "c", "d": "{"})
+    first = await take_one(inbox)
+    assert first
+    await inbox.end(first, "done")
+    second = await take_one(inbox)
+    assert second
+    assert second.incoming == ()
+    await inbox.end(second, "dead", reason="unreadable")
+    (letter,) = await InboxView(redis, inbox).dead()
+    assert letter.incoming is None
+
+
+async def test_tokens_grow_even_when_the_clock_goes_back(redis: Redis, settings: Settings) -> None:
+    inbox = inbox_on(redis, settings)
+    await inbox.put(said("one"))
+    shard = inbox.keys.shard(said("x").session)
+    ahead = 9_000_000_000_000_000
+    await redis.set(inbox.keys.of(shard, "clock"), ahead, px=60_000)
+    turn = await take_one(inbox)
+    assert turn
+    assert turn.token == ahead + 1
+
+
+PLACES = ("C1", "C2", "C3")
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.sampled_from(PLACES)),
+        st.tuples(st.just("take"), st.sampled_from(["w1", "w2"])),
+        st.tuples(st.just("end"), st.sampled_from(["done", "retry", "requeue", "split", "defer"])),
+        st.tuples(st.just("crash"), st.just("")),
+    ),
+    max_size=60,
+)
+
+
+@given(steps=STEPS)
+@examples(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+async def test_whatever_happens_everything_is_answered_once_and_in_order(
+    redis: Redis, settings: Settings, steps: list[tuple[str, str]]
+) -> None:
+    """A law over any history of puts, turns, failures and crashed workers."""
+    await redis.flushall()
+    inbox = inbox_on(redis, settings)
+    held: list[Taken] = []
+    put: dict[str, list[str]] = {place: [] for place in PLACES}
+    answered: dict[str, list[str]] = {place: [] for place in PLACES}
+
+    async def end(turn: Taken, outcome: str) -> None:
+        ours = await inbox.end(turn, outcome)
+        if outcome == "done" and ours:
+            answered[turn.session.place] += [one.text for one in turn.incoming]
+
+    async def take(worker: str) -> None:
+        await inbox.due(ALL)
+        held.extend((await inbox.take(worker, 2, ALL))[0])
+
+    for step, what in steps:
+        if step == "put":
+            put[what].append(str(len(put[what])))
+            await inbox.put(said(put[what][-1], what))
+        elif step == "take":
+            await take(what)
+            assert len({turn.lane for turn in held}) == len(held), "two turns of one conversation"
+        elif step == "end" and held:
+            await end(held.pop(0), what)
+        elif step == "crash" and held:
+            lost = held.pop()
+            await silence(redis, inbox, lost, *held)
+            held.extend((await inbox.take("w3", 9, ALL, silent_ms=SILENT_MS))[0])
+            held[:] = [turn for turn in held if turn.entry != lost.entry or turn.token > lost.token]
+            held[:] = list(
+                {turn.lane: turn for turn in sorted(held, key=lambda t: t.token)}.values()
+            )
+
+    async def busy() -> bool:
+        return any([await inbox.busy(SessionKey("loop", "A1", place)) for place in PLACES])
+
+    while held or await busy():
+        for turn in held:
+            await end(turn, "done")
+        held.clear()
+        await take("w1")
+    assert answered == put
+    assert await keys_left(redis, settings) == []

@@ -1,0 +1,126 @@
+"""Speech becomes words through the endpoint, and each refusal has its own error."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from bot.conversation import Attachment
+from bot.errors import (
+    KeepthreadError,
+    ModelBroken,
+    ModelBusy,
+    ModelKeyRefused,
+    ModelMissing,
+    ModelUnreachable,
+    PromptRefused,
+    PromptTooLong,
+)
+from bot.model.transcription import MAX_AUDIO_BYTES, Transcriber
+from bot.settings import Settings
+
+VOICE = Attachment("audio", "voice.oga", "audio/ogg")
+
+
+class Ear:
+    """An endpoint that hears what the bytes say."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.body: Any = None
+        self.headers: dict[str, str] = {}
+        self.seen: list[dict[str, Any]] = []
+
+    async def hear(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        file = form["file"]
+        assert isinstance(file, web.FileField)
+        data = file.file.read()
+        self.seen.append(
+            {
+                "name": file.filename,
+                "type": file.content_type,
+                "model": form["model"],
+                "key": request.headers.get("Authorization"),
+            }
+        )
+        body = {"text": f" {data.decode()} "} if self.body is None else self.body
+        return web.json_response(body, status=self.status, headers=self.headers)
+
+
+@pytest.fixture
+async def ear() -> AsyncIterator[tuple[Ear, Transcriber]]:
+    ear = Ear()
+    app = web.Application(client_max_size=MAX_AUDIO_BYTES * 2)
+    app.router.add_post("/v1/audio/transcriptions", ear.hear)
+    async with TestServer(app) as server:
+        settings = Settings.load(
+            openai_api_key="key", openai_base_url=str(server.make_url("/v1")), redis_url="redis://x"
+        )
+        async with Transcriber(settings) as transcriber:
+            yield ear, transcriber
+
+
+async def test_a_voice_message_becomes_words(ear: tuple[Ear, Transcriber]) -> None:
+    endpoint, transcriber = ear
+    assert await transcriber.transcribe(b"hello there", VOICE) == "hello there"
+    assert endpoint.seen == [
+        {
+            "name": "voice.ogg",
+            "type": "audio/ogg",
+            "model": "gpt-4o-mini-transcribe",
+            "key": "Bearer key",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (401, {}, ModelKeyRefused),
+        (404, {}, ModelMissing),
+        (413, {}, PromptTooLong),
+        (400, {}, PromptRefused),
+        (500, {}, ModelBroken),
+        (200, {"no": "text"}, ModelBroken),
+        (200, [], ModelBroken),
+    ],
+)
+async def test_refusals_are_told_apart(
+    ear: tuple[Ear, Transcriber], status: int, body: Any, error: type[KeepthreadError]
+) -> None:
+    endpoint, transcriber = ear
+    endpoint.status, endpoint.body = status, body
+    with pytest.raises(error):
+        await transcriber.transcribe(b"x", VOICE)
+
+
+async def test_a_busy_endpoint_says_when_to_come_back(ear: tuple[Ear, Transcriber]) -> None:
+    endpoint, transcriber = ear
+    endpoint.status, endpoint.headers = 429, {"Retry-After": "7"}
+    with pytest.raises(ModelBusy) as caught:
+        await transcriber.transcribe(b"x", VOICE)
+    assert caught.value.retry_after_s == 7
+
+
+async def test_too_much_audio_is_not_sent(ear: tuple[Ear, Transcriber]) -> None:
+    endpoint, transcriber = ear
+    with pytest.raises(PromptTooLong):
+        await transcriber.transcribe(b"x" * (MAX_AUDIO_BYTES + 1), VOICE)
+    assert not endpoint.seen
+
+
+async def test_nobody_listens_behind_a_closed_port_or_the_local_model() -> None:
+    local = Settings.load(redis_url="redis://x")
+    async with Transcriber(local) as transcriber:
+        assert not transcriber.configured
+        with pytest.raises(ModelMissing):
+            await transcriber.transcribe(b"x", VOICE)
+    closed = Settings.load(openai_base_url="http://127.0.0.1:1/v1", redis_url="redis://x")
+    async with Transcriber(closed) as transcriber:
+        with pytest.raises(ModelUnreachable):
+            await transcriber.transcribe(b"x", VOICE)
