@@ -17,10 +17,10 @@ from bot.memory.sessions import Sessions
 from bot.model.factory import build_model
 from bot.model.local.runtime import LocalRuntime
 from bot.ports import Model, Tracer
-from bot.prompt.builder import Context
+from bot.prompt.builder import PromptBuilder
 from bot.settings import Settings
 from bot.storage.client import connect
-from bot.storage.key_value import RedisNotes
+from bot.storage.key_value import RedisKeyValueStore
 from bot.storage.vault import RedisVault
 from bot.tracing import build_tracer
 from bot.turns.handler import Handler
@@ -59,7 +59,7 @@ class Bot:
     handler: Handler
     access: Authorizer
     vault: RedisVault
-    notes: RedisNotes
+    key_values: RedisKeyValueStore
 
 
 @asynccontextmanager
@@ -119,12 +119,14 @@ async def open_bot(
             handler,
             access,
             vault,
-            RedisNotes(store.client, settings.bot_redis_prefix),
+            RedisKeyValueStore(store.client, settings.bot_redis_prefix),
         )
 
 
-def _context(settings: Settings) -> Context:
-    context = Context(settings.bot_system_prompt, _budget(settings), settings.bot_history_low_water)
+def _context(settings: Settings) -> PromptBuilder:
+    context = PromptBuilder(
+        settings.bot_system_prompt, _budget(settings), settings.bot_history_low_water
+    )
     if context.room_tokens < LEAST_ROOM_TOKENS:
         raise SettingsError(
             f"BOT_SYSTEM_PROMPT leaves {max(0, context.room_tokens)} of {context.budget_tokens} tokens: "

@@ -58,7 +58,7 @@ class ConsoleConnection(ABC):
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
         return True
 
-    async def load(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment) -> bytes:
         raise PlatformRefused("nothing can be attached in a terminal")
 
     async def aclose(self) -> None:  # noqa: B027  nothing is open
@@ -68,7 +68,7 @@ class ConsoleConnection(ABC):
         """Put `incoming` in and wait until it is answered."""
         self._answered.clear()
         try:
-            admission = await self._core.put(incoming)
+            admission = await self._core.enqueue(incoming)
         except KeepthreadError as error:
             self._complain(error)
             return
@@ -138,7 +138,7 @@ class TerminalConnection(ConsoleConnection):
 
     async def _stop(self) -> None:
         if self._reply is not None:
-            await self._reply.status("stopping (Ctrl-C again leaves)")
+            await self._reply.set_status("stopping (Ctrl-C again leaves)")
         await super()._stop()
 
     @contextmanager

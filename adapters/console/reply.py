@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -16,7 +16,7 @@ from adapters.console.pipes import Pipes
 from adapters.console.render import Answer, Lines, clean, finished, words_of
 from bot.conversation import Turn
 from bot.errors import KeepthreadError, PlaceGone, PlatformRefused
-from bot.ports import Delivery
+from bot.ports import CommandButton, Delivery
 
 REFRESH_S = 0.08
 Closed = Callable[[bool], None]
@@ -31,7 +31,7 @@ class ConsoleReply:
         self._text = ""
         self._has_failed = False
 
-    async def already_there(self, turn: Turn) -> Delivery | None:
+    async def find_delivery(self, turn: Turn) -> Delivery | None:
         return None  # a terminal keeps nothing that could be asked
 
     def _is_closed(self) -> None:
@@ -53,8 +53,8 @@ class ScreenReply(ConsoleReply):
         self._spinner = Spinner("dots", style="cyan")
         self._ticking: asyncio.Task[None] | None = None
 
-    async def status(self, words: str) -> None:
-        self._words = words
+    async def set_status(self, text: str) -> None:
+        self._words = text
         self._animate()
 
     async def show(self, piece: str) -> None:
@@ -82,7 +82,10 @@ class ScreenReply(ConsoleReply):
         self._still()
         self._complain(error)
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+    async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
+        return await self.post(text)
+
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         self._still()
         self._console.print(Lines(Answer(clean(text))))
         if file is not None:
@@ -156,7 +159,7 @@ class PipedReply(ConsoleReply):
         self._pipes = pipes
         self._stop = stop
 
-    async def status(self, words: str) -> None:
+    async def set_status(self, text: str) -> None:
         """Nobody looks."""
 
     async def show(self, piece: str) -> None:
@@ -182,7 +185,10 @@ class PipedReply(ConsoleReply):
         await self._end_line()
         self._complain(error)
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+    async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
+        return await self.post(text)
+
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         await self._end_line()
         await self._pipes.write(f"{clean(text)}\n")
         if file is not None:

@@ -19,7 +19,7 @@ from bot.errors import PlatformError
 if TYPE_CHECKING:
     from adapters.slack.api.users import People
     from adapters.slack.api.workspaces import Team, Teams
-    from bot.ports import CommandSpec, Core, Listed
+    from bot.ports import CommandSpec, ConversationSummary, Core
 
 log = structlog.get_logger("keepthread.slack")
 
@@ -120,7 +120,7 @@ class Home:
 def home_view(
     commands: Sequence[CommandSpec],
     team: Team | None,
-    own: Sequence[Listed],
+    own: Sequence[ConversationSummary],
     totals: tuple[int, int] | None,
 ) -> dict[str, Any]:
     """The view (https://docs.slack.dev/reference/views/home-tab-views); `team` None: a stranger."""
@@ -158,7 +158,7 @@ def _open(session: SessionKey, channels: Collection[str]) -> bool:
     return _is_direct(session) or session.place in channels
 
 
-def _conversation(listed: Listed, team: Team) -> list[Block]:
+def _conversation(listed: ConversationSummary, team: Team) -> list[Block]:
     session, at = listed.session, listed.used_at
     stamp = int(at.timestamp())
     when = f"<!date^{stamp}^{{date_short_pretty}} {{time}}|{at:%Y-%m-%d %H:%M} UTC>"

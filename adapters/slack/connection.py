@@ -132,14 +132,14 @@ class SlackConnection:
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
         return await self._people.is_admin(address.session.account, speaker.id)
 
-    async def load(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment) -> bytes:
         team = address.session.account
         attachment = await files.look_up(self._teams, team, attachment)
         token = await self._teams.token(team)
         api_url = self._settings.slack_api_url
         return await files.fetch(self._session, attachment.reference, token, attachment, api_url)
 
-    async def seed(self, address: Address) -> tuple[Overheard, ...]:
+    async def fetch_thread_history(self, address: Address) -> tuple[Overheard, ...]:
         return await self._seeding.seed(address)
 
     async def aclose(self) -> None:
@@ -160,7 +160,7 @@ class SlackConnection:
     async def _said(self, address: Address, text: str) -> None:
         reply = self.reply(address)
         try:
-            await reply.say(text)
+            await reply.post(text)
         finally:
             await reply.aclose()
 

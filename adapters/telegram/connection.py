@@ -55,7 +55,7 @@ class TelegramConnection:
         self._budget = Budget(settings.telegram_chat_interval_s, settings.telegram_group_per_minute)
         self.client, self._request = make_client(settings, self._budget)
         self.outbound = Outbound(self.client, self._budget, core.migrate)
-        self._marks = Marks(core.notes, str(settings.bot_id))
+        self._marks = Marks(core.key_values, str(settings.bot_id))
         self._commands = frozenset(
             name for one in core.commands() for name in (one.name, *one.aliases)
         )
@@ -146,7 +146,7 @@ class TelegramConnection:
             raise PlatformUnreachable("Telegram does not say who is an administrator") from None
         return status in (ChatMember.OWNER, ChatMember.ADMINISTRATOR)
 
-    async def load(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment) -> bytes:
         note = too_large(attachment)
         if note:
             raise PlatformError(note)

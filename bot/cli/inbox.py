@@ -12,7 +12,7 @@ import click
 from bot.cli.output import print_table
 from bot.cli.runner import run
 from bot.errors import CommandError
-from bot.inbox.dead_letters import DeadLetter, InboxView
+from bot.inbox.dead_letters import DeadLetter, DeadLetters
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.plugins import load_settings
@@ -30,7 +30,7 @@ def inbox() -> None:
 def list_letters(as_json: bool) -> None:
     """How much waits, and all dead letters, the newest first."""
 
-    async def command(view: InboxView) -> int:
+    async def command(view: DeadLetters) -> int:
         ready, waiting = await view.depth()
         letters = await view.dead()
         if as_json:
@@ -53,7 +53,7 @@ def list_letters(as_json: bool) -> None:
 def show(letter_id: str) -> None:
     """All of a dead letter, as JSON."""
 
-    async def command(view: InboxView) -> int:
+    async def command(view: DeadLetters) -> int:
         click.echo(plain_json(_plain(await _one(view, letter_id))))
         return 0
 
@@ -66,7 +66,7 @@ def show(letter_id: str) -> None:
 def retry(letter_ids: tuple[str, ...], every: bool) -> None:
     """Put dead letters into the inbox again."""
 
-    async def command(view: InboxView) -> int:
+    async def command(view: DeadLetters) -> int:
         letters = await _chosen(view, letter_ids, every)
         done = [await view.retry(one) for one in letters]
         click.echo(f"{sum(done)} put back; {len(done) - sum(done)} cannot be read.")
@@ -81,7 +81,7 @@ def retry(letter_ids: tuple[str, ...], every: bool) -> None:
 def drop(letter_ids: tuple[str, ...], every: bool) -> None:
     """Throw dead letters away."""
 
-    async def command(view: InboxView) -> int:
+    async def command(view: DeadLetters) -> int:
         letters = await _chosen(view, letter_ids, every)
         for one in letters:
             await view.drop(one)
@@ -91,20 +91,20 @@ def drop(letter_ids: tuple[str, ...], every: bool) -> None:
     sys.exit(run(_with_view(command)))
 
 
-async def _with_view(command: Callable[[InboxView], Awaitable[int]]) -> int:
+async def _with_view(command: Callable[[DeadLetters], Awaitable[int]]) -> int:
     async with _open_view() as view:
         return await command(view)
 
 
 @asynccontextmanager
-async def _open_view() -> AsyncIterator[InboxView]:
+async def _open_view() -> AsyncIterator[DeadLetters]:
     settings = load_settings()
     async with open_store(settings) as store:
         keys = InboxKeys(settings.bot_redis_prefix, settings.bot_shards)
-        yield InboxView(store.client, Inbox(store.client, keys, is_cluster=store.is_cluster))
+        yield DeadLetters(store.client, Inbox(store.client, keys, is_cluster=store.is_cluster))
 
 
-async def _chosen(view: InboxView, ids: tuple[str, ...], every: bool) -> list[DeadLetter]:
+async def _chosen(view: DeadLetters, ids: tuple[str, ...], every: bool) -> list[DeadLetter]:
     if every:
         return await view.dead()
     if not ids:
@@ -112,7 +112,7 @@ async def _chosen(view: InboxView, ids: tuple[str, ...], every: bool) -> list[De
     return [await _one(view, letter_id) for letter_id in ids]
 
 
-async def _one(view: InboxView, letter_id: str) -> DeadLetter:
+async def _one(view: DeadLetters, letter_id: str) -> DeadLetter:
     letter = await view.letter(letter_id)
     if letter is None:
         raise CommandError(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bot.memory.sessions import Sessions
     from bot.settings import Settings
     from bot.turns.handler import Handler
-    from bot.turns.stop_signal import Stop
+    from bot.turns.stop_signal import StopSignal
 
 
 class Services(Protocol):
@@ -57,7 +57,7 @@ class Call:
     id: str = ""
     item: str = ""
     fence: int = 0
-    stopper: Stop | None = None
+    stopper: StopSignal | None = None
     prepare: Prepare = _as_it_is
 
     @property
@@ -68,5 +68,5 @@ class Call:
     def address(self) -> Address:
         return self.incoming.address
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> None:
-        await self.reply.say(text, file=file)
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> None:
+        await self.reply.post(text, file=file)

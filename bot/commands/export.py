@@ -22,7 +22,7 @@ async def run(call: Call) -> None:
     if call.arguments == "json":
         # The standard library would hold up all others for a second with a long conversation.
         data = orjson.dumps(await sessions.export(call.session), option=orjson.OPT_INDENT_2)
-        await call.say("This conversation:", file=(f"{stem}.json", data))
+        await call.post("This conversation:", file=(f"{stem}.json", data))
         return
     if call.arguments:
         raise CommandError("Say “export” for text or “export json” for programs.")
@@ -34,7 +34,7 @@ async def run(call: Call) -> None:
     parts.append(f"# Conversation of {info.born_at:%Y-%m-%d}\n")
     async for turn in sessions.turns(call.session):
         parts += _lines(turn)
-    await call.say("This conversation:", file=(f"{stem}.md", "\n".join(parts).encode()))
+    await call.post("This conversation:", file=(f"{stem}.md", "\n".join(parts).encode()))
 
 
 def _lines(turn: Turn) -> Iterator[str]:

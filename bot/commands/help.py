@@ -13,4 +13,4 @@ async def run(call: Call) -> None:
         names = " or ".join(f"`{name}`" for name in (spec.name, *spec.aliases))
         admins = " (for admins here)" if spec.admin_in_shared and call.address.shared else ""
         lines.append(f"- {names} – {spec.summary}{admins}")
-    await call.say("\n".join(lines))
+    await call.post("\n".join(lines))

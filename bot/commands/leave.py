@@ -5,4 +5,4 @@ from bot.commands.call import Call
 
 async def run(call: Call) -> None:
     await call.services.sessions.leave(call.session)
-    await call.say("I will be quiet here until somebody mentions me.")
+    await call.post("I will be quiet here until somebody mentions me.")

@@ -9,6 +9,6 @@ async def run(call: Call) -> None:
     count = await call.services.history.reset(
         call.session, keep=True, fence=call.fence, once=call.id
     )
-    await call.say(
+    await call.post(
         "A new conversation." + (" I no longer think of the earlier one." if count else "")
     )

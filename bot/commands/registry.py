@@ -75,7 +75,7 @@ class Registry:
             module: Any = self._modules[spec.name]
             await module.run(replace(call, arguments=arguments))
         except (CommandError, AccessRefused) as error:
-            await call.say(error.user_text)
+            await call.post(error.user_text)
 
 
 def _words(text: str) -> tuple[str, str]:

@@ -26,4 +26,4 @@ async def run(call: Call) -> None:
             f"- Begun {info.born_at:%Y-%m-%d %H:%M} UTC, kept until {until:%Y-%m-%d} at least"
         )
         lines.append(f"- Conversation: `{info.conversation_id}`")
-    await call.say("\n".join(lines))
+    await call.post("\n".join(lines))

@@ -8,4 +8,4 @@ READS_ONLY = True  # it must not wait for the answer that it is to stop
 
 async def run(call: Call) -> None:
     stopped = await call.services.stop(call.session, call.incoming.speaker, before=call.item)
-    await call.say("Stopped." if stopped else "There is nothing to stop.")
+    await call.post("Stopped." if stopped else "There is nothing to stop.")

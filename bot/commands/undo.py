@@ -16,4 +16,4 @@ async def run(call: Call) -> None:
     said = latest.turn.incoming[0].text.strip().splitlines()
     start = said[0] if said else ""
     short = start if len(start) <= 60 else start[:59] + "…"
-    await call.say(f"Forgotten: “{short}” and its answer.")
+    await call.post(f"Forgotten: “{short}” and its answer.")

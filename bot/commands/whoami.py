@@ -9,7 +9,7 @@ async def run(call: Call) -> None:
     who, session = call.incoming.speaker, call.session
     target = f"{who.account}/{who.id}" if who.account else who.id
     admin = await call.services.access.is_admin(call.address, who)
-    await call.say(
+    await call.post(
         f"You are **{who.label}**, `{session.platform}:{target}`, "
         f"{'an admin' if admin else 'no admin'} here. This place is `{session}`."
     )

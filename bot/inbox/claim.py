@@ -11,7 +11,7 @@ Outcome = Literal["done", "retry", "defer", "requeue", "split", "dead"]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ClaimedTurn:
     """A turn that was begun, with its lease.
 
     Attributes:

@@ -28,7 +28,7 @@ class DeadLetter:
         return datetime.fromtimestamp(int(self.id.split("/")[1].partition("-")[0]) / 1000, UTC)
 
 
-class InboxView:
+class DeadLetters:
     """Reads beside `Inbox`, never on a message's way. Every call raises StoreError."""
 
     def __init__(self, client: Any, inbox: Inbox) -> None:
@@ -78,7 +78,7 @@ class InboxView:
         """Put a dead letter into the inbox again, as its conversation's newest message. False: it cannot be read."""
         if letter.incoming is None:
             return False
-        await self._inbox.put(letter.incoming, fresh=f"again:{letter.id}")
+        await self._inbox.enqueue(letter.incoming, fresh=f"again:{letter.id}")
         await self.drop(letter)
         return True
 

@@ -23,7 +23,7 @@ from typing import Any, Literal, cast
 import structlog
 
 from bot.conversation import Incoming, SessionKey
-from bot.inbox.claim import Outcome, Taken
+from bot.inbox.claim import ClaimedTurn, Outcome
 from bot.inbox.keys import InboxKeys
 from bot.ports import Admission
 from bot.storage.durability import Durability
@@ -67,7 +67,7 @@ class Inbox:
         self.max_attempts = max_attempts
         self._durability = durability
 
-    async def put(
+    async def enqueue(
         self,
         incoming: Incoming,
         *,
@@ -102,8 +102,8 @@ class Inbox:
 
     async def take(
         self, worker: str, most: int, shards: Sequence[int], *, silent_ms: int = 0,
-        own: Sequence[Taken] = (),
-    ) -> tuple[list[Taken], dict[int, bytes]]:  # fmt: skip
+        own: Sequence[ClaimedTurn] = (),
+    ) -> tuple[list[ClaimedTurn], dict[int, bytes]]:  # fmt: skip
         """Begin up to `most` turns of these shards (on a cluster: of one).
 
         With `silent_ms`: those whose worker gave no sign of life for so long; those in `own`, which this worker
@@ -121,7 +121,7 @@ class Inbox:
         return taken, dict(zip(shards, positions, strict=False))
 
     async def end(
-        self, turn: Taken, outcome: Outcome, *, delay_s: float = 0, reason: str = ""
+        self, turn: ClaimedTurn, outcome: Outcome, *, delay_s: float = 0, reason: str = ""
     ) -> bool:
         """End a turn. False: it was another worker's by now, and nothing happened."""
         keys = (*self._keys(turn.shard, turn.lane), self.keys.of(turn.shard, "dead"))
@@ -134,7 +134,7 @@ class Inbox:
         return bool(verdict != b"lost")
 
     async def renew(
-        self, worker: str, turns: Sequence[Taken], *, touch: bool = True
+        self, worker: str, turns: Sequence[ClaimedTurn], *, touch: bool = True
     ) -> dict[int, Literal["lost", "cancel"]]:
         """A sign of life for turns of one shard; `touch=False` only looks.
 
@@ -198,7 +198,7 @@ class Inbox:
         waiting = [(id_, one) for id_, one in await self.waiting(old) if _position(id_) > begun]
         for item, incoming in waiting:
             address = replace(incoming.address, session=new)
-            await self.put(replace(incoming, address=address), fresh=f"moved:{old}:{item}")
+            await self.enqueue(replace(incoming, address=address), fresh=f"moved:{old}:{item}")
             with store_errors():
                 await self._client.xdel(key, item)
         return len(waiting)
@@ -227,7 +227,7 @@ def _class_of(incoming: Incoming) -> str:
     return {"message": "m", "overheard": "o"}.get(incoming.kind, "c")
 
 
-def _taken(shard: int, turn: list[Any]) -> Taken:
+def _taken(shard: int, turn: list[Any]) -> ClaimedTurn:
     _, entry, lane, token, tries, fails, stopped, *items = turn
     try:
         incoming = tuple(Incoming.from_json(data) for data in items[1::2])
@@ -236,4 +236,4 @@ def _taken(shard: int, turn: list[Any]) -> Taken:
         incoming = ()
     ids = tuple(item.decode() for item in items[::2])
     numbers = (int(token), int(tries), int(fails))
-    return Taken(shard, lane.decode(), entry, *numbers, ids, incoming, bool(stopped))
+    return ClaimedTurn(shard, lane.decode(), entry, *numbers, ids, incoming, bool(stopped))

@@ -11,8 +11,8 @@ import structlog
 from bot.background import cancel_all
 from bot.conversation import SessionKey
 from bot.errors import KeepthreadError
-from bot.ports import History, Message, Model, Past, Prompt, Remembered
-from bot.prompt.builder import Context, Fold
+from bot.ports import History, HistorySnapshot, Message, Model, Prompt, StoredTurn
+from bot.prompt.builder import FoldRange, PromptBuilder
 from bot.prompt.tokens import count_tokens
 from bot.prompt.transcript import messages_of, said_by
 
@@ -40,14 +40,14 @@ class Compactor:
 
     history: History
     model: Model
-    context: Context
+    context: PromptBuilder
     summarise: bool = True
     timeout_s: float = 120
     at_once: int = 4
     _running: dict[SessionKey, asyncio.Task[None]] = field(default_factory=dict)
     _slots: asyncio.Semaphore | None = None
 
-    def consider(self, session: SessionKey, past: Past) -> None:
+    def consider(self, session: SessionKey, past: HistorySnapshot) -> None:
         """Begin to fold if it is due and not being done. Returns at once."""
         due = self.context.fold_due(past)
         if due is None or session in self._running:
@@ -68,7 +68,7 @@ class Compactor:
             await asyncio.wait(tasks, timeout=patience_s)
         await cancel_all(tasks)
 
-    async def _run(self, session: SessionKey, past: Past, due: Fold) -> None:
+    async def _run(self, session: SessionKey, past: HistorySnapshot, due: FoldRange) -> None:
         if self._slots is None:
             self._slots = asyncio.Semaphore(self.at_once)
         try:
@@ -88,7 +88,7 @@ class Compactor:
         except (KeepthreadError, TimeoutError) as error:
             log.warning("history not folded", session=str(session), error=repr(error))
 
-    def _affordable(self, turns: tuple[Remembered, ...]) -> tuple[Remembered, ...]:
+    def _affordable(self, turns: tuple[StoredTurn, ...]) -> tuple[StoredTurn, ...]:
         """As many of the oldest as one prompt takes, and at least one; the rest waits for its turn."""
         room = int(self.context.budget_tokens * 0.7)
         end = 0
@@ -97,7 +97,7 @@ class Compactor:
             end += 1
         return turns[:end]
 
-    async def _summary(self, earlier: str, turns: tuple[Remembered, ...]) -> str:
+    async def _summary(self, earlier: str, turns: tuple[StoredTurn, ...]) -> str:
         limit_tokens = int(self.context.budget_tokens * RESERVED_SHARE)
         lines = [
             said_by(message.role, message.text)

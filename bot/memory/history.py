@@ -28,9 +28,9 @@ from bot.conversation import SessionKey, Turn
 from bot.errors import Overtaken
 from bot.memory.edits import amended, said_in, without
 from bot.memory.keys import HistoryKeys
-from bot.ports import Past, Remembered
+from bot.ports import HistorySnapshot, StoredTurn
 from bot.prompt.transcript import tokens_of
-from bot.storage.dedicated_connection import Courier
+from bot.storage.dedicated_connection import DedicatedConnection
 from bot.storage.errors import store_errors
 from bot.storage.scripts import script
 
@@ -57,9 +57,11 @@ class RedisHistory:
         self._client = client
         self._ttl_s = max(1, int(ttl.total_seconds()))
         self.keys = HistoryKeys(prefix)
-        self.courier: Courier | None = None
+        self.courier: DedicatedConnection | None = None
 
-    async def read(self, session: SessionKey, *, turn_id: str = "", fence: int = 0) -> Past:
+    async def read(
+        self, session: SessionKey, *, turn_id: str = "", fence: int = 0
+    ) -> HistorySnapshot:
         if self.courier is not None:
             await self.courier.be_ready()
         args = (new_conversation_id(), int(time.time()), self._ttl_s, fence, turn_id)
@@ -73,7 +75,7 @@ class RedisHistory:
             return await self.read(SessionKey.parse(found[1].decode()), turn_id=turn_id)
         _, gen, conv, following, first, summary, folded, calibration, known, window, edits = found
         first_seq = int(first)
-        return Past(
+        return HistorySnapshot(
             conversation_id=conv.decode(),
             generation=int(gen),
             next_seq=int(following),
@@ -139,7 +141,9 @@ class RedisHistory:
             log.info("the courier failed", error=repr(error))
             return None
 
-    async def fold(self, past: Past, session: SessionKey, *, summary: str, to: int) -> bool:
+    async def fold(
+        self, past: HistorySnapshot, session: SessionKey, *, summary: str, to: int
+    ) -> bool:
         args = (past.generation, past.summarised_to, past.edits, to, summary)
         with store_errors():
             done = await script("bot.memory", "fold").run(
@@ -147,7 +151,7 @@ class RedisHistory:
             )
         return bool(done)
 
-    async def between(self, session: SessionKey, first: int, end: int) -> tuple[Remembered, ...]:
+    async def between(self, session: SessionKey, first: int, end: int) -> tuple[StoredTurn, ...]:
         if end <= first:
             return ()
         with store_errors():
@@ -156,14 +160,14 @@ class RedisHistory:
             )
         return tuple(_unpack(seq, value) for seq, value in enumerate(values, first) if value)
 
-    async def amend(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
+    async def edit_message(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
         return await self._change(session, message_id, lambda turn: amended(turn, message_id, text))
 
-    async def forget(self, session: SessionKey, message_id: str) -> Turn | None:
+    async def delete_message(self, session: SessionKey, message_id: str) -> Turn | None:
         return await self._change(session, message_id, lambda turn: without(turn, message_id))
 
     async def forget_turn(
-        self, session: SessionKey, found: Remembered, *, fence: int = 0, once: str = ""
+        self, session: SessionKey, found: StoredTurn, *, fence: int = 0, once: str = ""
     ) -> bool:
         """Remove a whole turn (`undo`), at most once for the same `once`. False: it changed meanwhile."""
         with store_errors():
@@ -261,6 +265,6 @@ def _pack(turn: Turn, tokens: int) -> bytes:
     return b"%d %s" % (tokens, turn.to_json())
 
 
-def _unpack(seq: int, value: bytes) -> Remembered:
+def _unpack(seq: int, value: bytes) -> StoredTurn:
     tokens, _, data = value.partition(b" ")
-    return Remembered(seq, Turn.from_json(data), int(tokens))
+    return StoredTurn(seq, Turn.from_json(data), int(tokens))

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from bot.conversation import SessionKey, Speaker, Turn
 from bot.errors import StoreError
 from bot.memory.sessions import Sessions
-from bot.ports import Listed
+from bot.ports import ConversationSummary
 from bot.storage.errors import store_errors
 
 MOST_LISTED = 20
@@ -63,13 +63,17 @@ class People:
             while len(self._noted) > self._most_known:
                 self._noted.popitem(last=False)
 
-    async def conversations_of(self, platform: str, speaker: Speaker) -> tuple[Listed, ...]:
+    async def conversations_of(
+        self, platform: str, speaker: Speaker
+    ) -> tuple[ConversationSummary, ...]:
         """The latest first; those that are forgotten by now are left out."""
         with store_errors():
             lanes = await self._client.zrevrange(self._key(platform, speaker), 0, MOST_LISTED - 1)
         found = [await self._sessions.look(SessionKey.parse(lane.decode())) for lane in lanes]
         listed = [
-            Listed(info.session, info.turns, info.used_at) for info in found if info and info.turns
+            ConversationSummary(info.session, info.turns, info.used_at)
+            for info in found
+            if info and info.turns
         ]
         return tuple(sorted(listed, key=lambda one: one.used_at, reverse=True))
 

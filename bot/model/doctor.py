@@ -8,7 +8,7 @@ from dataclasses import replace
 from bot.errors import AnswerCut, ModelError, ModelMissing
 from bot.logs import redact
 from bot.model.factory import endpoints
-from bot.model.openai import ChatModel, Endpoint
+from bot.model.openai import Endpoint, OpenAIModel
 from bot.ports import Check, Message, Prompt
 from bot.settings import Settings
 
@@ -35,7 +35,7 @@ async def check(settings: Settings) -> list[Check]:
 
 async def _ask(name: str, endpoint: Endpoint) -> Check:
     where = redact(endpoint.base_url or "OpenAI")
-    model = ChatModel(
+    model = OpenAIModel(
         replace(endpoint, first_token_timeout_s=20, timeout_s=30, max_answer_tokens=16, retries=0)
     )
     try:

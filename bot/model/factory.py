@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from bot.model.fallback import FallbackModel
 from bot.model.local.lazy import LazyModel, StartLocal
-from bot.model.openai import NO_KEY, ChatModel, Endpoint
+from bot.model.openai import NO_KEY, Endpoint, OpenAIModel
 from bot.ports import Model
 from bot.settings import Settings
 
@@ -15,7 +15,7 @@ def build_model(settings: Settings, start_local: StartLocal) -> Model:
     """The model the settings ask for, with its fallback if there is one."""
     if settings.uses_local_model:
         return LazyModel(settings, start_local)
-    first, *second = (ChatModel(endpoint) for endpoint in endpoints(settings))
+    first, *second = (OpenAIModel(endpoint) for endpoint in endpoints(settings))
     return FallbackModel(first, *second) if second else first
 
 

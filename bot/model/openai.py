@@ -66,7 +66,7 @@ class Endpoint:
         return self.base_url is None or urlsplit(self.base_url).hostname == OPENAI_HOST
 
 
-class ChatModel:
+class OpenAIModel:
     """Streams answers; tries again only while nothing was shown. Raises ModelError."""
 
     def __init__(self, endpoint: Endpoint) -> None:

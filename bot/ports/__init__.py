@@ -6,23 +6,22 @@ An adapter implements `Adapter`, `Connection` and `Reply`, and is given a `Core`
 from bot.ports.core import (
     Admission,
     CommandSpec,
+    ConversationSummary,
     Core,
-    Listed,
-    Notes,
+    KeyValueStore,
     Vault,
 )
 from bot.ports.health import Check, Health
-from bot.ports.history import History, Past, Remembered
+from bot.ports.history import History, HistorySnapshot, StoredTurn
 from bot.ports.model import Message, Model, Piece, Prompt, Role
 from bot.ports.platform import (
     Adapter,
     AdminCheck,
+    CommandButton,
     Connection,
     Delivery,
-    Offer,
-    OffersButtons,
     Reply,
-    Seeds,
+    ThreadHistory,
 )
 from bot.ports.tracing import StepTrace, Tracer, TurnTrace
 
@@ -31,26 +30,25 @@ __all__ = [
     "AdminCheck",
     "Admission",
     "Check",
+    "CommandButton",
     "CommandSpec",
     "Connection",
+    "ConversationSummary",
     "Core",
     "Delivery",
     "Health",
     "History",
-    "Listed",
+    "HistorySnapshot",
+    "KeyValueStore",
     "Message",
     "Model",
-    "Notes",
-    "Offer",
-    "OffersButtons",
-    "Past",
     "Piece",
     "Prompt",
-    "Remembered",
     "Reply",
     "Role",
-    "Seeds",
     "StepTrace",
+    "StoredTurn",
+    "ThreadHistory",
     "Tracer",
     "TurnTrace",
     "Vault",

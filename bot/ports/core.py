@@ -29,31 +29,31 @@ class Vault(Protocol):
 
     async def get(self, name: str) -> bytes | None: ...
 
-    async def put(self, name: str, value: bytes, *, ttl_s: float | None = None) -> None:
+    async def set(self, name: str, value: bytes, *, ttl_s: float | None = None) -> None:
         """Keep `value`; raises SettingsError without an encryption key."""
         ...
 
-    async def drop(self, name: str) -> None: ...
+    async def delete(self, name: str) -> None: ...
 
     async def names(self, prefix: str) -> tuple[str, ...]:
         """All names that begin so."""
         ...
 
 
-class Notes(Protocol):
+class KeyValueStore(Protocol):
     """Small facts that an adapter needs again, perhaps in another process. Every call raises StoreError."""
 
     async def get(self, name: str) -> str:
         """The note; `""` if there is none."""
         ...
 
-    async def put(self, name: str, value: str, *, ttl_s: float) -> None: ...
+    async def set(self, name: str, value: str, *, ttl_s: float) -> None: ...
 
-    async def drop(self, name: str) -> None: ...
+    async def delete(self, name: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ConversationSummary:
     """A conversation at a glance; `used_at` in UTC."""
 
     session: SessionKey
@@ -75,9 +75,9 @@ class Core(Protocol):
     def vault(self) -> Vault: ...
 
     @property
-    def notes(self) -> Notes: ...
+    def key_values(self) -> KeyValueStore: ...
 
-    async def put(
+    async def enqueue(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
     ) -> Admission:
         """Take `incoming` in, durably. Acknowledge the platform only after this returned.
@@ -111,7 +111,9 @@ class Core(Protocol):
         """
         ...
 
-    async def conversations_of(self, platform: str, speaker: Speaker) -> tuple[Listed, ...]:
+    async def conversations_of(
+        self, platform: str, speaker: Speaker
+    ) -> tuple[ConversationSummary, ...]:
         """Where this person lately talked with the bot, the latest first; at most 20."""
         ...
 

@@ -9,7 +9,7 @@ from bot.conversation import SessionKey, Turn
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class StoredTurn:
     """A turn as history holds it: its number, and its estimated size in tokens."""
 
     seq: int
@@ -18,7 +18,7 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class HistorySnapshot:
     """What is remembered of a conversation, as one read gives it.
 
     Attributes:
@@ -40,13 +40,13 @@ class Past:
     summary: str = ""
     summarised_to: int = 0
     first_seq: int = 0
-    window: tuple[Remembered, ...] = ()
+    window: tuple[StoredTurn, ...] = ()
     calibration: float = 1.0
     known: Turn | None = None
     edits: int = 0
 
     @property
-    def question(self) -> Remembered | None:
+    def question(self) -> StoredTurn | None:
         """The newest turn in which something was asked, however it ended; not what was only overheard."""
         asked = (item for item in reversed(self.window) if item.turn.state != "overheard")
         return next(asked, None)
@@ -55,7 +55,9 @@ class Past:
 class History(Protocol):
     """Memory. Every call raises StoreError when Redis fails."""
 
-    async def read(self, session: SessionKey, *, turn_id: str = "", fence: int = 0) -> Past:
+    async def read(
+        self, session: SessionKey, *, turn_id: str = "", fence: int = 0
+    ) -> HistorySnapshot:
         """State and window, in one round trip. Raises Overtaken if a newer worker runs the turn."""
         ...
 
@@ -79,19 +81,21 @@ class History(Protocol):
         """
         ...
 
-    async def fold(self, past: Past, session: SessionKey, *, summary: str, to: int) -> bool:
+    async def fold(
+        self, past: HistorySnapshot, session: SessionKey, *, summary: str, to: int
+    ) -> bool:
         """Replace everything before turn `to` by `summary`. False: somebody else was faster."""
         ...
 
-    async def between(self, session: SessionKey, first: int, end: int) -> tuple[Remembered, ...]:
+    async def between(self, session: SessionKey, first: int, end: int) -> tuple[StoredTurn, ...]:
         """Turns number `first` up to, not with, `end`."""
         ...
 
-    async def amend(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
+    async def edit_message(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
         """Change the text of a message. The turn it is in, or None if unknown."""
         ...
 
-    async def forget(self, session: SessionKey, message_id: str) -> Turn | None:
+    async def delete_message(self, session: SessionKey, message_id: str) -> Turn | None:
         """Remove a message, and with the last one its turn. The turn it was in, or None."""
         ...
 

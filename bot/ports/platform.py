@@ -24,13 +24,21 @@ class Delivery:
     message_ids: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CommandButton:
+    """A button under the bot's own words: what it says, and the command it stands for ("" just declines)."""
+
+    label: str
+    command: str = ""
+
+
 class Reply(Protocol):
     """One answer on its way, made by an adapter from an address alone, in any process.
 
     Calls come in this order: `status`* `show`* then exactly one of `finish` or `fail`, then `aclose`.
     """
 
-    async def status(self, words: str) -> None:
+    async def set_status(self, text: str) -> None:
         """Say what is being done ("thinking"), until text comes. Never raises."""
         ...
 
@@ -50,12 +58,20 @@ class Reply(Protocol):
         """Say what went wrong (`error.user_text`), keeping what was shown. Raises PlatformError."""
         ...
 
-    async def already_there(self, turn: Turn) -> Delivery | None:
+    async def find_delivery(self, turn: Turn) -> Delivery | None:
         """The delivery, if the platform can tell that it already happened; else None."""
         ...
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         """A word of the bot's own (a command's answer, a notice), perhaps with a file (name, content)."""
+        ...
+
+    async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
+        """Post `text` with buttons that send their command; without them where the platform has none.
+
+        Raises:
+            PlatformError: it could not be posted.
+        """
         ...
 
     async def aclose(self) -> None:
@@ -63,28 +79,11 @@ class Reply(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A button under the bot's own words: what it says, and the command it stands for ("" just declines)."""
-
-    label: str
-    command: str = ""
-
-
 @runtime_checkable
-class OffersButtons(Protocol):
-    """A `Reply` that can show buttons. Where a reply is none, say the words alone."""
-
-    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
-        """Say `text`, with buttons that put their command in when pressed. Raises PlatformError."""
-        ...
-
-
-@runtime_checkable
-class Seeds(Protocol):
+class ThreadHistory(Protocol):
     """A `Connection` that can fetch what was said in a place before the bot was asked in."""
 
-    async def seed(self, address: Address) -> tuple[Overheard, ...]:
+    async def fetch_thread_history(self, address: Address) -> tuple[Overheard, ...]:
         """Earlier messages, oldest first; called once, when the conversation is still empty.
 
         Only for addresses with `details["seed"]`. The caller waits a few seconds at most. Raises PlatformError.
@@ -124,7 +123,7 @@ class Connection(Protocol):
         """Whether the platform itself calls this person an admin there. May raise PlatformError."""
         ...
 
-    async def load(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment) -> bytes:
         """The content of an attachment. Raises PlatformError."""
         ...
 

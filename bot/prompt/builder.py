@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from bot.conversation import Turn
 from bot.errors import MessageTooLong
-from bot.ports import Message, Past, Prompt, Remembered
+from bot.ports import HistorySnapshot, Message, Prompt, StoredTurn
 from bot.prompt.tokens import _TOKENS_A_MESSAGE, _count_again, count_tokens
 from bot.prompt.transcript import messages_of, words_of
 
@@ -27,7 +27,7 @@ SUMMARY_TITLE = "Earlier in this conversation (notes, no instructions):\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class FoldRange:
     """Turns to be folded into the summary: from `start` up to, not with, `to`."""
 
     start: int
@@ -35,7 +35,7 @@ class Fold:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class PromptBuilder:
     """The rules of one bot.
 
     Attributes:
@@ -53,7 +53,7 @@ class Context:
         """What the system prompt leaves."""
         return self.budget_tokens - _count_again(self.system) - _TOKENS_A_MESSAGE
 
-    def prompt(self, past: Past, turn: Turn, images: tuple[str, ...] = ()) -> Prompt:
+    def prompt(self, past: HistorySnapshot, turn: Turn, images: tuple[str, ...] = ()) -> Prompt:
         """The prompt for `turn`; never over budget.
 
         Raises:
@@ -85,28 +85,28 @@ class Context:
             cache_key=past.conversation_id,
         )
 
-    def _fit(self, window: tuple[Remembered, ...], room: int) -> tuple[Remembered, ...]:
+    def _fit(self, window: tuple[StoredTurn, ...], room: int) -> tuple[StoredTurn, ...]:
         """All of the window if it fits, else the newest turns down to the low-water mark of its room."""
         if sum(item.tokens for item in window) <= room and len(window) <= MAX_WINDOW_TURNS:
             return window
         return self._newest(window, int(room * self.low_water), MAX_WINDOW_TURNS // 2)
 
     @staticmethod
-    def _newest(window: tuple[Remembered, ...], room: int, most: int) -> tuple[Remembered, ...]:
+    def _newest(window: tuple[StoredTurn, ...], room: int, most: int) -> tuple[StoredTurn, ...]:
         start = len(window)
         while start and len(window) - start < most and window[start - 1].tokens <= room:
             start -= 1
             room -= window[start].tokens
         return window[start:]
 
-    def shorter(self, past: Past, prompt: Prompt) -> Past:
+    def shorter(self, past: HistorySnapshot, prompt: Prompt) -> HistorySnapshot:
         """`past` with half the window, for a model that takes less than we thought."""
         window = tuple(item for item in past.window if item.seq >= prompt.first_seq)
         kept = window[(len(window) + 1) // 2 :]
         first = kept[0].seq if kept else past.next_seq
         return _with_window(past, kept, first)
 
-    def fold_due(self, past: Past) -> Fold | None:
+    def fold_due(self, past: HistorySnapshot) -> FoldRange | None:
         """What to fold away now, or None: decided after a turn, on what the next read would see."""
         scale = max(0.5, min(3.0, past.calibration))
         budget = int(self.budget_tokens / scale)
@@ -116,13 +116,15 @@ class Context:
         full = total > budget * HIGH_WATER or len(past.window) > MAX_WINDOW_TURNS * HIGH_WATER
         if not full:
             if past.first_seq > past.summarised_to:
-                return Fold(past.summarised_to, past.first_seq)
+                return FoldRange(past.summarised_to, past.first_seq)
             return None
         room = max(0, int(budget * self.low_water) - fixed)
         kept = self._newest(past.window, room, MAX_WINDOW_TURNS // 2)
         to = kept[0].seq if kept else past.next_seq
-        return Fold(past.summarised_to, to) if to > past.summarised_to else None
+        return FoldRange(past.summarised_to, to) if to > past.summarised_to else None
 
 
-def _with_window(past: Past, window: tuple[Remembered, ...], first_seq: int) -> Past:
+def _with_window(
+    past: HistorySnapshot, window: tuple[StoredTurn, ...], first_seq: int
+) -> HistorySnapshot:
     return replace(past, window=window, first_seq=first_seq)

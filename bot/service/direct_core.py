@@ -12,9 +12,9 @@ from bot.background import cancel_all
 from bot.commands import COMMANDS, Call
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.errors import KeepthreadError, PlatformError
-from bot.ports import Admission, CommandSpec, Connection, Listed, Reply
+from bot.ports import Admission, CommandSpec, Connection, ConversationSummary, Reply
 from bot.turns.handler import Request
-from bot.turns.stop_signal import Stop
+from bot.turns.stop_signal import StopSignal
 from bot.wiring import Bot
 
 log = structlog.get_logger("keepthread.direct")
@@ -34,9 +34,9 @@ class DirectCore:
         self.handler = bot.handler
         self.access = bot.access
         self.vault = bot.vault
-        self.notes = bot.notes
+        self.key_values = bot.key_values
         self._connection: Connection | None = None
-        self._running: dict[SessionKey, Stop] = {}
+        self._running: dict[SessionKey, StopSignal] = {}
         self._order: dict[SessionKey, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_leaving = False
@@ -45,7 +45,7 @@ class DirectCore:
         """Where replies come from; once, before the first `put`."""
         self._connection = connection
 
-    async def put(
+    async def enqueue(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
     ) -> Admission:
         """Answer `incoming` soon: through exactly one reply, closed when it is over."""
@@ -70,10 +70,12 @@ class DirectCore:
     async def migrate(self, old: SessionKey, new: SessionKey) -> None:
         await self.sessions.move(old, new)
 
-    async def conversations_of(self, platform: str, speaker: Speaker) -> tuple[Listed, ...]:
+    async def conversations_of(
+        self, platform: str, speaker: Speaker
+    ) -> tuple[ConversationSummary, ...]:
         """All of the platform's: this core serves one person."""
         return tuple(
-            Listed(info.session, info.turns, info.used_at)
+            ConversationSummary(info.session, info.turns, info.used_at)
             for info in await self.sessions.list()
             if info.session.platform == platform
         )[:20]
@@ -104,7 +106,7 @@ class DirectCore:
                 await COMMANDS.run(Call(self, incoming, reply))
                 return
             async with self._order.setdefault(session, asyncio.Lock()):
-                stop = self._running[session] = Stop()
+                stop = self._running[session] = StopSignal()
                 if self._is_leaving:
                     stop.request()
                 try:

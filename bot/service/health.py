@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.errors import StoreError
-from bot.inbox.dead_letters import InboxView
+from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import Inbox
 from bot.metrics import Metrics
 from bot.ports import Connection
@@ -19,7 +19,7 @@ SILENT_S = 60.0
 
 
 @dataclass(slots=True)
-class Probes:
+class HealthProbes:
     """Looks at a service, and says what is wrong with it, by part.
 
     Attributes:
@@ -32,7 +32,7 @@ class Probes:
     connections: Mapping[str, Connection]
     metrics: Metrics
     inbox: Inbox
-    view: InboxView
+    view: DeadLetters
     worker: Worker | None
     listens: bool = True
     draining: bool = False

@@ -18,7 +18,7 @@ from bot.inbox.inbox import SIDE, Inbox
 from bot.memory.recent import People
 from bot.memory.sessions import Sessions
 from bot.metrics import Metrics
-from bot.ports import Admission, CommandSpec, Connection, Listed, Reply
+from bot.ports import Admission, CommandSpec, Connection, ConversationSummary, Reply
 from bot.worker.executor import ASKED
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ MOST_TELLING = 200
 """Places that are told so at the same time; more are a flood."""
 
 
-class ServiceCore:
+class QueuedCore:
     """What adapters put into the inbox, and what commands work with.
 
     Args:
@@ -63,7 +63,7 @@ class ServiceCore:
     ) -> None:
         self.settings = bot.settings
         self.vault = bot.vault
-        self.notes = bot.notes
+        self.key_values = bot.key_values
         self.history = bot.history
         self.handler = bot.handler
         self.access = bot.access
@@ -76,7 +76,7 @@ class ServiceCore:
         self._told_full: dict[SessionKey, float] = {}
         self._telling: set[asyncio.Task[None]] = set()
 
-    async def put(
+    async def enqueue(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
     ) -> Admission:
         try:
@@ -104,7 +104,9 @@ class ServiceCore:
         lane = str(incoming.session)
         if is_command and COMMANDS.is_reading(incoming.text):
             lane += SIDE
-        admission, item = await self.inbox.put(incoming, dedupe=dedupe, hold_s=hold_s, lane=lane)
+        admission, item = await self.inbox.enqueue(
+            incoming, dedupe=dedupe, hold_s=hold_s, lane=lane
+        )
         if hold_s and self.on_put_off is not None:
             self.on_put_off()
         if admission == "full" and incoming.kind in ASKED:
@@ -135,7 +137,9 @@ class ServiceCore:
         await self.inbox.move(old, new)
         log.info("conversation moved", old=str(old), new=str(new))
 
-    async def conversations_of(self, platform: str, speaker: Speaker) -> tuple[Listed, ...]:
+    async def conversations_of(
+        self, platform: str, speaker: Speaker
+    ) -> tuple[ConversationSummary, ...]:
         return await self._people.conversations_of(platform, speaker)
 
     async def totals(self, platform: str, account: str) -> tuple[int, int]:
@@ -175,7 +179,7 @@ class ServiceCore:
 
 async def _say_full(reply: Reply) -> None:
     try:
-        await reply.say(FULL)
+        await reply.post(FULL)
     except KeepthreadError as error:
         log.warning("could not say that the mailbox is full", error=repr(error))
     finally:

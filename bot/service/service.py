@@ -16,7 +16,7 @@ import structlog
 
 from bot.background import cancel_all
 from bot.errors import KeepthreadError, SettingsError
-from bot.inbox.dead_letters import InboxView
+from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.memory.recent import People
@@ -26,16 +26,16 @@ from bot.model.local.lazy import LazyModel
 from bot.model.transcription import Transcriber
 from bot.plugins import adapters
 from bot.ports import Adapter, Connection, Model
-from bot.service.health import Probes
+from bot.service.health import HealthProbes
 from bot.service.http import app, serving
-from bot.service.queued_core import ServiceCore
+from bot.service.queued_core import QueuedCore
 from bot.settings import Settings
 from bot.storage.client import RedisLink, connect
-from bot.storage.dedicated_connection import Courier
+from bot.storage.dedicated_connection import DedicatedConnection
 from bot.storage.durability import Durability
-from bot.turns.preparation import Preparer
+from bot.turns.preparation import TurnPreparation
 from bot.wiring import Bot, open_bot
-from bot.worker.executor import Turns
+from bot.worker.executor import TurnExecutor
 from bot.worker.leases import Timing
 from bot.worker.worker import Worker
 
@@ -55,13 +55,13 @@ class Service:
         broken: set when the worker broke: the process is better ended, and started anew.
     """
 
-    core: ServiceCore
+    core: QueuedCore
     connections: dict[str, Connection]
     metrics: Metrics
     inbox: Inbox
-    view: InboxView
+    view: DeadLetters
     worker: Worker | None
-    probes: Probes
+    probes: HealthProbes
     port: int = 0
     broken: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -97,7 +97,7 @@ async def open_service(
         sessions = Sessions(ingress.client, bot.history)
         people = People(ingress.client, settings.bot_redis_prefix, ttl_s, sessions)
         inbox = _inbox(ingress, keys, settings)
-        core = ServiceCore(bot, inbox, sessions, people, metrics, connections)
+        core = QueuedCore(bot, inbox, sessions, people, metrics, connections)
         worker = None
         if role != "ingress":
             worker = await _worker(stack, bot, core, people, metrics, connections, keys)
@@ -108,8 +108,8 @@ async def open_service(
             connections[name] = connection
             bot.access.admin_checks[name] = connection.is_admin
         stack.push_async_callback(core.aclose)
-        view = InboxView(ingress.client, inbox)
-        probes = Probes(connections, metrics, inbox, view, worker, listens=role != "worker")
+        view = DeadLetters(ingress.client, inbox)
+        probes = HealthProbes(connections, metrics, inbox, view, worker, listens=role != "worker")
         service = Service(core, connections, metrics, inbox, view, worker, probes)
         await _run(stack, service, bot.model, settings)
         log.info("serving", role=role, platforms=sorted(connections), port=service.port)
@@ -207,7 +207,7 @@ def _inbox(link: RedisLink, keys: InboxKeys, settings: Settings) -> Inbox:
 async def _worker(
     stack: AsyncExitStack,
     bot: Bot,
-    core: ServiceCore,
+    core: QueuedCore,
     people: People,
     metrics: Metrics,
     connections: dict[str, Connection],
@@ -218,17 +218,17 @@ async def _worker(
     waiting = await connect(settings, patient=True, read_timeout_s=None)
     stack.push_async_callback(waiting.aclose)
     if not waiting.is_cluster:
-        bot.history.courier = Courier(waiting.client)
+        bot.history.courier = DedicatedConnection(waiting.client)
         stack.push_async_callback(bot.history.courier.aclose)
     transcriber = Transcriber(settings)
     stack.push_async_callback(transcriber.aclose)
-    preparer = Preparer(
+    preparer = TurnPreparation(
         bot.history,
         transcriber,
         max_chars=bot.handler.context.budget_tokens * CHARS_A_TOKEN // 2,
         sees_images=not settings.uses_local_model,
     )
-    turns = Turns(
+    turns = TurnExecutor(
         bot.handler, bot.history, bot.access, core, connections, preparer, people, metrics,
         settings.bot_max_attempts,
     )  # fmt: skip

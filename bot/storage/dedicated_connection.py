@@ -23,7 +23,7 @@ log = structlog.get_logger("keepthread.courier")
 REPLY_S = 5.0
 
 
-class Courier:
+class DedicatedConnection:
     """Sends commands of one Redis server; replies come in the order of the commands.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 from bot.storage.errors import store_errors
 
 
-class RedisNotes:
+class RedisKeyValueStore:
     """The `Notes` port on Redis. Not for secrets: those go into the vault."""
 
     def __init__(self, client: Any, prefix: str) -> None:
@@ -19,10 +19,10 @@ class RedisNotes:
             value: bytes | None = await self._client.get(self._prefix + name)
         return value.decode() if value else ""
 
-    async def put(self, name: str, value: str, *, ttl_s: float) -> None:
+    async def set(self, name: str, value: str, *, ttl_s: float) -> None:
         with store_errors():
             await self._client.set(self._prefix + name, value, px=int(ttl_s * 1000))
 
-    async def drop(self, name: str) -> None:
+    async def delete(self, name: str) -> None:
         with store_errors():
             await self._client.unlink(self._prefix + name)

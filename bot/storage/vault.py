@@ -50,12 +50,12 @@ class RedisVault:
             log.error("a stored secret was written with another BOT_ENCRYPTION_KEY", name=name)
             return None
 
-    async def put(self, name: str, value: bytes, *, ttl_s: float | None = None) -> None:
+    async def set(self, name: str, value: bytes, *, ttl_s: float | None = None) -> None:
         sealed = self._cipher().encrypt(value)
         with store_errors():
             await self._client.set(self._prefix + name, sealed, px=int((ttl_s or TTL_S) * 1000))
 
-    async def drop(self, name: str) -> None:
+    async def delete(self, name: str) -> None:
         with store_errors():
             await self._client.unlink(self._prefix + name)
 

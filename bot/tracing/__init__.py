@@ -12,11 +12,11 @@ from __future__ import annotations
 from bot.tracing.doctor import check
 from bot.tracing.factory import build_tracer, switch_off_automatic_tracing
 from bot.tracing.langsmith import LangSmithTracer
-from bot.tracing.noop import SilentTracer
+from bot.tracing.noop import NoopTracer
 
 __all__ = [
     "LangSmithTracer",
-    "SilentTracer",
+    "NoopTracer",
     "build_tracer",
     "check",
     "switch_off_automatic_tracing",

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bot.errors import SettingsError
 from bot.ports import Tracer
 from bot.tracing.langsmith import LangSmithTracer
-from bot.tracing.noop import SilentTracer
+from bot.tracing.noop import NoopTracer
 from bot.tracing.sender import Batch, Sender
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ def build_tracer(settings: Settings) -> Tracer:
     """
     switch_off_automatic_tracing()
     if not settings.langsmith_tracing:
-        return SilentTracer()
+        return NoopTracer()
     if _key_is_missing(settings):
         logger.warning("LANGSMITH_TRACING is on, but LANGSMITH_API_KEY is not set: not tracing.")
-        return SilentTracer()
+        return NoopTracer()
 
     from langsmith import uuid7
 

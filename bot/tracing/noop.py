@@ -10,7 +10,7 @@ from bot.conversation import Turn
 from bot.ports import StepTrace, TurnTrace
 
 
-class SilentTracer:
+class NoopTracer:
     """Traces nothing, at no cost."""
 
     def turn(

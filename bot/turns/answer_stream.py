@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from bot.conversation import Turn, Usage
 from bot.errors import PromptTooLong
-from bot.ports import Model, Past, Prompt, Reply, TurnTrace
-from bot.prompt.builder import Context
-from bot.turns.stop_signal import Stop
+from bot.ports import HistorySnapshot, Model, Prompt, Reply, TurnTrace
+from bot.prompt.builder import PromptBuilder
+from bot.turns.stop_signal import StopSignal
 
 
 @dataclass(slots=True)
-class Thought:
+class AnswerStream:
     """What the model said so far, and to which prompt.
 
     Attributes:
@@ -21,7 +21,7 @@ class Thought:
     """
 
     turn: Turn
-    past: Past
+    past: HistorySnapshot
     prompt: Prompt
     pieces: list[str] = field(default_factory=list)
     usage: Usage | None = None
@@ -32,7 +32,7 @@ class Thought:
         return "".join(self.pieces)
 
     async def run(
-        self, model: Model, context: Context, reply: Reply, trace: TurnTrace, stop: Stop
+        self, model: Model, context: PromptBuilder, reply: Reply, trace: TurnTrace, stop: StopSignal
     ) -> None:
         """Think to the end, or until `stop`. Whatever was shown is in `pieces`, also after an error.
 
@@ -42,7 +42,9 @@ class Thought:
         """
         await stop.unless(self._stream(model, context, reply, trace))
 
-    async def _stream(self, model: Model, context: Context, reply: Reply, trace: TurnTrace) -> None:
+    async def _stream(
+        self, model: Model, context: PromptBuilder, reply: Reply, trace: TurnTrace
+    ) -> None:
         while True:
             try:
                 async with aclosing(model.stream(self.prompt, trace)) as pieces:

@@ -19,11 +19,20 @@ from bot.errors import (
     StoreError,
 )
 from bot.memory.compaction import Compactor
-from bot.ports import Delivery, History, Model, Past, Remembered, Reply, Tracer, TurnTrace
-from bot.prompt.builder import Context
+from bot.ports import (
+    Delivery,
+    History,
+    HistorySnapshot,
+    Model,
+    Reply,
+    StoredTurn,
+    Tracer,
+    TurnTrace,
+)
+from bot.prompt.builder import PromptBuilder
 from bot.prompt.transcript import tokens_of
-from bot.turns.answer_stream import Thought
-from bot.turns.stop_signal import Stop
+from bot.turns.answer_stream import AnswerStream
+from bot.turns.stop_signal import StopSignal
 
 log = structlog.get_logger("keepthread.handler")
 
@@ -60,11 +69,11 @@ class Handler:
     history: History
     model: Model
     tracer: Tracer
-    context: Context
+    context: PromptBuilder
     compactor: Compactor
     write_patience_s: float = 5
 
-    async def answer(self, request: Request, reply: Reply, stop: Stop | None = None) -> Turn:
+    async def answer(self, request: Request, reply: Reply, stop: StopSignal | None = None) -> Turn:
         """Remember, think, remember again, then hand over. A failed thought is never remembered as an answer.
 
         Returns:
@@ -77,7 +86,7 @@ class Handler:
         """
         turn, started_at = request.turn, datetime.now(UTC)
         try:
-            await reply.status("thinking")
+            await reply.set_status("thinking")
             past = await self.history.read(turn.session, turn_id=turn.id, fence=request.fence)
             if past.known is not None:
                 return await self._deliver_again(past.known, request, reply)
@@ -87,7 +96,7 @@ class Handler:
                 async with trace.step("read history", started_at=started_at) as step:
                     step.end({"turns": len(past.window), "summary": bool(past.summary)})
                 done = await self._think_and_tell(
-                    replace(request, turn=turn), past, reply, trace, stop or Stop()
+                    replace(request, turn=turn), past, reply, trace, stop or StopSignal()
                 )
                 trace.end(done)
             return done
@@ -109,14 +118,19 @@ class Handler:
         await self.history.append(heard, tokens=tokens_of(heard))
 
     async def _think_and_tell(
-        self, request: Request, past: Past, reply: Reply, trace: TurnTrace, stop: Stop
+        self,
+        request: Request,
+        past: HistorySnapshot,
+        reply: Reply,
+        trace: TurnTrace,
+        stop: StopSignal,
     ) -> Turn:
         error: KeepthreadError | None = None
-        thought: Thought | None = None
+        thought: AnswerStream | None = None
         try:
             before = _without(past, request.replaces)
             prompt = self.context.prompt(before, request.turn, request.images)
-            thought = Thought(request.turn, before, prompt)
+            thought = AnswerStream(request.turn, before, prompt)
             await thought.run(self.model, self.context, reply, trace, stop)
         except ModelError as raised:
             shown = bool(thought and thought.pieces)
@@ -143,7 +157,7 @@ class Handler:
                 await self._note(replace(done, handover="refused"), request.fence)
             raise
         if not remembered:
-            await reply.say(NOT_REMEMBERED)
+            await reply.post(NOT_REMEMBERED)
             return done
         done = await self._note_delivery(done, delivery, request.fence)
         if not request.replaces:  # no summary outlives a turn that is replaced
@@ -154,8 +168,8 @@ class Handler:
         self,
         done: Turn,
         request: Request,
-        past: Past,
-        thought: Thought | None,
+        past: HistorySnapshot,
+        thought: AnswerStream | None,
         trace: TurnTrace,
     ) -> bool:
         """Write the turn, trying for a while. False: it could not be written.
@@ -195,7 +209,7 @@ class Handler:
         """A redelivery of a turn that is written: call no model, hand over unless that was done."""
         if known.answer_ids or known.handover == "repeated" or known.state == "overheard":
             return known
-        there = await reply.already_there(known)
+        there = await reply.find_delivery(known)
         if there is not None:
             return await self._note_delivery(known, there, request.fence)
         is_new = known.handover == "refused"
@@ -227,18 +241,20 @@ class Handler:
         except StoreError as error:
             log.warning("delivery not noted", turn=done.id, error=repr(error))
 
-    def _fold_later(self, done: Turn, past: Past, thought: Thought | None) -> None:
+    def _fold_later(self, done: Turn, past: HistorySnapshot, thought: AnswerStream | None) -> None:
         """Let old turns be folded away if the window is full now; nobody waits for it."""
         if thought is None:
             return
         first = max(past.first_seq, thought.prompt.first_seq)
         window = tuple(item for item in past.window if item.seq >= first)
-        new = Remembered(past.next_seq, done, tokens_of(done))
+        new = StoredTurn(past.next_seq, done, tokens_of(done))
         now = replace(past, first_seq=first, window=(*window, new), next_seq=past.next_seq + 1)
         self.compactor.consider(done.session, now)
 
 
-def _ended(turn: Turn, thought: Thought | None, error: KeepthreadError | None, stop: Stop) -> Turn:
+def _ended(
+    turn: Turn, thought: AnswerStream | None, error: KeepthreadError | None, stop: StopSignal
+) -> Turn:
     text = thought.text if thought else ""
     if error is not None:
         return turn.ended("failed", text, note=type(error).__name__)
@@ -250,13 +266,13 @@ def _ended(turn: Turn, thought: Thought | None, error: KeepthreadError | None, s
     )
 
 
-def _without(past: Past, turn_id: str) -> Past:
+def _without(past: HistorySnapshot, turn_id: str) -> HistorySnapshot:
     if not turn_id:
         return past
     return replace(past, window=tuple(item for item in past.window if item.turn.id != turn_id))
 
 
-def _calibrated(past: Past, thought: Thought) -> float:
+def _calibrated(past: HistorySnapshot, thought: AnswerStream) -> float:
     """The provider's count over ours, smoothed; 0 if nothing was learned."""
     usage, estimate = thought.usage, thought.prompt.tokens
     has_images = bool(thought.prompt.messages[-1].images)

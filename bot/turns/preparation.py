@@ -14,7 +14,7 @@ from bot.conversation import Attachment, Incoming, Overheard, Speaker, Turn
 from bot.errors import KeepthreadError, ModelError, PlatformError
 from bot.memory.history import RedisHistory
 from bot.model.transcription import Transcriber
-from bot.ports import Connection, Seeds
+from bot.ports import Connection, ThreadHistory
 
 log = structlog.get_logger("keepthread.preparing")
 
@@ -28,7 +28,7 @@ _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
 @dataclass(slots=True)
-class Preparer:
+class TurnPreparation:
     """Reads attachments through the platform that has them.
 
     Attributes:
@@ -65,14 +65,14 @@ class Preparer:
 
     async def _seed(self, one: Incoming, connection: Connection) -> tuple[Overheard, ...]:
         """Earlier messages of the place, once: while nothing is remembered of it."""
-        if not one.address.details.get("seed") or not isinstance(connection, Seeds):
+        if not one.address.details.get("seed") or not isinstance(connection, ThreadHistory):
             return one.seed
         past = await self.history.read(one.session)
         if past.next_seq:
             return one.seed
         try:
             async with asyncio.timeout(self.seeding_s):
-                return await connection.seed(one.address)
+                return await connection.fetch_thread_history(one.address)
         except (TimeoutError, PlatformError) as error:
             log.warning("earlier messages could not be read", error=repr(error))
             return (Overheard(Speaker("", "note"), "earlier messages could not be read"),)
@@ -86,7 +86,7 @@ class Preparer:
             return replace(item, text=note)
         try:
             async with asyncio.timeout(self.loading_s):
-                data = await connection.load(one.address, item)
+                data = await connection.download(one.address, item)
                 if item.kind == "image":
                     return _see(item, data, images)
                 if item.kind == "audio":

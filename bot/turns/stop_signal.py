@@ -11,7 +11,7 @@ from bot.background import cancel_all
 T = TypeVar("T")
 
 
-class Stop:
+class StopSignal:
     """Asks a running answer to end; safe to use before, during and after it."""
 
     def __init__(self) -> None:

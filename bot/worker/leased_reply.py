@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bot.conversation import Turn
 from bot.errors import KeepthreadError, Overtaken, StoreError
 from bot.metrics import Metrics
-from bot.ports import Delivery, Offer, OffersButtons, Reply
+from bot.ports import CommandButton, Delivery, Reply
 from bot.worker.leases import Lease
 
 
@@ -22,9 +22,9 @@ class LeasedReply:
         self._started_at = time.monotonic()
         self._has_shown = False
 
-    async def status(self, words: str) -> None:
+    async def set_status(self, text: str) -> None:
         if self._lease.is_sure:
-            await self._reply.status(words)
+            await self._reply.set_status(text)
 
     async def show(self, piece: str) -> None:
         if not self._has_shown:
@@ -41,12 +41,16 @@ class LeasedReply:
         await self._require_lease()
         await self._reply.fail(turn, error)
 
-    async def already_there(self, turn: Turn) -> Delivery | None:
-        return await self._reply.already_there(turn)
+    async def find_delivery(self, turn: Turn) -> Delivery | None:
+        return await self._reply.find_delivery(turn)
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         await self._require_lease()
-        return await self._reply.say(text, file=file)
+        return await self._reply.post(text, file=file)
+
+    async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
+        await self._require_lease()
+        return await self._reply.post_buttons(text, buttons)
 
     async def aclose(self) -> None:
         await self._reply.aclose()
@@ -58,18 +62,3 @@ class LeasedReply:
             raise Overtaken("the lease ran out, and Redis cannot be asked for it") from error
         if not is_ours:
             raise Overtaken("no sign of life for longer than the lease")
-
-
-class LeasedReplyWithButtons(LeasedReply):
-    """The same, where the adapter's reply can show buttons."""
-
-    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
-        await self._require_lease()
-        assert isinstance(self._reply, OffersButtons)  # noqa: S101  `leased` has looked
-        return await self._reply.offer(text, offers)
-
-
-def leased(reply: Reply, lease: Lease, metrics: Metrics) -> LeasedReply:
-    """`reply` under `lease`."""
-    kind = LeasedReplyWithButtons if isinstance(reply, OffersButtons) else LeasedReply
-    return kind(reply, lease, metrics)

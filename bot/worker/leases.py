@@ -12,11 +12,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.errors import StoreError
-from bot.inbox.claim import Taken
+from bot.inbox.claim import ClaimedTurn
 from bot.inbox.inbox import Inbox
 from bot.metrics import Metrics
-from bot.turns.stop_signal import Stop
-from bot.worker.outcome import Verdict
+from bot.turns.stop_signal import StopSignal
+from bot.worker.outcome import TurnOutcome
 
 log = structlog.get_logger("keepthread.leases")
 
@@ -62,12 +62,12 @@ class Lease:
         stop: ends the answer when somebody says stop.
     """
 
-    turn: Taken
+    turn: ClaimedTurn
     sure_until: float
     renew: Callable[[Lease], Awaitable[None]] | None = None
-    stop: Stop = field(default_factory=Stop)
+    stop: StopSignal = field(default_factory=StopSignal)
     is_lost: bool = False
-    work: asyncio.Task[Verdict] | None = None
+    work: asyncio.Task[TurnOutcome] | None = None
 
     @property
     def is_sure(self) -> bool:
@@ -122,10 +122,10 @@ class Leases:
     def __iter__(self) -> Iterator[Lease]:
         return iter(list(self._held.values()))
 
-    def holds(self, turn: Taken) -> bool:
+    def holds(self, turn: ClaimedTurn) -> bool:
         return (turn.shard, turn.lane) in self._held
 
-    def add(self, turn: Taken, asked_at: float) -> Lease:
+    def add(self, turn: ClaimedTurn, asked_at: float) -> Lease:
         """The lease on a turn that was begun no sooner than `asked_at`, on the monotonic clock."""
         lease = Lease(turn, asked_at + self.lease_s, lambda one: self._renew([one], touch=True))
         if turn.is_stopped:

@@ -12,7 +12,7 @@ from bot.inbox.claim import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TurnOutcome:
     """How a turn is to end."""
 
     outcome: Outcome

@@ -20,11 +20,11 @@ from redis.exceptions import RedisError
 
 from bot.background import cancel_all
 from bot.errors import StoreError
-from bot.inbox.claim import Taken
+from bot.inbox.claim import ClaimedTurn
 from bot.inbox.inbox import Inbox
 from bot.metrics import Metrics
 from bot.worker.leases import DEFAULT_TIMING, Lease, Leases, Timing
-from bot.worker.outcome import Verdict
+from bot.worker.outcome import TurnOutcome
 
 log = structlog.get_logger("keepthread.worker")
 
@@ -37,7 +37,7 @@ no innocent one with it."""
 FEW = 8
 """Dangerous turns that run together. Most of them were only near the one that ends workers, and need not wait long."""
 
-Execute = Callable[[Lease], Awaitable[Verdict]]
+Execute = Callable[[Lease], Awaitable[TurnOutcome]]
 
 
 class Worker:
@@ -171,7 +171,7 @@ class Worker:
             log.info("waiting for turns failed", error=repr(error))
             await asyncio.sleep(0.5)
 
-    def _start(self, turn: Taken, asked_at: float) -> None:
+    def _start(self, turn: ClaimedTurn, asked_at: float) -> None:
         lease = self.leases.add(turn, asked_at)
         task = asyncio.create_task(self._drive(lease), name=f"turn {turn.lane}")
         self._tasks.add(task)
@@ -188,13 +188,13 @@ class Worker:
                 lease.work.cancel()
             self.leases.remove(lease)
 
-    async def _work_apart(self, lease: Lease) -> Verdict | None:
+    async def _work_apart(self, lease: Lease) -> TurnOutcome | None:
         """Once all others have ended. What finds no room waits in Redis: if this process ends, it had no part in it."""
         turn = lease.turn
         is_last = turn.tries >= self._inbox.max_attempts
         most = 1 if is_last or turn.crashes > DANGEROUS_CRASHES else FEW
         if len(self._apart) >= min(most, *self._apart.values(), FEW):
-            return Verdict("defer", PERSON_BUSY_S)
+            return TurnOutcome("defer", PERSON_BUSY_S)
         self._apart[lease] = most
         self.leases.changed.set()  # another one that waits for all others need not wait for us
         try:
@@ -206,13 +206,13 @@ class Worker:
             del self._apart[lease]
             self.leases.changed.set()
 
-    async def _work(self, lease: Lease) -> Verdict | None:
+    async def _work(self, lease: Lease) -> TurnOutcome | None:
         """How it is to end; None if it is another worker's."""
         if self._draining.is_set():  # taken just before
-            return Verdict("requeue")
+            return TurnOutcome("requeue")
         person = _person(lease.turn)
         if self._persons[person] >= self._max_per_person:
-            return Verdict("defer", PERSON_BUSY_S)
+            return TurnOutcome("defer", PERSON_BUSY_S)
         self._persons[person] += 1
         try:
             lease.work = asyncio.create_task(_coroutine(self._execute(lease)))
@@ -226,10 +226,10 @@ class Worker:
         if not lease.work.cancelled():
             return lease.work.result()
         if self._draining.is_set():
-            return Verdict("requeue")
-        return Verdict("retry", self._timing.self_cancelled_s, "cancelled from within")
+            return TurnOutcome("requeue")
+        return TurnOutcome("retry", self._timing.self_cancelled_s, "cancelled from within")
 
-    async def _end(self, lease: Lease, verdict: Verdict | None) -> None:
+    async def _end(self, lease: Lease, verdict: TurnOutcome | None) -> None:
         """Say how it ended until Redis has heard it: else another worker would do it again."""
         if verdict is None:
             self._metrics.lost_leases.inc()
@@ -287,11 +287,11 @@ class Worker:
                 await asyncio.wait_for(self._due_soon.wait(), soonest_s)
 
 
-def _person(turn: Taken) -> tuple[str, str]:
+def _person(turn: ClaimedTurn) -> tuple[str, str]:
     if not turn.incoming:
         return "", turn.lane
     return turn.session.platform, turn.incoming[0].speaker.id
 
 
-async def _coroutine(awaitable: Awaitable[Verdict]) -> Verdict:
+async def _coroutine(awaitable: Awaitable[TurnOutcome]) -> TurnOutcome:
     return await awaitable

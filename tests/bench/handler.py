@@ -17,7 +17,7 @@ from langchain_core.messages import BaseMessage
 from langchain_openai import ChatOpenAI
 
 from bot.model.openai import to_langchain
-from bot.tracing.noop import SilentTracer
+from bot.tracing.noop import NoopTracer
 from tests.bench.tables import Promise, Table, number
 from tests.bench.turns import API_KEY, MODEL, place
 
@@ -33,7 +33,7 @@ Work = Callable[[], Awaitable[None]]
 async def measure() -> Table:
     rows, promises = [], []
     async with place() as here:
-        handler = here.handler(SilentTracer())
+        handler = here.handler(NoopTracer())
         chat = ChatOpenAI(model=MODEL, api_key=API_KEY, base_url=here.model_url, stream_usage=True)
         for messages, limit in LIMITS.items():
             turns = messages // 2

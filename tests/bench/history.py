@@ -115,7 +115,7 @@ async def measure() -> list[Table]:
             "Memory: the same by the turns that are in the window",
             ("", *(f"{window}" for window in WINDOWS)),
             [("Keepthread", *(f"{by_window['windows', one]:.2f} ms" for one in WINDOWS))],
-            notes=["the default window of 16,000 tokens holds up to 40 turns of this talk"],
+            key_values=["the default window of 16,000 tokens holds up to 40 turns of this talk"],
         ),
     ]
 

@@ -18,7 +18,7 @@ from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.storage.client import connect
 from bot.worker.leases import Lease
-from bot.worker.outcome import Verdict
+from bot.worker.outcome import TurnOutcome
 from bot.worker.worker import Worker
 
 
@@ -28,11 +28,11 @@ async def main(redis_url: str, prefix: str, result: str) -> None:
     waiting = await connect(settings, patient=True, read_timeout_s=None)
     starts: list[tuple[float, float]] = []
 
-    async def execute(lease: Lease) -> Verdict:
+    async def execute(lease: Lease) -> TurnOutcome:
         now = time.time()
         arrived = int(lease.turn.ids[0].partition("-")[0]) / 1e6
         starts.append((now, now - arrived))
-        return Verdict("done")
+        return TurnOutcome("done")
 
     inbox = Inbox(link.client, InboxKeys(prefix, settings.bot_shards))
     name = f"bench{time.time_ns()}"

@@ -26,10 +26,10 @@ from bot.conversation import Turn
 from bot.memory.compaction import Compactor
 from bot.memory.history import RedisHistory
 from bot.ports import Message, Piece, Prompt, TurnTrace
-from bot.prompt.builder import Context
+from bot.prompt.builder import PromptBuilder
 from bot.prompt.transcript import messages_of, tokens_of
 from bot.settings import Settings
-from bot.tracing.noop import SilentTracer
+from bot.tracing.noop import NoopTracer
 from bot.turns.handler import Handler, Request
 from tests.bench.quiet_reply import QuietReply
 from tests.bench.small_talk import Talk
@@ -105,12 +105,12 @@ class ScriptedModel:
         """Nothing is open."""
 
 
-async def keepthread(client: Any, context: Context, talk: Talk, turns: int) -> ScriptedModel:
+async def keepthread(client: Any, context: PromptBuilder, talk: Talk, turns: int) -> ScriptedModel:
     """Hold `talk` as Keepthread does; its summaries are ready before the next message comes."""
     history = RedisHistory(client, f"prefix-{talk.place}", timedelta(hours=1))
     model = ScriptedModel(talk)
     compactor = Compactor(history, model, context)
-    handler = Handler(history, model, SilentTracer(), context, compactor)
+    handler = Handler(history, model, NoopTracer(), context, compactor)
     for at in range(turns):
         done = await handler.answer(Request(talk.asked(at)), QuietReply())
         assert done.state == "complete"
@@ -118,7 +118,7 @@ async def keepthread(client: Any, context: Context, talk: Talk, turns: int) -> S
     return model
 
 
-def newest_turns(context: Context, talk: Talk, turns: int) -> PrefixCache:
+def newest_turns(context: PromptBuilder, talk: Talk, turns: int) -> PrefixCache:
     """Hold `talk` with a window of so many turns as the budget holds on average."""
     said, sizes = _said(talk, turns)
     most = int(context.budget_tokens / statistics.mean(sizes))
@@ -128,7 +128,7 @@ def newest_turns(context: Context, talk: Talk, turns: int) -> PrefixCache:
     return cache
 
 
-def newest_tokens(context: Context, talk: Talk, turns: int) -> PrefixCache:
+def newest_tokens(context: PromptBuilder, talk: Talk, turns: int) -> PrefixCache:
     """Hold `talk` with the newest turns that fit into the budget."""
     said, sizes = _said(talk, turns)
     cache = PrefixCache()
@@ -147,14 +147,14 @@ def _said(talk: Talk, turns: int) -> tuple[list[Turn], list[int]]:
     return said, [tokens_of(turn) for turn in said]
 
 
-def _prompt(context: Context, past: list[Turn], new: Turn) -> tuple[Message, ...]:
+def _prompt(context: PromptBuilder, past: list[Turn], new: Turn) -> tuple[Message, ...]:
     told = [message for turn in past for message in messages_of(turn)]
     return Message("system", context.system), *told, messages_of(new)[0]
 
 
 async def measure(turns: int = TURNS) -> Table:
     settings = Settings.load(redis_url="redis://unused")
-    context = Context(
+    context = PromptBuilder(
         settings.bot_system_prompt, settings.bot_history_tokens, settings.bot_history_low_water
     )
     talk = Talk("C0PREFIX")

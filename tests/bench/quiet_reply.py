@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.conversation import Turn
 from bot.errors import KeepthreadError
-from bot.ports import Delivery
+from bot.ports import CommandButton, Delivery
 
 
 class QuietReply:
     """The `Reply` port. A turn that fails ends the bench."""
 
-    async def status(self, words: str) -> None:
+    async def set_status(self, text: str) -> None:
         """Nobody waits."""
 
     async def show(self, piece: str) -> None:
@@ -22,10 +24,13 @@ class QuietReply:
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
         raise AssertionError(f"{turn.note}: {error!r}")
 
-    async def already_there(self, turn: Turn) -> Delivery | None:
+    async def find_delivery(self, turn: Turn) -> Delivery | None:
         return None
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+    async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
+        return await self.post(text)
+
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         raise AssertionError(text)
 
     async def aclose(self) -> None:

@@ -35,7 +35,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     promises: Sequence[Promise] = ()
-    notes: Sequence[str] = ()
+    key_values: Sequence[str] = ()
 
     def __str__(self) -> str:
         lines = [line for line in (self.columns, *self.rows) if any(line)]
@@ -45,8 +45,8 @@ class Table:
             + "".join("  " + cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
             for line in lines
         ]  # fmt: skip
-        notes = [f"  ({note})" for note in self.notes]
-        return "\n".join(["", self.title, *drawn, *notes, *map(str, self.promises)])
+        key_values = [f"  ({note})" for note in self.key_values]
+        return "\n".join(["", self.title, *drawn, *key_values, *map(str, self.promises)])
 
 
 def number(value: float) -> str:

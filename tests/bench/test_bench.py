@@ -5,14 +5,14 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from bot.ports import Message
-from bot.prompt.builder import Context
+from bot.prompt.builder import PromptBuilder
 from bot.settings.core import DEFAULT_SYSTEM_PROMPT
 from tests.bench.history import Keepthread
 from tests.bench.prefix import BLOCK_TOKENS, PrefixCache, keepthread, newest_turns
 from tests.bench.small_talk import Talk
 from tests.bench.tables import Promise, Table
 
-CONTEXT = Context(DEFAULT_SYSTEM_PROMPT, 8_000)
+CONTEXT = PromptBuilder(DEFAULT_SYSTEM_PROMPT, 8_000)
 TALK = Talk("C1", answer_sentences=(1, 5))
 TURNS = 180
 

@@ -17,9 +17,9 @@ from redis.asyncio import Redis
 
 from bot.memory.compaction import Compactor
 from bot.memory.history import RedisHistory
-from bot.model.openai import ChatModel, Endpoint
+from bot.model.openai import Endpoint, OpenAIModel
 from bot.ports import Prompt, Tracer
-from bot.prompt.builder import Context
+from bot.prompt.builder import PromptBuilder
 from bot.settings.core import DEFAULT_SYSTEM_PROMPT
 from bot.turns.handler import Handler, Request
 from tests.bench.filling import TTL, fill
@@ -40,8 +40,8 @@ class Place:
     model_url: str
     client: Redis
     history: RedisHistory
-    context: Context
-    model: ChatModel
+    context: PromptBuilder
+    model: OpenAIModel
 
     def handler(self, tracer: Tracer) -> Handler:
         compactor = Compactor(self.history, self.model, self.context)
@@ -75,9 +75,9 @@ async def place() -> AsyncIterator[Place]:
         url = await stack.enter_async_context(process("tests.fakes.model_server"))
         redis = await stack.enter_async_context(RedisProcess())
         client = await stack.enter_async_context(Redis(port=redis.port))
-        model = ChatModel(Endpoint(MODEL, API_KEY, url))
+        model = OpenAIModel(Endpoint(MODEL, API_KEY, url))
         stack.push_async_callback(model.aclose)
-        context = Context(DEFAULT_SYSTEM_PROMPT, BUDGET_TOKENS)
+        context = PromptBuilder(DEFAULT_SYSTEM_PROMPT, BUDGET_TOKENS)
         yield Place(url, client, RedisHistory(client, PREFIX, TTL), context, model)
 
 

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute
 
 from bot.conversation import Address, Attachment, Speaker, Turn
 from bot.errors import KeepthreadError
-from bot.ports import Check, Connection, Core, Delivery, Health, Offer
+from bot.ports import Check, CommandButton, Connection, Core, Delivery, Health
 from bot.settings import Settings, SettingsBase
 
 
@@ -56,8 +56,8 @@ class LoopbackReply:
     def _write(self, what: str, **more: Any) -> None:
         self.journal.write(what=what, session=str(self.address.session), **more)
 
-    async def status(self, words: str) -> None:
-        self._write("status", words=words)
+    async def set_status(self, text: str) -> None:
+        self._write("status", words=text)
 
     async def show(self, piece: str) -> None:
         self.shown += piece
@@ -75,19 +75,19 @@ class LoopbackReply:
         texts = [one.text for one in turn.incoming]
         self._write("failure", turn=turn.id, text=error.user_text, shown=self.shown, texts=texts)
 
-    async def already_there(self, turn: Turn) -> Delivery | None:
+    async def find_delivery(self, turn: Turn) -> Delivery | None:
         if not self.platform.can_be_asked:
             return None
         there = any(line["turn"] == turn.id for line in self.journal.read("answer"))
         return Delivery((f"m-{turn.id}",)) if there else None
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         await self.platform.may_say.wait()
         self._write("word", text=text, file=file[0] if file else "")
         return Delivery(("w",))
 
-    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
-        self._write("offer", text=text, offers=[offer.command for offer in offers])
+    async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
+        self._write("offer", text=text, offers=[offer.command for offer in buttons])
         return Delivery(("o",))
 
     async def aclose(self) -> None:
@@ -116,7 +116,7 @@ class LoopbackConnection:
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
         return speaker.id in self.platform.admins
 
-    async def load(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment) -> bytes:
         return self.platform.files[attachment.reference]
 
     async def aclose(self) -> None:

@@ -86,7 +86,7 @@ class World:
         )
         while True:
             try:
-                return await self.service.core.put(incoming)
+                return await self.service.core.enqueue(incoming)
             except StoreError:
                 self.refusals += 1
                 await asyncio.sleep(0.2)

@@ -12,7 +12,7 @@ from adapters.slack.manifest import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH
 from adapters.telegram.settings import WEBHOOK_PATH
 from bot.inbox.inbox import KEPT_MS
 from bot.metrics import Metrics
-from bot.service.health import Probes
+from bot.service.health import HealthProbes
 from bot.settings import Settings
 from bot.storage.client import PATIENT_S
 from bot.storage.durability import WAIT_MS
@@ -122,7 +122,7 @@ def test_the_words_that_the_runbook_quotes_are_those_of_the_code(words: str) -> 
 
 
 def test_the_times_that_the_runbook_names_are_those_of_the_code() -> None:
-    deaf_s = next(field.default for field in fields(Probes) if field.name == "deaf_s")
+    deaf_s = next(field.default for field in fields(HealthProbes) if field.name == "deaf_s")
     for words in (
         f"`BOT_DRAIN_S` ({DRAIN_S:g} s)",
         f"`BOT_MAX_TURNS` ({Settings.model_fields['bot_max_turns'].default})",

@@ -152,8 +152,8 @@ async def test_sent_away_it_keeps_still_until_it_is_mentioned(day: Day) -> None:
 
 
 async def test_a_file_is_read(day: Day) -> None:
-    notes = day.slack.server.add_file("notes.txt", b"The meeting is at noon.", "text/plain")
-    await day.slack.say("D1", ADA, "when is the meeting?", files=[notes])
+    key_values = day.slack.server.add_file("notes.txt", b"The meeting is at noon.", "text/plain")
+    await day.slack.say("D1", ADA, "when is the meeting?", files=[key_values])
     await day.answers(1, "D1")
     assert "The meeting is at noon." in day.asked()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,13 +15,13 @@ from bot.conversation import Address, Incoming, PlaceKind, SessionKey, Speaker, 
 from bot.errors import KeepthreadError
 from bot.memory.compaction import Compactor
 from bot.memory.history import RedisHistory
-from bot.model.openai import ChatModel, Endpoint
-from bot.ports import Delivery
-from bot.prompt.builder import Context
+from bot.model.openai import Endpoint, OpenAIModel
+from bot.ports import CommandButton, Delivery
+from bot.prompt.builder import PromptBuilder
 from bot.settings import Settings
-from bot.tracing import SilentTracer
+from bot.tracing import NoopTracer
 from bot.turns.handler import Handler, Request
-from bot.turns.stop_signal import Stop
+from bot.turns.stop_signal import StopSignal
 from tests.fakes.model_server import ModelServer
 
 KEY = SessionKey("loop", "A1", "C1")
@@ -44,8 +44,8 @@ class Paper:
     def read(self, what: str) -> list[str]:
         return [text for kind, text in self.lines if kind == what]
 
-    async def status(self, words: str) -> None:
-        self.lines.append(("status", words))
+    async def set_status(self, text: str) -> None:
+        self.lines.append(("status", text))
 
     async def show(self, piece: str) -> None:
         self.lines.append(("show", piece))
@@ -61,11 +61,14 @@ class Paper:
             raise self.troubles.pop(0)
         self.lines.append(("fail", error.user_text))
 
-    async def already_there(self, turn: Turn) -> Delivery | None:
+    async def find_delivery(self, turn: Turn) -> Delivery | None:
         self.lines.append(("asked", turn.id))
         return self.is_there
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+    async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
+        return await self.post(text)
+
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         self.lines.append(("say", text))
         if file is not None:
             self.files.append(file)
@@ -85,7 +88,7 @@ class Desk:
     redis: Redis
 
     async def ask(
-        self, text: str, turn_id: str = "", *, reply: Paper | None = None, stop: Stop | None = None,
+        self, text: str, turn_id: str = "", *, reply: Paper | None = None, stop: StopSignal | None = None,
         **how: Any,
     ) -> Turn:  # fmt: skip
         """Say `text` in the one conversation there is."""
@@ -110,12 +113,12 @@ async def desk_over(
     """A handler that gives up writing at once."""
     async with ModelServer() as server:
         history = RedisHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
-        model = ChatModel(
+        model = OpenAIModel(
             Endpoint("gpt-5-mini", "test", server.base_url, first_token_timeout_s=5, retries=0)
         )
-        context = Context("Be kind.", budget_tokens)
+        context = PromptBuilder("Be kind.", budget_tokens)
         compactor = Compactor(history, model, context)
-        handler = Handler(history, model, SilentTracer(), context, compactor, write_patience_s=0)
+        handler = Handler(history, model, NoopTracer(), context, compactor, write_patience_s=0)
         try:
             yield Desk(handler, history, server, redis)
         finally:

@@ -10,13 +10,13 @@ from typing import Any
 from redis.asyncio import Redis
 
 from bot.conversation import Address, Incoming, IncomingKind, SessionKey, Speaker
-from bot.inbox.claim import Taken
+from bot.inbox.claim import ClaimedTurn
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.worker.leases import Lease, Timing
-from bot.worker.outcome import Verdict
+from bot.worker.outcome import TurnOutcome
 from bot.worker.worker import Worker
 
 
@@ -45,7 +45,7 @@ PATIENT = Timing(last_word_s=60)
 """A starved process can still say how its turns ended."""
 
 
-async def silence(redis: Redis, inbox: Inbox, *turns: Taken, ms: int = HOUR_MS) -> None:
+async def silence(redis: Redis, inbox: Inbox, *turns: ClaimedTurn, ms: int = HOUR_MS) -> None:
     """As if the worker of these turns had given no sign of life for so long."""
     for turn in turns:
         ready = inbox.keys.of(turn.shard, "ready")
@@ -53,7 +53,7 @@ async def silence(redis: Redis, inbox: Inbox, *turns: Taken, ms: int = HOUR_MS) 
         await redis.xclaim(ready, "w", pending["consumer"], 0, [turn.entry], idle=ms, justid=True)
 
 
-async def silent_ms(redis: Redis, inbox: Inbox, turn: Taken) -> int:
+async def silent_ms(redis: Redis, inbox: Inbox, turn: ClaimedTurn) -> int:
     """How long ago its worker gave the last sign of life."""
     ready = inbox.keys.of(turn.shard, "ready")
     (pending,) = await redis.xpending_range(ready, "w", turn.entry, turn.entry, 1)
@@ -63,7 +63,7 @@ async def silent_ms(redis: Redis, inbox: Inbox, turn: Taken) -> int:
 @asynccontextmanager
 async def working(
     inbox: Inbox,
-    execute: Callable[[Lease], Awaitable[Verdict]],
+    execute: Callable[[Lease], Awaitable[TurnOutcome]],
     settings: Settings,
     *,
     name: str = "w1",

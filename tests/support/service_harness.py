@@ -27,7 +27,7 @@ class Served:
     model: ModelServer
 
     async def say(self, incoming: Any, **options: Any) -> str:
-        return await self.service.core.put(incoming, **options)
+        return await self.service.core.enqueue(incoming, **options)
 
     def answers(self, session: str = "") -> list[str]:
         """What people read as finished answers, in order."""

@@ -87,7 +87,7 @@ class Installations(AsyncInstallationStore):
             key: value.isoformat() if isinstance(value, datetime) else value
             for key, value in bot.to_dict_for_copying().items()
         }
-        await self._vault.put(self._name(bot.team_id), orjson.dumps(data))
+        await self._vault.set(self._name(bot.team_id), orjson.dumps(data))
 
     async def async_find_bot(
         self,
@@ -116,7 +116,7 @@ class Installations(AsyncInstallationStore):
         return Installation(user_id=user_id or "", **bot.to_dict_for_copying())
 
     async def async_delete_bot(self, *, enterprise_id: str | None, team_id: str | None) -> None:
-        await self._vault.drop(self._name(team_id or ""))
+        await self._vault.delete(self._name(team_id or ""))
 
     async def async_delete_installation(
         self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None = None
@@ -172,14 +172,14 @@ class States(AsyncOAuthStateStore):
 
     async def async_issue(self, *args: Any, **kwargs: Any) -> str:
         state = secrets.token_urlsafe(24)
-        await self._vault.put(f"slack/state/{state}", b"issued", ttl_s=STATE_TTL_S)
+        await self._vault.set(f"slack/state/{state}", b"issued", ttl_s=STATE_TTL_S)
         return state
 
     async def async_consume(self, state: str) -> bool:
         name = f"slack/state/{state}"
         known = await self._vault.get(name) is not None
         if known:
-            await self._vault.drop(name)
+            await self._vault.delete(name)
         return known
 
 

@@ -154,7 +154,7 @@ class Intake:
             attachments=files,
         )
         # A mention comes twice, as app_mention and as message, under two event ids.
-        admission = await self.core.put(incoming, dedupe=(message_key(said),))
+        admission = await self.core.enqueue(incoming, dedupe=(message_key(said),))
         if admission == "refused" and meant.called:
             self._refuse(address, speaker)
         if admission == "queued" and meant.new and said.in_agent_thread and not command:
@@ -177,7 +177,7 @@ class Intake:
             kind="edit",
             attachments=said.files,
         )
-        await self.core.put(incoming, dedupe=(f"{message_key(said)}:edit:{edited.edited_ts}",))
+        await self.core.enqueue(incoming, dedupe=(f"{message_key(said)}:edit:{edited.edited_ts}",))
 
     async def _deleted(self, deleted: Deleted, bot_user: str) -> None:
         said = deleted.said
@@ -191,7 +191,7 @@ class Intake:
             event_id=said.event_id,
             kind="delete",
         )
-        await self.core.put(incoming, dedupe=(f"{message_key(said)}:delete",))
+        await self.core.enqueue(incoming, dedupe=(f"{message_key(said)}:delete",))
 
     async def _reacted(self, reacted: Reacted, bot_user: str) -> None:
         if reacted.author != bot_user or reacted.user == bot_user:
@@ -222,7 +222,7 @@ class Intake:
             event_id=reacted.event_id,
             kind="feedback",
         )
-        await self.core.put(incoming)
+        await self.core.enqueue(incoming)
 
     async def _stopped(self, stopped: AgentStopped) -> None:
         speaker = await self.people.speaker(

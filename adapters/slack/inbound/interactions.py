@@ -124,7 +124,7 @@ class Presses:
             event_id=f"slack:press:{press_id}" if press_id else "",
             kind=kind,
         )
-        admission = await self.core.put(incoming)
+        admission = await self.core.enqueue(incoming)
         if admission == "refused":
             self._refuse(address, speaker)
 

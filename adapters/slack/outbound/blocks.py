@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.slack import action_ids
 from bot.conversation import SessionKey
-from bot.ports import Offer
+from bot.ports import CommandButton
 
 Block = dict[str, Any]
 
@@ -88,7 +88,7 @@ def again_button(session: SessionKey) -> list[Block]:
     return _row([_button("Answer again", action_ids.AGAIN, action_ids.button_value(session))])
 
 
-def offer_buttons(session: SessionKey, offers: Sequence[Offer]) -> list[Block]:
+def offer_buttons(session: SessionKey, offers: Sequence[CommandButton]) -> list[Block]:
     """A button for each offer; what it carries says what pressing it does."""
     return _row(
         [

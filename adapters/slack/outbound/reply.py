@@ -26,7 +26,7 @@ from adapters.slack.outbound.target import Spot
 from adapters.slack.outbound.uploads import COMMENT_CHARS, send_file
 from bot.conversation import Address, Turn
 from bot.errors import AccessRefused, CommandError, KeepthreadError, MessageTooLong, PlatformError
-from bot.ports import Delivery, Offer
+from bot.ports import CommandButton, Delivery
 
 if TYPE_CHECKING:
     from adapters.slack.outbound.messages import Outbound
@@ -40,7 +40,7 @@ _NO_USE_TO_REPEAT = (AccessRefused, CommandError, MessageTooLong)
 
 
 class SlackReply:
-    """See `bot.ports.Reply`; also `OffersButtons`.
+    """See `bot.ports.Reply`.
 
     Args:
         address: its details say more: `thread_ts` the thread, `ephemeral_user` and `response_url` who
@@ -71,9 +71,9 @@ class SlackReply:
         """Nothing of it is shown before it is whole."""
         return bool(self._spot.only_for) or not self._spot.channel
 
-    async def status(self, words: str) -> None:
+    async def set_status(self, text: str) -> None:
         if not self._is_quiet:
-            self._sign.say(words)
+            self._sign.say(text)
 
     async def show(self, piece: str) -> None:
         if not self._is_quiet:
@@ -94,7 +94,7 @@ class SlackReply:
         again = not isinstance(error, _NO_USE_TO_REPEAT)
         await self._deliver(text, turn, again_button(self._spot.session) if again else [])
 
-    async def already_there(self, turn: Turn) -> Delivery | None:
+    async def find_delivery(self, turn: Turn) -> Delivery | None:
         """The delivery, if its last message is there; what is there of it otherwise is gone on from."""
         if self._is_quiet:
             return None
@@ -109,7 +109,7 @@ class SlackReply:
         self._answer.adopt(found, turn.id)
         return None
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         if file is None:
             return await self._say(text, [])
         delivery = Delivery()
@@ -123,8 +123,8 @@ class SlackReply:
         await send_file(self._outbound, spot, text, *file)
         return delivery
 
-    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
-        return await self._say(text, offer_buttons(self._spot.session, offers), once=False)
+    async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
+        return await self._say(text, offer_buttons(self._spot.session, buttons), once=False)
 
     async def aclose(self) -> None:
         """Nothing grows any more, no status stays, no stream is left open."""

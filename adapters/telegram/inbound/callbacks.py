@@ -111,7 +111,7 @@ class Presses:
             return
         if name:
             where = f"telegram:{self.me.id}:{address.session.place}:{address.reply_to_id}"
-            await self.core.put(
+            await self.core.enqueue(
                 Incoming(
                     address,
                     speaker,
@@ -128,7 +128,7 @@ class Presses:
     async def _put_rating(
         self, address: Address, speaker: Speaker, rating: str, message_id: int, update_id: int
     ) -> None:
-        await self.core.put(
+        await self.core.enqueue(
             Incoming(
                 address,
                 speaker,

@@ -122,7 +122,7 @@ class Intake:
         if heard.cannot_read:
             note = Attachment("other", heard.cannot_read, text="[I cannot read it]")
             incoming = replace(incoming, attachments=(*incoming.attachments, note))
-        await self.core.put(incoming, dedupe=heard.dedupe, hold_s=self.together.hold_s(heard))
+        await self.core.enqueue(incoming, dedupe=heard.dedupe, hold_s=self.together.hold_s(heard))
 
     async def _overhear(self, heard: Heard) -> None:
         """Remember what was said to others, where the bot takes part."""
@@ -132,7 +132,7 @@ class Intake:
         if await self.core.allowed(one.address, one.speaker) and await self.core.takes_part(
             one.session
         ):
-            await self.core.put(replace(one, kind="overheard"), dedupe=heard.dedupe)
+            await self.core.enqueue(replace(one, kind="overheard"), dedupe=heard.dedupe)
 
     async def _edit(self, message: Message, update_id: int) -> None:
         """Memory follows what people change. A command that is edited into being runs nothing."""
@@ -145,7 +145,7 @@ class Intake:
         if await self.core.allowed(one.address, one.speaker) and (
             heard.addressing == "mine" or await self.core.takes_part(one.session)
         ):
-            await self.core.put(one)
+            await self.core.enqueue(one)
 
     async def _command(self, heard: Heard) -> None:
         name = heard.incoming.text.partition(" ")[0]
@@ -170,7 +170,7 @@ class Intake:
             self._say(heard, ADMINS_ONLY)
             return
         wish = replace(one, kind="delete", text="", quoted="", attachments=())
-        admission = await self.core.put(
+        admission = await self.core.enqueue(
             replace(wish, message_id=str(target.message_id)), dedupe=heard.dedupe
         )
         if admission in ("queued", "merged"):
@@ -195,7 +195,7 @@ class Intake:
     async def _said(self, address: Address, text: str) -> None:
         reply = self.reply(address)
         try:
-            await reply.say(text)
+            await reply.post(text)
         finally:
             await reply.aclose()
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from bot.ports import Offer
+from bot.ports import CommandButton
 
 MOST_BYTES = 64
 Word = Literal["stop", "rate", "do"]
@@ -64,7 +64,7 @@ def rating_buttons(topic: str, chosen: str = "") -> list[Button]:
     return found
 
 
-def offer_buttons(topic: str, offers: Sequence[Offer]) -> list[Button]:
+def offer_buttons(topic: str, offers: Sequence[CommandButton]) -> list[Button]:
     """Buttons for `offers`; those whose command is too long for a button are left out."""
     found = [Button(one.label, str(Press("do", topic, one.command))) for one in offers]
     return [one for one in found if len(one.data.encode()) <= MOST_BYTES]

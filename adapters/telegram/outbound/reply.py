@@ -16,7 +16,7 @@ from adapters.telegram.outbound.target import Spot
 from adapters.telegram.texts import with_slashes
 from bot.conversation import Address, Turn
 from bot.errors import KeepthreadError, PlatformBusy, PlatformError, PlatformUnreachable
-from bot.ports import Delivery, Offer
+from bot.ports import CommandButton, Delivery
 from bot.text import units
 
 log = structlog.get_logger("keepthread.telegram")
@@ -26,12 +26,12 @@ MANY_MESSAGES = 3
 
 STOPPED = "_Stopped._"
 NO_WORDS = "_(The answer has no words.)_"
-AGAIN = Offer("🔁 Answer again", "retry")
-NO = Offer("No")
+AGAIN = CommandButton("🔁 Answer again", "retry")
+NO = CommandButton("No")
 
 
 class TelegramReply:
-    """See `bot.ports.Reply`; also `OffersButtons`.
+    """See `bot.ports.Reply`.
 
     Args:
         way: how the growing answer is shown.
@@ -65,7 +65,7 @@ class TelegramReply:
             outbound, self._spot, way, self._trail, pace_s=pace_s, typing_every_s=typing_every_s
         )
 
-    async def status(self, words: str) -> None:
+    async def set_status(self, text: str) -> None:
         """Typing, and in private chats Telegram's own “Thinking…”; the words are Telegram's."""
         self.preview.begin()
 
@@ -87,11 +87,11 @@ class TelegramReply:
         offers = (AGAIN,) if error.can_retry else ()
         await self._answer(text, offer_buttons(self._topic, offers))
 
-    async def already_there(self, turn: Turn) -> Delivery | None:
+    async def find_delivery(self, turn: Turn) -> Delivery | None:
         """None: a bot cannot read what it has sent."""
         return None
 
-    async def say(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
+    async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         text = with_slashes(text, self._commands)
         if file is None:
             return await self._deliver(text)
@@ -105,11 +105,11 @@ class TelegramReply:
         ids.append(str(await self._outbound.send_file(self._spot, name, content, caption)))
         return Delivery(tuple(ids))
 
-    async def offer(self, text: str, offers: Sequence[Offer]) -> Delivery:
-        if all(one.command for one in offers):
-            offers = (*offers, NO)
+    async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
+        if all(button.command for button in buttons):
+            buttons = (*buttons, NO)
         text = with_slashes(text, self._commands)
-        return await self._deliver(text, offer_buttons(self._topic, offers))
+        return await self._deliver(text, offer_buttons(self._topic, buttons))
 
     async def aclose(self) -> None:
         """Nothing keeps typing; a preview that became no answer is taken back; what is known is noted."""

@@ -10,7 +10,7 @@ import structlog
 
 from bot.conversation import Address, SessionKey
 from bot.errors import StoreError
-from bot.ports import Notes
+from bot.ports import KeyValueStore
 
 log = structlog.get_logger("keepthread.telegram")
 
@@ -31,7 +31,7 @@ class Trail:
         ids: the messages of this try.
     """
 
-    notes: Notes
+    key_values: KeyValueStore
     name: str
     ids: list[int] = field(default_factory=list)
     _is_noted: bool = False
@@ -42,7 +42,7 @@ class Trail:
             return []
         try:
             async with asyncio.timeout(PATIENCE_S):
-                noted = await self.notes.get(self.name)
+                noted = await self.key_values.get(self.name)
         except (TimeoutError, StoreError) as error:
             log.info("what an earlier try left is unknown", error=repr(error))
             return []
@@ -55,13 +55,15 @@ class Trail:
             return
         self.ids.append(message_id)
         self._is_noted = True
-        await _courtesy(self.notes.put(self.name, ",".join(map(str, self.ids)), ttl_s=TRAIL_KEPT_S))
+        await _courtesy(
+            self.key_values.set(self.name, ",".join(map(str, self.ids)), ttl_s=TRAIL_KEPT_S)
+        )
 
     async def close(self) -> None:
         """The answer is finished. Raises nothing."""
         if self._is_noted:
             self._is_noted = False
-            await _courtesy(self.notes.drop(self.name))
+            await _courtesy(self.key_values.delete(self.name))
 
 
 class Marks:
@@ -71,23 +73,23 @@ class Marks:
         account: its id.
     """
 
-    def __init__(self, notes: Notes, account: str) -> None:
-        self._notes = notes
+    def __init__(self, key_values: KeyValueStore, account: str) -> None:
+        self._key_values = key_values
         self._account = account
 
     def trail(self, address: Address) -> Trail:
         name = f"trail:{address.session}:{address.reply_to_id}" if address.reply_to_id else ""
-        return Trail(self._notes, name)
+        return Trail(self._key_values, name)
 
     async def note_topic(self, session: SessionKey, message_ids: Sequence[str]) -> None:
         """Messages of ours are in that topic: reactions to them do not tell. Raises nothing."""
         for one in message_ids if session.thread else ():
             name = self._topic(session.place, one)
-            await _courtesy(self._notes.put(name, session.thread, ttl_s=TOPIC_KEPT_S))
+            await _courtesy(self._key_values.set(name, session.thread, ttl_s=TOPIC_KEPT_S))
 
     async def topic_of(self, chat_id: int, message_id: int) -> str:
         """The topic of a message of ours; `""` outside of topics. Raises StoreError."""
-        return await self._notes.get(self._topic(str(chat_id), str(message_id)))
+        return await self._key_values.get(self._topic(str(chat_id), str(message_id)))
 
     def _topic(self, chat: str, message_id: str) -> str:
         return f"topic:telegram/{self._account}/{chat}:{message_id}"

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from bot.errors import ModelUnreachable
-from bot.model.openai import NO_KEY, ChatModel, Endpoint
+from bot.model.openai import NO_KEY, Endpoint, OpenAIModel
 from bot.ports import Piece, Prompt, TurnTrace
 from bot.settings import Settings
 
@@ -29,9 +29,9 @@ class LazyModel:
     def __init__(self, settings: Settings, start_local: StartLocal) -> None:
         self._settings = settings
         self._start_local = start_local
-        self._model: ChatModel | None = None
+        self._model: OpenAIModel | None = None
         self._place: tuple[str, str] | None = None
-        self._gone: list[ChatModel] = []
+        self._gone: list[OpenAIModel] = []
         self._starting = asyncio.Lock()
 
     async def start(self) -> None:
@@ -58,7 +58,7 @@ class LazyModel:
             if model is not None:
                 await model.aclose()
 
-    async def _ready(self) -> ChatModel:
+    async def _ready(self) -> OpenAIModel:
         """The model. Its runtime is started if it was not yet, and again if it has died since."""
         async with self._starting:
             place = await self._start_local()
@@ -68,9 +68,9 @@ class LazyModel:
                 self._model, self._place = self._build(*place), place
             return self._model
 
-    def _build(self, base_url: str, key: str) -> ChatModel:
+    def _build(self, base_url: str, key: str) -> OpenAIModel:
         settings = self._settings
-        return ChatModel(
+        return OpenAIModel(
             Endpoint(
                 "local",
                 key or NO_KEY,

@@ -24,7 +24,7 @@ EXIT_SERVER_FAILED = 3
 SHORT_LIFE_S = 1.0
 
 
-class Keeper:
+class Supervisor:
     def __init__(self, folder: str, command: list[str]) -> None:
         self.folder = folder
         self.command = command
@@ -118,7 +118,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # Not SIG_IGN, which the server would inherit until it installs handlers of its own.
         signal.signal(number, lambda *_: None)
-    return Keeper(folder, command).run()
+    return Supervisor(folder, command).run()
 
 
 if __name__ == "__main__":

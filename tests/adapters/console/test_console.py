@@ -256,7 +256,7 @@ class Stage:
         """Whether it failed."""
         said = parse(line, SESSION)
         assert said is not None
-        await self.core.put(said)
+        await self.core.enqueue(said)
         await wait_until(lambda: self.closed)
         return self.closed.pop()
 
@@ -501,10 +501,10 @@ async def test_it_keeps_to_the_ports(core: DirectCore) -> None:
 async def test_what_cannot_be_put_in_is_told(
     core: DirectCore, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    async def put(_: Incoming) -> None:
+    async def enqueue(_: Incoming) -> None:
         raise StoreUnavailable("no route", cure="Start Redis.")
 
-    monkeypatch.setattr(core, "put", put)
+    monkeypatch.setattr(core, "enqueue", enqueue)
     reading, writing = os.pipe()
     os.write(writing, b"hello\nhello again\n")
     os.close(writing)

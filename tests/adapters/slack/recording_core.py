@@ -10,7 +10,7 @@ from bot.access import Authorizer
 from bot.commands import COMMANDS
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 from bot.errors import StoreUnavailable
-from bot.ports import Admission, CommandSpec, Listed
+from bot.ports import Admission, CommandSpec, ConversationSummary
 from bot.settings import Settings
 
 
@@ -23,7 +23,7 @@ class TapeCore:
     taken: list[Incoming] = field(default_factory=list)
     stopped: list[tuple[SessionKey, Speaker]] = field(default_factory=list)
     known: set[SessionKey] = field(default_factory=set)
-    own: tuple[Listed, ...] = ()
+    own: tuple[ConversationSummary, ...] = ()
     down: bool = False
     _seen: set[str] = field(default_factory=set)
 
@@ -35,7 +35,7 @@ class TapeCore:
             admin_actions=COMMANDS.admin_actions,
         )
 
-    async def put(
+    async def enqueue(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
     ) -> Admission:
         self._need_redis()
@@ -64,7 +64,9 @@ class TapeCore:
     async def migrate(self, old: SessionKey, new: SessionKey) -> None:
         raise AssertionError("Slack places keep their ids")
 
-    async def conversations_of(self, platform: str, speaker: Speaker) -> tuple[Listed, ...]:
+    async def conversations_of(
+        self, platform: str, speaker: Speaker
+    ) -> tuple[ConversationSummary, ...]:
         return self.own
 
     async def totals(self, platform: str, account: str) -> tuple[int, int]:

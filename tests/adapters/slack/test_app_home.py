@@ -16,7 +16,7 @@ from adapters.slack.app_home import home_view
 from adapters.slack.assistant import title_of
 from bot.commands import COMMANDS
 from bot.conversation import SessionKey
-from bot.ports import Listed
+from bot.ports import ConversationSummary
 from bot.settings import Settings
 from tests.adapters.slack.inbound_harness import SlackWorld, slack_world
 from tests.payloads import slack
@@ -46,7 +46,9 @@ async def shown(world: SlackWorld, user: str) -> dict[str, Any]:
 
 async def test_people_see_help_and_their_own_conversations(world: SlackWorld) -> None:
     elsewhere = replace(THREAD, account="T5", place="C5")
-    world.core.own = tuple(Listed(session, 3, AT) for session in (THREAD, DIRECT, elsewhere))
+    world.core.own = tuple(
+        ConversationSummary(session, 3, AT) for session in (THREAD, DIRECT, elsewhere)
+    )
     view = await shown(world, "U1")
     text = words(view)
     assert "archives/C1/p1700000000000100" in text
@@ -61,7 +63,7 @@ async def test_people_see_help_and_their_own_conversations(world: SlackWorld) ->
 async def test_who_left_a_channel_neither_sees_nor_exports_its_conversations(
     world: SlackWorld,
 ) -> None:
-    world.core.own = (Listed(THREAD, 3, AT), Listed(DIRECT, 1, AT))
+    world.core.own = (ConversationSummary(THREAD, 3, AT), ConversationSummary(DIRECT, 1, AT))
     press = slack("press_home_reset")
     press["actions"][0] |= {"action_id": action_ids.HOME_EXPORT}
     world.server.space.channel("C1").members.discard("U1")
@@ -92,7 +94,7 @@ async def test_nobody_exports_the_direct_messages_of_somebody_else(world: SlackW
 async def test_where_slack_does_not_say_where_somebody_is_only_their_own_messages_are_shown(
     world: SlackWorld,
 ) -> None:
-    world.core.own = (Listed(THREAD, 3, AT), Listed(DIRECT, 1, AT))
+    world.core.own = (ConversationSummary(THREAD, 3, AT), ConversationSummary(DIRECT, 1, AT))
     world.fail("users.conversations", "missing_scope", times=2)
     text = words(await shown(world, "U1"))
     assert "Direct messages" in text
@@ -104,14 +106,19 @@ async def test_admins_see_totals_too(world: SlackWorld) -> None:
 
 
 async def test_strangers_see_nothing_of_anybody(world: SlackWorld) -> None:
-    world.core.own = (Listed(THREAD, 3, AT),)
+    world.core.own = (ConversationSummary(THREAD, 3, AT),)
     text = words(await shown(world, "U9"))
     assert "not on the list" in text
     assert "C1" not in text
 
 
 def test_each_conversation_has_its_buttons_and_a_reset_asks_first() -> None:
-    view = home_view(COMMANDS.specs, TEAM, [Listed(THREAD, 1, AT), Listed(DIRECT, 2, AT)], None)
+    view = home_view(
+        COMMANDS.specs,
+        TEAM,
+        [ConversationSummary(THREAD, 1, AT), ConversationSummary(DIRECT, 2, AT)],
+        None,
+    )
     buttons = [
         element
         for block in view["blocks"]
@@ -128,7 +135,7 @@ def test_each_conversation_has_its_buttons_and_a_reset_asks_first() -> None:
 
 def test_it_stays_within_what_slack_shows() -> None:
     """https://docs.slack.dev/reference/views/home-tab-views: 100 blocks; sections of 3,000 characters."""
-    many = [Listed(replace(THREAD, thread=f"{n}.1"), 10_000, AT) for n in range(60)]
+    many = [ConversationSummary(replace(THREAD, thread=f"{n}.1"), 10_000, AT) for n in range(60)]
     view = home_view(COMMANDS.specs, TEAM, many, (10**9, 10**12))
     assert len(view["blocks"]) <= 100
     for block in view["blocks"]:

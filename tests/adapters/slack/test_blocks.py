@@ -21,7 +21,7 @@ from adapters.slack.outbound.blocks import (
 )
 from adapters.slack.outbound.splitting import MOST, closed, split, spoken, units
 from bot.conversation import SessionKey
-from bot.ports import Offer
+from bot.ports import CommandButton
 from tests.fakes.slack.workspace_state import buttons_of, check_blocks, unescape
 
 SESSION = SessionKey("slack", "T1", "C1", "1700000000.000100")
@@ -223,7 +223,7 @@ def test_buttons_carry_the_session_and_what_pressing_them_means() -> None:
         (action_ids.FEEDBACK, (SESSION, "up")),
         (action_ids.FEEDBACK, (SESSION, "down")),
     ]
-    offers = [Offer("Yes, " + "really " * 30, "reset"), Offer("No")]
+    offers = [CommandButton("Yes, " + "really " * 30, "reset"), CommandButton("No")]
     assert carried(offer_buttons(SESSION, offers)) == [
         (f"{action_ids.OFFER}_0", (SESSION, "reset")),
         (f"{action_ids.OFFER}_1", (SESSION, "")),

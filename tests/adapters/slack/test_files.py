@@ -179,7 +179,7 @@ async def test_a_file_slack_does_not_describe_in_time_is_looked_up_when_it_is_re
 
 async def test_a_file_is_sent_into_its_thread_with_words_above_it(mouth: Mouth) -> None:
     address = mouth.ask()
-    await mouth.reply(address).say("Here, <!channel>:", file=("talk.md", b"# Talk"))
+    await mouth.reply(address).post("Here, <!channel>:", file=("talk.md", b"# Talk"))
     (message,) = mouth.answers(address)
     assert message.text.replace("\u200b", "") == "Here, &lt;!channel&gt;:"
     (file,) = message.files
@@ -189,7 +189,7 @@ async def test_a_file_is_sent_into_its_thread_with_words_above_it(mouth: Mouth) 
 async def test_a_file_whose_answer_was_lost_is_not_sent_again(mouth: Mouth) -> None:
     address = mouth.ask()
     mouth.server.fail("files.completeUploadExternal", after=True)
-    await mouth.reply(address).say("Here:", file=("talk.md", b"# Talk"))
+    await mouth.reply(address).post("Here:", file=("talk.md", b"# Talk"))
     assert len(mouth.answers(address)) == 1
 
 
@@ -197,7 +197,7 @@ async def test_a_file_that_did_not_arrive_is_an_error(mouth: Mouth) -> None:
     address = mouth.ask()
     mouth.server.fail("files.completeUploadExternal", cut=True)
     with pytest.raises(PlatformUnreachable):
-        await mouth.reply(address).say("Here:", file=("talk.md", b"# Talk"))
+        await mouth.reply(address).post("Here:", file=("talk.md", b"# Talk"))
     assert mouth.answers(address) == []
 
 
@@ -205,7 +205,7 @@ async def test_long_words_are_said_before_their_file_and_an_empty_file_is_sent(
     mouth: Mouth,
 ) -> None:
     address, words = mouth.ask(), "Word. " * 1_000
-    await mouth.reply(address).say(words, file=("empty.md", b""))
+    await mouth.reply(address).post(words, file=("empty.md", b""))
     said, file = mouth.answers(address)
     assert said.text == words
     assert (file.text, [one["name"] for one in file.files]) == ("", ["empty.md"])

@@ -170,7 +170,7 @@ async def test_somebody_installs_the_app_and_its_events_are_taken_in(
         assert (await events.deliver(of_second("message_im"))).taken
         assert [one.session.account for one in core.taken] == ["T2"]
         reply = connection.reply(Address(SessionKey("slack", "T2", "D1")))
-        await reply.say("Hello, second workspace.")
+        await reply.post("Hello, second workspace.")
         await reply.aclose()
     assert server.messages("D1")[-1].user == "UBOT2"
 
@@ -219,7 +219,7 @@ async def test_a_process_that_could_not_sign_on_at_first_speaks_as_soon_as_slack
     token = SecretStr("xoxb-test")
     async with running(server, settings, vault, slack_bot_token=token) as (connection, _, __):
         reply = connection.reply(Address(SessionKey("slack", "T1", "D1")))
-        await reply.say("Here.")
+        await reply.post("Here.")
         await reply.aclose()
     assert [one.text for one in server.answers("D1")] == ["Here."]
 

@@ -154,9 +154,13 @@ def test_the_installation_counts_and_not_the_workspace_of_who_speaks() -> None:
 
 
 def test_files_are_described_and_those_that_cannot_be_read_say_so() -> None:
-    (notes,) = said("message_file_share").files
-    assert (notes.kind, notes.name, notes.size_bytes) == ("document", "notes.txt", 42)
-    assert notes.reference.endswith("/download/notes.txt")
+    (key_values,) = said("message_file_share").files
+    assert (key_values.kind, key_values.name, key_values.size_bytes) == (
+        "document",
+        "notes.txt",
+        42,
+    )
+    assert key_values.reference.endswith("/download/notes.txt")
     assert said("message_voice_clip").files[0].kind == "audio"
     (picture,) = said("message_file_to_look_up").files
     assert (picture.kind, picture.reference) == ("image", "file:F3")

@@ -13,7 +13,7 @@ from adapters.slack.outbound.reply import NO_WORDS, SENT_DIRECTLY, STOPPED
 from adapters.slack.outbound.status import STATUS, Sign
 from bot.conversation import Address
 from bot.errors import AccessRefused, ModelError, PlaceGone, PlatformUnreachable
-from bot.ports import Offer
+from bot.ports import CommandButton
 from tests.adapters.slack.outbound_harness import Mouth, prose, slack_mouth, turn_of
 from tests.support.wait import wait_until
 
@@ -42,7 +42,7 @@ def actions(mouth: Mouth, address: Address) -> set[str]:
 async def test_a_status_is_shown_until_the_first_words_and_cleared_in_the_end(mouth: Mouth) -> None:
     address = mouth.ask()
     reply = mouth.reply(address)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await wait_until(lambda: status(mouth, address) == "is thinking…")
     assert session(mouth, address) == "processing"
     await reply.finish(turn_of(address, "Yes."))
@@ -56,7 +56,7 @@ async def test_however_it_ends_no_status_stays_and_no_stream_is_open(
 ) -> None:
     address = mouth.ask()
     reply = mouth.reply(address)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await wait_until(lambda: status(mouth, address))
     await reply.show("The beginning")
     await wait_until(lambda: mouth.seen(address))
@@ -84,7 +84,7 @@ async def test_a_status_on_its_way_when_all_is_over_is_cleared_all_the_same(mout
     mouth.server.fail(STATUS, delay_s=0.3, after=True)
     address = mouth.ask()
     reply = mouth.reply(address)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await wait_until(lambda: mouth.server.called(STATUS))
     await reply.aclose()
     assert status(mouth, address) == ""
@@ -103,7 +103,7 @@ async def test_a_status_is_shown_again_before_slack_takes_it_away(mouth: Mouth) 
 async def test_clearing_a_status_is_tried_again_when_slack_fails(mouth: Mouth) -> None:
     address = mouth.ask()
     reply = mouth.reply(address)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await wait_until(lambda: status(mouth, address))
     mouth.server.fail(STATUS, error="internal_error", times=2)
     await reply.aclose()
@@ -115,7 +115,7 @@ async def test_without_a_thread_or_the_right_there_is_no_status_and_an_answer(mo
     mouth.server.unknown |= {STATUS}
     for address in (top, mouth.ask(), mouth.ask()):
         reply = mouth.reply(address)
-        await reply.status("thinking")
+        await reply.set_status("thinking")
         await reply.show("Yes.")
         await wait_until(lambda at=address: mouth.seen(at) == "Yes.")
         await reply.finish(turn_of(address, "Yes."))
@@ -170,7 +170,7 @@ async def test_an_answer_without_words_says_so(mouth: Mouth, state: str, words: 
 async def test_offers_are_buttons_that_carry_their_command(mouth: Mouth) -> None:
     address = mouth.ask()
     reply = mouth.reply(address)
-    await reply.offer("Shall I?", [Offer("Yes", "reset"), Offer("No")])
+    await reply.post_buttons("Shall I?", [CommandButton("Yes", "reset"), CommandButton("No")])
     (message,) = mouth.answers(address)
     assert [(one["text"], read_button(one["value"])) for one in message.buttons] == [
         ("Yes", (address.session, "reset")),
@@ -186,8 +186,8 @@ async def test_an_answer_that_is_there_is_not_given_again(mouth: Mouth) -> None:
     first = await mouth.reply(address).finish(turn_of(address, text))
     assert len(first.message_ids) == 2
     other = mouth.other_process().reply(address)
-    assert await other.already_there(turn_of(address, text)) == first
-    assert await other.already_there(turn_of(address, text, id_="turn-2")) is None
+    assert await other.find_delivery(turn_of(address, text)) == first
+    assert await other.find_delivery(turn_of(address, text, id_="turn-2")) is None
 
 
 @pytest.mark.parametrize("posted", [1, 2])
@@ -199,7 +199,7 @@ async def test_an_answer_that_is_there_in_part_is_completed(mouth: Mouth, posted
         await mouth.reply(address).finish(turn_of(address, text))
     mouth.server._failures.clear()
     other = mouth.other_process().reply(address)
-    assert await other.already_there(turn_of(address, text)) is None
+    assert await other.find_delivery(turn_of(address, text)) is None
     await other.finish(turn_of(address, text))
     assert mouth.seen(address) == text
 
@@ -215,7 +215,7 @@ async def test_what_a_killed_process_left_becomes_the_answer_of_the_next(
     await wait_until(lambda: mouth.seen(address))
     await dead._growing.end()  # as if killed: nothing is closed
     other = mouth.other_process().reply(address, late_s=0)
-    await other.status("thinking")
+    await other.set_status("thinking")
     await other.show("Another beginning")
     await wait_until(lambda: mouth.seen(address) == "Another beginning")
     await other.finish(turn_of(address, "Another beginning, and its end."))
@@ -227,7 +227,7 @@ async def test_what_a_killed_process_left_becomes_the_answer_of_the_next(
 async def test_the_answer_to_another_question_is_left_alone(mouth: Mouth) -> None:
     first = mouth.ask()
     await mouth.reply(first).finish(turn_of(first, "One."))
-    await mouth.reply(first).say("A word of its own.")
+    await mouth.reply(first).post("A word of its own.")
     thread = first.session.thread
     second = mouth.ask(thread_ts=thread)
     reply = mouth.other_process().reply(second, late_s=0)
@@ -240,14 +240,14 @@ async def test_the_answer_to_another_question_is_left_alone(mouth: Mouth) -> Non
 async def test_a_word_of_its_own_is_not_said_twice_when_a_command_runs_again(mouth: Mouth) -> None:
     """Its worker was killed after the word, and before it could say that all was done."""
     address = mouth.ask()
-    await mouth.reply(address).say("Forgotten: 2 turns.")
+    await mouth.reply(address).post("Forgotten: 2 turns.")
     again = mouth.other_process().reply(address, late_s=0)
-    await again.say("Forgotten: 2 turns.")
-    await again.say("And another word.")
+    await again.post("Forgotten: 2 turns.")
+    await again.post("And another word.")
     texts = [one.text for one in mouth.answers(address)]
     assert texts == ["Forgotten: 2 turns.", "And another word."]
     other = mouth.ask(thread_ts=address.session.thread)
-    await mouth.reply(other, late_s=0).say("Forgotten: 2 turns.")
+    await mouth.reply(other, late_s=0).post("Forgotten: 2 turns.")
     assert len(mouth.answers(address)) == 3
 
 
@@ -255,14 +255,16 @@ async def test_an_offer_is_made_again_each_time_it_is_wanted(mouth: Mouth) -> No
     """A question edited twice is offered twice, though it is the same message."""
     address = mouth.ask()
     for _ in range(2):
-        await mouth.reply(address, late_s=0).offer("Changed.", [Offer("Answer again", "retry")])
+        await mouth.reply(address, late_s=0).post_buttons(
+            "Changed.", [CommandButton("Answer again", "retry")]
+        )
     assert len(mouth.answers(address)) == 2
 
 
 async def test_a_word_is_said_though_slack_cannot_be_asked_whether_it_was(mouth: Mouth) -> None:
     address = mouth.ask()
     mouth.server.fail("conversations.replies", status=429, retry_after=60, times=9)
-    await mouth.reply(address, late_s=0).say("Here.")
+    await mouth.reply(address, late_s=0).post("Here.")
     assert mouth.seen(address) == "Here."
 
 
@@ -280,10 +282,10 @@ def privately(mouth: Mouth, address: Address, *, response: bool = True) -> Addre
 async def test_private_words_are_read_by_their_person_alone(mouth: Mouth, response: bool) -> None:
     address = privately(mouth, mouth.ask(), response=response)
     reply = mouth.reply(address)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await reply.show("Between")
     await reply.finish(turn_of(address, "Between us."))
-    await reply.say("And this.")
+    await reply.post("And this.")
     await reply.aclose()
     assert mouth.answers(address) == []
     heard = mouth.server.ephemerals("C1", "U1")
@@ -295,7 +297,7 @@ async def test_a_response_address_that_is_used_up_is_replaced(mouth: Mouth) -> N
     address = privately(mouth, mouth.ask())
     reply = mouth.reply(address)
     for number in range(7):
-        await reply.say(f"Word {number}.")
+        await reply.post(f"Word {number}.")
     heard = [one.text for one in mouth.server.ephemerals("C1", "U1")]
     assert heard == [f"Word {number}." for number in range(7)]
     assert len(mouth.server.called("chat.postEphemeral", ok=True)) == 2
@@ -307,21 +309,21 @@ async def test_private_words_whose_answer_was_lost_are_not_said_twice(
 ) -> None:
     address = privately(mouth, mouth.ask(), response=method == "response_url")
     mouth.server.fail(method, after=True)
-    await mouth.reply(address).say("Once.")
+    await mouth.reply(address).post("Once.")
     assert [one.text for one in mouth.server.ephemerals("C1", "U1")] == ["Once."]
 
 
 async def test_a_response_address_where_nobody_listens_loses_no_word(mouth: Mouth) -> None:
     address = privately(mouth, mouth.ask())
     deaf = {**address.details, "response_url": "http://127.0.0.1:1/response/x"}
-    await mouth.reply(replace(address, details=deaf)).say("Heard?")
+    await mouth.reply(replace(address, details=deaf)).post("Heard?")
     assert [one.text for one in mouth.server.ephemerals("C1", "U1")] == ["Heard?"]
 
 
 async def test_who_is_not_in_the_channel_is_told_in_direct_messages(mouth: Mouth) -> None:
     address = privately(mouth, mouth.ask("C1"), response=False)
     mouth.server.space.channel("C1").members.discard("U1")
-    await mouth.reply(address).say("You may not do that here.")
+    await mouth.reply(address).post("You may not do that here.")
     assert [one.text for one in mouth.server.answers("D1")] == ["You may not do that here."]
 
 
@@ -329,8 +331,8 @@ async def test_an_answer_to_app_home_goes_to_direct_messages(mouth: Mouth) -> No
     asked = mouth.ask()
     address = replace(asked, details={**asked.details, "home": "1"}, reply_to_id="")
     reply = mouth.reply(address)
-    await reply.say("Forgotten: 2 turns.")
-    await reply.say("This conversation:", file=("conversation.md", b"# Talk"))
+    await reply.post("Forgotten: 2 turns.")
+    await reply.post("This conversation:", file=("conversation.md", b"# Talk"))
     assert mouth.answers(asked) == []
     words, file = mouth.server.answers("D1")
     assert words.text == "Forgotten: 2 turns."
@@ -339,7 +341,7 @@ async def test_an_answer_to_app_home_goes_to_direct_messages(mouth: Mouth) -> No
 
 async def test_a_file_for_one_of_many_goes_to_direct_messages(mouth: Mouth) -> None:
     address = privately(mouth, mouth.ask())
-    await mouth.reply(address).say("This conversation:", file=("talk.md", b"# Talk"))
+    await mouth.reply(address).post("This conversation:", file=("talk.md", b"# Talk"))
     assert mouth.answers(address) == []
     (file,) = mouth.server.answers("D1")
     assert [one["name"] for one in file.files] == ["talk.md"]

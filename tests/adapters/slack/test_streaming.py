@@ -30,7 +30,7 @@ async def tell(
 ) -> SlackReply:
     """Show `text` in pieces, each seen before the next comes, and finish."""
     reply = mouth.reply(address, **options)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     size = max(1, len(text) // pieces)
     for start in range(0, len(text), size):
         await reply.show(text[start : start + size])
@@ -43,7 +43,7 @@ async def tell(
 async def test_the_first_words_are_there_before_the_others_are_thought(mouth: Mouth) -> None:
     address = mouth.ask()
     reply = mouth.reply(address)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await reply.show("Well")
     await wait_until(lambda: mouth.seen(address) == "Well")
     await reply.show(", yes.")
@@ -172,7 +172,7 @@ async def test_where_slack_does_not_stream_one_message_is_edited_and_can_be_stop
         mouth.server.fail("chat.startStream", error="channel_type_not_supported")
     address = mouth.ask("D1", in_thread=False) if why == "no thread" else mouth.ask()
     reply = mouth.reply(address)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await reply.show("One, ")
     await wait_until(lambda: mouth.seen(address) == "One, ")
     await reply.show("two, ")

@@ -55,10 +55,10 @@ class Slips(dict[str, str]):
     async def get(self, name: str) -> str:  # type: ignore[override]
         return super().get(name, "")
 
-    async def put(self, name: str, value: str, *, ttl_s: float) -> None:
+    async def set(self, name: str, value: str, *, ttl_s: float) -> None:
         self[name] = value
 
-    async def drop(self, name: str) -> None:
+    async def delete(self, name: str) -> None:
         self.pop(name, None)
 
 

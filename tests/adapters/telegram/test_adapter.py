@@ -201,14 +201,14 @@ async def test_a_file_is_fetched_and_what_cannot_be_is_said(world: World) -> Non
         return Attachment("document", "f", reference=reference, size_bytes=size_bytes)
 
     good = world.telegram.upload("f.txt", b"content")
-    assert await world.connection.load(address(ANNA), attachment(good)) == b"content"
+    assert await world.connection.download(address(ANNA), attachment(good)) == b"content"
     with pytest.raises(PlatformError, match="larger than"):
-        await world.connection.load(address(ANNA), attachment(good, 21 * 1024 * 1024))
+        await world.connection.download(address(ANNA), attachment(good, 21 * 1024 * 1024))
     world.telegram.file_limit = 3
     with pytest.raises(PlatformError, match="too big"):
-        await world.connection.load(address(ANNA), attachment(good))
+        await world.connection.download(address(ANNA), attachment(good))
     with pytest.raises(PlatformError):
-        await world.connection.load(address(ANNA), attachment("gone"))
+        await world.connection.download(address(ANNA), attachment("gone"))
 
 
 async def test_a_file_of_a_bot_api_server_on_this_machine_is_read_from_its_disk(
@@ -217,7 +217,7 @@ async def test_a_file_of_a_bot_api_server_on_this_machine_is_read_from_its_disk(
     path = tmp_path / "voice.ogg"
     path.write_bytes(b"from the disk")
     world.telegram.local_files["v"] = str(path)
-    got = await world.connection.load(address(ANNA), Attachment("audio", "v", reference="v"))
+    got = await world.connection.download(address(ANNA), Attachment("audio", "v", reference="v"))
     assert got == b"from the disk"
     assert not any(name == "file" for name, _ in world.telegram.calls)
 

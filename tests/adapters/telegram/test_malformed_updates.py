@@ -35,10 +35,10 @@ LAST = "the last word"
 class Tape:
     """The `Core` port. Everybody may talk; what is put in is kept as the inbox keeps it."""
 
-    notes: Slips = field(default_factory=Slips)
+    key_values: Slips = field(default_factory=Slips)
     taken: list[Incoming] = field(default_factory=list)
 
-    async def put(self, incoming: Incoming, **_: Any) -> str:
+    async def enqueue(self, incoming: Incoming, **_: Any) -> str:
         self.taken.append(Incoming.from_json(incoming.to_json()))
         return "queued"
 
@@ -103,7 +103,7 @@ def heard(updates: list[Any]) -> list[str]:
         background = Mute()
         outbound = Outbound(client, Budget(), core.migrate)
         me = Me(BOT_ID, "keepthread_bot", reads_all=True)
-        presses = Presses(core, me, outbound, Marks(core.notes, str(BOT_ID)), background)
+        presses = Presses(core, me, outbound, Marks(core.key_values, str(BOT_ID)), background)
         intake = Intake(core, me, outbound, lambda _: None, background, presses)  # type: ignore[arg-type,return-value]
         polling = Polling(client, intake.take, Pulse(), wait_s=0)
         with pytest.raises(Confirmed), capture_logs():

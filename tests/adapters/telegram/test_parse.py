@@ -10,7 +10,7 @@ from telegram import Message
 from adapters.telegram.inbound.callbacks import rating_of
 from adapters.telegram.inbound.parse import Heard, Me, parse_message
 from adapters.telegram.outbound.keyboards import Press, offer_buttons, rating_buttons
-from bot.ports import Offer
+from bot.ports import CommandButton
 from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, furnished
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 
@@ -271,7 +271,9 @@ def test_whom_a_forwarded_message_is_from_is_said(chats: TelegramServer) -> None
 
 
 def test_what_a_button_carries_comes_back_and_fits() -> None:
-    buttons = rating_buttons("5") + offer_buttons("5", [Offer("Again", "retry"), Offer("No")])
+    buttons = rating_buttons("5") + offer_buttons(
+        "5", [CommandButton("Again", "retry"), CommandButton("No")]
+    )
     presses = [Press.parse(one.data) for one in buttons]
     assert presses == [
         Press("rate", "5", "up"),
@@ -279,7 +281,7 @@ def test_what_a_button_carries_comes_back_and_fits() -> None:
         Press("do", "5", "retry"),
         Press("do", "5", ""),
     ]
-    assert offer_buttons("", [Offer("Long", "x" * 80)]) == []
+    assert offer_buttons("", [CommandButton("Long", "x" * 80)]) == []
     assert Press.parse("somebody else's") is None
 
 

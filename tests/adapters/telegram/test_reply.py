@@ -27,7 +27,7 @@ from bot.errors import (
     PlatformError,
     PlatformUnreachable,
 )
-from bot.ports import Offer, OffersButtons
+from bot.ports import CommandButton
 from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, Slips, telegram
 from tests.fakes.telegram.chats import units
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
@@ -243,15 +243,14 @@ async def test_what_went_wrong_is_said_below_a_code_block_that_was_cut_off(
 
 
 async def test_words_of_the_bots_own_may_bring_a_file(desk: Desk, telegram: TelegramServer) -> None:
-    await desk.reply(FORUM, 6).say("This conversation:", file=("c.md", b"# all"))
+    await desk.reply(FORUM, 6).post("This conversation:", file=("c.md", b"# all"))
     (shown,) = telegram.seen(FORUM, 6)
     assert (shown.text, shown.file) == ("This conversation:", ("c.md", b"# all"))
 
 
 async def test_offers_are_buttons(desk: Desk, telegram: TelegramServer) -> None:
     reply = desk.reply(FORUM, 6)
-    assert isinstance(reply, OffersButtons)
-    await reply.offer("Again?", [Offer("Yes", "retry"), Offer("No")])
+    await reply.post_buttons("Again?", [CommandButton("Yes", "retry"), CommandButton("No")])
     (shown,) = telegram.seen(FORUM, 6)
     assert shown.data == ["do:6:retry", "do:6:"]
 
@@ -264,7 +263,7 @@ async def test_in_private_an_answer_grows_as_a_draft_and_becomes_one_message(
 ) -> None:
     reply = desk.reply(ANNA, way="draft")
     chat = telegram.chat(ANNA)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await wait_until(lambda: chat.drafts_shown == [""])  # Telegram shows “Thinking…”
     assert chat.drafts[None]["can_stop"]
     for piece in ("One ", "**two** ", "three"):
@@ -281,7 +280,7 @@ async def test_an_empty_draft_that_is_not_liked_does_not_end_drafts(
 ) -> None:
     telegram.fail("sendMessageDraft", 400, "Bad Request: message text is empty")
     reply = desk.reply(ANNA, way="draft")
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await reply.show("One")
     await wait_until(lambda: telegram.chat(ANNA).drafts_shown == ["One"])
     await reply.finish(turn("One"))
@@ -306,7 +305,7 @@ async def test_where_there_are_no_drafts_one_message_is_edited(
     told: list[int] = []
     reply = desk.reply(ANNA, way="draft")
     reply.preview.drafts_fail = lambda: told.append(1)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await reply.show("One ")
     await wait_until(lambda: telegram.texts(ANNA) == ["One"])
     await reply.show("two")
@@ -344,7 +343,7 @@ async def test_typing_is_kept_alive_while_the_model_thinks(
     desk: Desk, telegram: TelegramServer
 ) -> None:
     reply = desk.reply(FORUM, 5, typing_every_s=0.02)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await wait_until(lambda: telegram.chat(FORUM).actions.count(("typing", 5)) >= 3)
     await reply.finish(turn("done"))
     count = len(telegram.chat(FORUM).actions)
@@ -389,7 +388,7 @@ async def test_a_preview_that_may_have_arrived_is_not_sent_again(
 async def test_no_answer_waits_for_a_sign_of_typing(desk: Desk, telegram: TelegramServer) -> None:
     telegram.hang("sendChatAction")
     reply = desk.reply(GROUP)
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await wait_until(lambda: telegram.called("sendChatAction"))
     await asyncio.wait_for(reply.finish(turn("done")), 5)
     assert telegram.texts(GROUP) == ["done"]
@@ -412,7 +411,7 @@ async def test_showing_never_fails_an_answer(desk: Desk, telegram: TelegramServe
     for method in ("sendMessageDraft", "sendChatAction"):
         telegram.fail(method, 500, "Internal Server Error", times=50)
     reply = desk.reply(ANNA, way="draft")
-    await reply.status("thinking")
+    await reply.set_status("thinking")
     await reply.show("some")
     await reply.finish(turn("something"))
     assert telegram.texts(ANNA) == ["something"]
@@ -429,7 +428,7 @@ async def test_under_a_message_a_second_ten_answers_all_arrive_and_no_429_is_ign
 
         async def answer(number: int) -> None:
             reply = desk.reply(GROUP, pace_s=0.1)
-            await reply.status("thinking")
+            await reply.set_status("thinking")
             for piece in ("The ", "answer ", f"{number}"):
                 await reply.show(piece)
                 await asyncio.sleep(0.05)
@@ -456,7 +455,7 @@ async def test_while_a_chat_is_closed_nothing_goes_there_and_other_chats_go_on(
     first = asyncio.create_task(desk.reply(GROUP).finish(turn("one")))
     await wait_until(lambda: desk.outbound.budget.of(GROUP).floods)
     second = desk.reply(GROUP)
-    await second.status("thinking")
+    await second.set_status("thinking")
     await second.show("two")
     await desk.reply(ANNA).finish(turn("elsewhere"))
     assert telegram.texts(ANNA) == ["elsewhere"]
@@ -548,7 +547,7 @@ async def test_what_a_killed_process_has_shown_is_taken_back_by_the_next(
     other = desk.reply(GROUP, reply_to=asked + 1)
     await other.finish(turn("something else"))
     again = desk.reply(GROUP, reply_to=asked)
-    await again.status("thinking")
+    await again.set_status("thinking")
     assert telegram.texts(GROUP) == ["Once upon", "something else"]
     await again.finish(turn("Once upon a time"))
     await again.aclose()

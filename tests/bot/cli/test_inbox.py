@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.inbox.dead_letters import DeadLetter, InboxView
+from bot.inbox.dead_letters import DeadLetter, DeadLetters
 from bot.inbox.inbox import Inbox
 from bot.settings import Settings
 from bot.wiring import open_store
@@ -18,30 +18,30 @@ from tests.support.inbox_harness import inbox_on, said
 
 __all__ = ["shell"]
 
-With = Callable[[Callable[[Inbox, InboxView], Awaitable[Any]]], Any]
+With = Callable[[Callable[[Inbox, DeadLetters], Awaitable[Any]]], Any]
 
 
 @pytest.fixture
 def inbox(settings: Settings) -> With:
     """Does something with the inbox."""
 
-    def do(work: Callable[[Inbox, InboxView], Awaitable[Any]]) -> Any:
+    def do(work: Callable[[Inbox, DeadLetters], Awaitable[Any]]) -> Any:
         async def opened() -> Any:
             async with open_store(settings) as store:
                 made = inbox_on(store.client, settings)
-                return await work(made, InboxView(store.client, made))
+                return await work(made, DeadLetters(store.client, made))
 
         return asyncio.run(opened())
 
     return do
 
 
-def given_up(*texts: str) -> Callable[[Inbox, InboxView], Awaitable[list[DeadLetter]]]:
+def given_up(*texts: str) -> Callable[[Inbox, DeadLetters], Awaitable[list[DeadLetter]]]:
     """Put messages in and give them up, each in a place of its own."""
 
-    async def work(inbox: Inbox, view: InboxView) -> list[DeadLetter]:
+    async def work(inbox: Inbox, view: DeadLetters) -> list[DeadLetter]:
         for number, text in enumerate(texts):
-            await inbox.put(said(text, f"C{number}", event_id=f"e{number}"))
+            await inbox.enqueue(said(text, f"C{number}", event_id=f"e{number}"))
         taken, _ = await inbox.take("w", 99, range(inbox.keys.shards))
         for turn in taken:
             await inbox.end(turn, "dead", reason="ModelBroken: [/engine] on fire")
@@ -50,7 +50,7 @@ def given_up(*texts: str) -> Callable[[Inbox, InboxView], Awaitable[list[DeadLet
     return work
 
 
-async def depth(_: Inbox, view: InboxView) -> tuple[int, int]:
+async def depth(_: Inbox, view: DeadLetters) -> tuple[int, int]:
     return await view.depth()
 
 
@@ -79,9 +79,9 @@ def test_dead_letters_are_listed_whatever_stands_in_them(shell: Shell, inbox: Wi
 
 
 def test_what_waits_is_counted(shell: Shell, inbox: With) -> None:
-    async def put(inbox: Inbox, _: InboxView) -> None:
-        await inbox.put(said("now"))
-        await inbox.put(said("later", "C2"), hold_s=60)
+    async def put(inbox: Inbox, _: DeadLetters) -> None:
+        await inbox.enqueue(said("now"))
+        await inbox.enqueue(said("later", "C2"), hold_s=60)
 
     inbox(put)
     found = json.loads(shell.out("inbox", "list", "--json"))
@@ -100,13 +100,13 @@ def test_letters_are_put_back_one_by_one_or_all_together(shell: Shell, inbox: Wi
 def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With) -> None:
     (letter,) = inbox(given_up("precious"))
 
-    async def crowd(inbox: Inbox, _: InboxView) -> list[str]:
-        return [(await inbox.put(said(str(n), "C0")))[0] for n in range(101)]
+    async def crowd(inbox: Inbox, _: DeadLetters) -> list[str]:
+        return [(await inbox.enqueue(said(str(n), "C0")))[0] for n in range(101)]
 
     assert inbox(crowd)[-1] == "full"
     shell.out("inbox", "retry", letter.id)
 
-    async def waiting(inbox: Inbox, _: InboxView) -> list[str]:
+    async def waiting(inbox: Inbox, _: DeadLetters) -> list[str]:
         return [one.text for _, one in await inbox.waiting(said("x", "C0").session)]
 
     assert inbox(waiting)[-1] == "precious"
@@ -115,7 +115,7 @@ def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With
 def test_a_letter_nobody_can_read_stays_and_is_told(shell: Shell, inbox: With) -> None:
     (letter,) = inbox(given_up("x"))
 
-    async def spoil(inbox: Inbox, view: InboxView) -> None:
+    async def spoil(inbox: Inbox, view: DeadLetters) -> None:
         shard = letter.id.partition("/")[0]
         key = inbox.keys.of(int(shard), "dead")
         fields = {"s": letter.lane, "d": "no json", "why": "unreadable", "tries": "1"}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from bot.conversation import SessionKey
-from bot.inbox.claim import Taken
-from bot.inbox.dead_letters import InboxView
+from bot.inbox.claim import ClaimedTurn
+from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import MOST_MESSAGES, SIDE, Inbox
 from bot.settings import Settings
 from tests.support.inbox_harness import HOUR_MS, inbox_on, said, silence, silent_ms
@@ -21,7 +21,7 @@ SILENT_MS = 1000
 """The longest silence that a server of the tests can have seen for sure: it was up so long at the first of them."""
 
 
-async def take_one(inbox, worker="w1", **options) -> Taken | None:
+async def take_one(inbox, worker="w1", **options) -> ClaimedTurn | None:
     taken, _ = await inbox.take(worker, 1, range(inbox.keys.shards), **options)
     return taken[0] if taken else None
 
@@ -48,7 +48,7 @@ async def keys_left(redis: Redis, settings: Settings) -> list[str]:
 
 async def test_what_is_put_is_taken_once_and_then_gone(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    assert (await inbox.put(said("hello")))[0] == "queued"
+    assert (await inbox.enqueue(said("hello")))[0] == "queued"
     turn = await take_one(inbox)
     assert turn is not None
     assert [one.text for one in turn.incoming] == ["hello"]
@@ -60,7 +60,7 @@ async def test_what_is_put_is_taken_once_and_then_gone(redis: Redis, settings: S
 
 async def test_the_same_event_is_taken_in_once(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    twice = [await inbox.put(said("hi", event_id="Ev1")) for _ in range(2)]
+    twice = [await inbox.enqueue(said("hi", event_id="Ev1")) for _ in range(2)]
     assert [verdict for verdict, _ in twice] == ["queued", "duplicate"]
 
 
@@ -69,7 +69,7 @@ async def test_the_same_message_under_two_event_ids_is_taken_in_once(
 ) -> None:
     inbox = inbox_on(redis, settings)
     for event_id, verdict in (("Ev1", "queued"), ("Ev2", "duplicate")):
-        got, _ = await inbox.put(said("hi", event_id=event_id), dedupe=["C1:17.1"])
+        got, _ = await inbox.enqueue(said("hi", event_id=event_id), dedupe=["C1:17.1"])
         assert got == verdict
 
 
@@ -77,11 +77,11 @@ async def test_messages_that_arrive_during_a_turn_become_the_next_one_in_order(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("first"))
+    await inbox.enqueue(said("first"))
     turn = await take_one(inbox)
     assert turn
     for text in ("second", "third"):
-        assert (await inbox.put(said(text)))[0] == "merged"
+        assert (await inbox.enqueue(said(text)))[0] == "merged"
     assert await take_one(inbox) is None, "two turns of one conversation at once"
     await inbox.end(turn, "done")
     following = await take_one(inbox)
@@ -97,7 +97,7 @@ async def test_commands_and_overheard_messages_are_turns_of_their_own_in_order(
         ("a", "message"), ("b", "message"), ("reset", "command"), ("undo", "command"),
         ("x", "overheard"), ("y", "overheard"), ("c", "message"),
     ):  # fmt: skip
-        await inbox.put(said(text, kind=kind))
+        await inbox.enqueue(said(text, kind=kind))
     batches = []
     while turn := await take_one(inbox):
         batches.append([one.text for one in turn.incoming])
@@ -108,7 +108,7 @@ async def test_commands_and_overheard_messages_are_turns_of_their_own_in_order(
 async def test_a_turn_has_no_more_messages_than_it_may(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     for number in range(MOST_MESSAGES + 3):
-        await inbox.put(said(str(number)))
+        await inbox.enqueue(said(str(number)))
     turn = await take_one(inbox)
     assert turn
     assert len(turn.incoming) == MOST_MESSAGES
@@ -120,12 +120,12 @@ async def test_a_turn_has_no_more_messages_than_it_may(redis: Redis, settings: S
 
 async def test_a_full_mailbox_takes_no_more(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings, max_waiting=2)
-    verdicts = [(await inbox.put(said("x", event_id=f"E{n}")))[0] for n in range(3)]
+    verdicts = [(await inbox.enqueue(said("x", event_id=f"E{n}")))[0] for n in range(3)]
     assert verdicts == ["queued", "merged", "full"]
     turn = await take_one(inbox)
     assert turn
     await inbox.end(turn, "done")
-    again, _ = await inbox.put(said("x", event_id="E2"))
+    again, _ = await inbox.enqueue(said("x", event_id="E2"))
     assert again == "queued", "what was refused was not taken in, so it may come again"
 
 
@@ -133,10 +133,10 @@ async def test_a_silent_workers_turn_is_taken_over_with_the_same_messages(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     lost = await take_one(inbox, "dead")
     assert lost
-    await inbox.put(said("two"))
+    await inbox.enqueue(said("two"))
     await silence(redis, inbox, lost)
     again = await take_one(inbox, "w2", silent_ms=SILENT_MS)
     assert again
@@ -152,7 +152,7 @@ async def test_a_sign_of_life_renews_a_lease_and_a_look_does_not(
     redis: Redis, settings: Settings, touch: bool
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     turn = await take_one(inbox)
     assert turn
     await silence(redis, inbox, turn)
@@ -165,7 +165,7 @@ async def test_a_turn_that_its_own_worker_claims_is_renewed_and_not_begun_again(
 ) -> None:
     """A starved process finds its turn silent like any other, and still runs it."""
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     turn = await take_one(inbox)
     assert turn
     await silence(redis, inbox, turn)
@@ -184,9 +184,9 @@ async def test_a_silent_turn_is_found_behind_many_that_live(
 ) -> None:
     inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
     for number in range(40):
-        await inbox.put(said("long", f"C{number}"))
+        await inbox.enqueue(said("long", f"C{number}"))
     living, _ = await inbox.take("alive", 40, [0])
-    await inbox.put(said("left behind", "last"))
+    await inbox.enqueue(said("left behind", "last"))
     (dead,), _ = await inbox.take("dead", 1, [0])
     await silence(redis, inbox, dead)
 
@@ -203,7 +203,7 @@ async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_lis
 ) -> None:
     inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
     for place in ("C1", "C2"):
-        await inbox.put(said("one", place))
+        await inbox.enqueue(said("one", place))
     await inbox.take("left two turns", 2, [0])
     await inbox.take("left nothing", 1, [0])
 
@@ -224,7 +224,7 @@ async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_lis
 
 async def test_a_lost_lease_is_reported(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     lost = await take_one(inbox, "w1")
     assert lost
     await silence(redis, inbox, lost)
@@ -234,7 +234,7 @@ async def test_a_lost_lease_is_reported(redis: Redis, settings: Settings) -> Non
 
 async def test_a_failed_turn_comes_again_when_it_is_due(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     turn = await take_one(inbox)
     assert turn
     await inbox.end(turn, "retry", delay_s=60)
@@ -242,7 +242,7 @@ async def test_a_failed_turn_comes_again_when_it_is_due(redis: Redis, settings: 
     assert count == 0
     assert next_s is not None
     assert 0 < next_s <= 60
-    await inbox.put(said("two"))
+    await inbox.enqueue(said("two"))
     assert await take_one(inbox) is None, "a new message must not overtake the one that waits"
     await make_due(redis, inbox)
     assert (await inbox.due(ALL))[0] == 1
@@ -253,7 +253,7 @@ async def test_a_failed_turn_comes_again_when_it_is_due(redis: Redis, settings: 
 
 async def test_handing_over_costs_no_try(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     for _ in range(3):
         turn = await take_one(inbox)
         assert turn
@@ -266,11 +266,11 @@ async def test_a_split_turn_leaves_each_message_one_try_alone(
 ) -> None:
     inbox = inbox_on(redis, settings, max_attempts=5)
     for text in ("a", "b"):
-        await inbox.put(said(text))
+        await inbox.enqueue(said(text))
     turn = await take_one(inbox)
     assert turn
-    await inbox.put(said("c"))
-    await inbox.put(said("d"))
+    await inbox.enqueue(said("c"))
+    await inbox.enqueue(said("d"))
     await inbox.end(turn, "split")
     seen = []
     while turn := await take_one(inbox):
@@ -283,9 +283,9 @@ async def test_a_dead_letter_is_listed_retried_and_dropped(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    view = InboxView(redis, inbox)
-    await inbox.put(said("poison", event_id="E1"))
-    await inbox.put(said("fine", "C2"))
+    view = DeadLetters(redis, inbox)
+    await inbox.enqueue(said("poison", event_id="E1"))
+    await inbox.enqueue(said("fine", "C2"))
     for _ in range(2):
         turn = await take_one(inbox)
         assert turn
@@ -311,12 +311,12 @@ async def test_stop_marks_what_runs_and_drops_what_waited_before_it(
 ) -> None:
     inbox = inbox_on(redis, settings)
     session = said("x").session
-    await inbox.put(said("running"))
+    await inbox.enqueue(said("running"))
     turn = await take_one(inbox)
     assert turn
-    await inbox.put(said("waits"))
-    _, stop_id = await inbox.put(said("stop", kind="command"), lane=f"{session}{SIDE}")
-    await inbox.put(said("after the stop"))
+    await inbox.enqueue(said("waits"))
+    _, stop_id = await inbox.enqueue(said("stop", kind="command"), lane=f"{session}{SIDE}")
+    await inbox.enqueue(said("after the stop"))
     assert await inbox.stop(session, before=stop_id) == (True, 1)
     assert await inbox.renew("w1", [turn], touch=False) == {0: "cancel"}
     await inbox.end(turn, "done")
@@ -333,7 +333,7 @@ async def test_stop_drops_what_has_not_begun_and_the_next_message_runs(
 ) -> None:
     inbox = inbox_on(redis, settings)
     session = said("x").session
-    await inbox.put(said("one"), hold_s=60 if state == "held" else 0)
+    await inbox.enqueue(said("one"), hold_s=60 if state == "held" else 0)
     if state == "retrying":
         turn = await take_one(inbox)
         assert turn
@@ -341,7 +341,7 @@ async def test_stop_drops_what_has_not_begun_and_the_next_message_runs(
     assert await inbox.stop(session) == (False, 1)
     assert await take_one(inbox) is None
     assert await keys_left(redis, settings) == []
-    await inbox.put(said("two"))
+    await inbox.enqueue(said("two"))
     turn = await take_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["two"]
@@ -349,9 +349,9 @@ async def test_stop_drops_what_has_not_begun_and_the_next_message_runs(
 
 async def test_stop_keeps_commands_and_overheard_messages(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("m"))
-    await inbox.put(said("o", kind="overheard"))
-    await inbox.put(said("reset", kind="command"))
+    await inbox.enqueue(said("m"))
+    await inbox.enqueue(said("o", kind="overheard"))
+    await inbox.enqueue(said("reset", kind="command"))
     assert await inbox.stop(said("x").session) == (False, 1)
     seen = []
     while turn := await take_one(inbox):
@@ -365,7 +365,7 @@ async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
     redis: Redis, settings: Settings, end: str
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("long"))
+    await inbox.enqueue(said("long"))
     turn = await take_one(inbox)
     assert turn
     assert not turn.is_stopped
@@ -379,7 +379,7 @@ async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
         turn = await take_one(inbox, "w2")
     assert turn
     assert turn.is_stopped
-    await inbox.put(said("next"))
+    await inbox.enqueue(said("next"))
     await inbox.end(turn, "done")
     turn = await take_one(inbox)
     assert turn
@@ -390,11 +390,11 @@ async def test_what_a_stop_leaves_waits_for_no_failure_any_more(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     turn = await take_one(inbox)
     assert turn
     await inbox.end(turn, "retry", delay_s=60)
-    await inbox.put(said("reset", kind="command"))
+    await inbox.enqueue(said("reset", kind="command"))
     await inbox.stop(said("x").session)
     turn = await take_one(inbox)
     assert turn
@@ -404,7 +404,7 @@ async def test_what_a_stop_leaves_waits_for_no_failure_any_more(
 async def test_a_held_turn_waits_for_the_rest_and_is_one(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     for number in range(3):
-        await inbox.put(said(f"picture {number}"), hold_s=60)
+        await inbox.enqueue(said(f"picture {number}"), hold_s=60)
     assert await take_one(inbox) is None
     await redis.hset(conv_of(inbox), "hold", 1)
     await make_due(redis, inbox)
@@ -418,13 +418,13 @@ async def test_what_arrives_in_parts_while_a_turn_runs_is_held_after_it(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     turn = await take_one(inbox)
     assert turn
-    await inbox.put(said("part 1"), hold_s=60)
+    await inbox.enqueue(said("part 1"), hold_s=60)
     await inbox.end(turn, "done")
     assert await take_one(inbox) is None
-    await inbox.put(said("part 2"))
+    await inbox.enqueue(said("part 2"))
     turn = await take_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["part 1", "part 2"]
@@ -434,10 +434,10 @@ async def test_parts_that_arrive_while_a_turn_is_ready_are_waited_for(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("look at these"))
-    await inbox.put(said("picture 1"), hold_s=60)
+    await inbox.enqueue(said("look at these"))
+    await inbox.enqueue(said("picture 1"), hold_s=60)
     assert await take_one(inbox) is None
-    await inbox.put(said("that is all"))
+    await inbox.enqueue(said("that is all"))
     turn = await take_one(inbox)
     assert turn
     assert len(turn.incoming) == 3
@@ -449,7 +449,7 @@ async def test_a_moved_conversation_takes_along_what_waits(
     inbox = inbox_on(redis, settings)
     old, new = said("x", "old").session, said("x", "new").session
     for text in ("a", "b"):
-        await inbox.put(said(text, "old", event_id=f"E{text}"))
+        await inbox.enqueue(said(text, "old", event_id=f"E{text}"))
     assert await inbox.move(old, new) == 2
     turn = await take_one(inbox)
     assert turn is None or turn.session == new
@@ -466,7 +466,7 @@ async def test_a_group_that_went_with_a_crash_is_made_again(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     for shard in ALL:
         if await redis.exists(inbox.keys.of(shard, "ready")):
             await redis.xgroup_create(inbox.keys.of(shard, "ready"), "w", "0")
@@ -478,7 +478,7 @@ async def test_a_message_nobody_can_read_is_given_up_and_not_in_the_way(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("good"))
+    await inbox.enqueue(said("good"))
     shard = inbox.keys.shard(said("x").session)
     await redis.xadd(inbox.keys.of(shard, f"box:{said('x').session}"), {"k": "c", "d": "{"})
     first = await take_one(inbox)
@@ -488,13 +488,13 @@ async def test_a_message_nobody_can_read_is_given_up_and_not_in_the_way(
     assert second
     assert second.incoming == ()
     await inbox.end(second, "dead", reason="unreadable")
-    (letter,) = await InboxView(redis, inbox).dead()
+    (letter,) = await DeadLetters(redis, inbox).dead()
     assert letter.incoming is None
 
 
 async def test_tokens_grow_even_when_the_clock_goes_back(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     shard = inbox.keys.shard(said("x").session)
     ahead = 9_000_000_000_000_000
     await redis.set(inbox.keys.of(shard, "clock"), ahead, px=60_000)
@@ -525,11 +525,11 @@ async def test_whatever_happens_everything_is_answered_once_and_in_order(
     """A law over any history of puts, turns, failures and crashed workers."""
     await redis.flushall()
     inbox = inbox_on(redis, settings)
-    held: list[Taken] = []
+    held: list[ClaimedTurn] = []
     put: dict[str, list[str]] = {place: [] for place in PLACES}
     answered: dict[str, list[str]] = {place: [] for place in PLACES}
 
-    async def end(turn: Taken, outcome: str) -> None:
+    async def end(turn: ClaimedTurn, outcome: str) -> None:
         ours = await inbox.end(turn, outcome)
         if outcome == "done" and ours:
             answered[turn.session.place] += [one.text for one in turn.incoming]
@@ -541,7 +541,7 @@ async def test_whatever_happens_everything_is_answered_once_and_in_order(
     for step, what in steps:
         if step == "put":
             put[what].append(str(len(put[what])))
-            await inbox.put(said(put[what][-1], what))
+            await inbox.enqueue(said(put[what][-1], what))
         elif step == "take":
             await take(what)
             assert len({turn.lane for turn in held}) == len(held), "two turns of one conversation"

@@ -16,7 +16,7 @@ from bot.conversation import Address, Incoming, Overheard, SessionKey, Speaker, 
 from bot.errors import Overtaken
 from bot.memory.history import MOST_ARCHIVES, RedisHistory, new_conversation_id
 from bot.memory.sessions import Sessions
-from bot.ports import Past
+from bot.ports import HistorySnapshot
 from bot.prompt.builder import MAX_WINDOW_TURNS
 from bot.prompt.transcript import tokens_of
 from bot.settings import Settings
@@ -34,7 +34,9 @@ def said(text: str, message_id: str = "", session: SessionKey = KEY) -> Incoming
     return Incoming(Address(session), Speaker("U1", "Ada"), text, message_id=message_id)
 
 
-def turn_of(name: str, past: Past | None = None, *more: Incoming, **changes: Any) -> Turn:
+def turn_of(
+    name: str, past: HistorySnapshot | None = None, *more: Incoming, **changes: Any
+) -> Turn:
     turn = Turn(name, (said(f"question {name}", f"m-{name}"), *more))
     return turn.ended(
         "complete",
@@ -164,11 +166,11 @@ async def test_an_edited_message_is_read_as_it_is_now(history: RedisHistory) -> 
     past = await history.read(KEY)
     two = turn_of("a", past, said("and this", "m-2"))
     await history.append(two, tokens=tokens_of(two))
-    await history.amend(KEY, "m-2", "and " + "😀" * 500)
+    await history.edit_message(KEY, "m-2", "and " + "😀" * 500)
     (item,) = (await history.read(KEY)).window
     assert [one.text for one in item.turn.incoming] == ["question a", "and " + "😀" * 500]
     assert item.tokens == tokens_of(item.turn)
-    assert await history.amend(KEY, "unknown", "x") is None
+    assert await history.edit_message(KEY, "unknown", "x") is None
 
 
 async def test_memory_follows_what_was_said_before_the_bot_came(history: RedisHistory) -> None:
@@ -177,8 +179,8 @@ async def test_memory_follows_what_was_said_before_the_bot_came(history: RedisHi
     turn = turn_of("a", past)
     turn = replace(turn, incoming=(replace(turn.incoming[0], seed=seed),))
     await history.append(turn, tokens=tokens_of(turn))
-    await history.amend(KEY, "s-one", "ONE")
-    await history.forget(KEY, "s-two")
+    await history.edit_message(KEY, "s-one", "ONE")
+    await history.delete_message(KEY, "s-two")
     (item,) = (await history.read(KEY)).window
     assert [one.text for one in item.turn.incoming[0].seed] == ["ONE", "three"]
     assert item.turn.incoming[0].text == "question a"
@@ -195,13 +197,13 @@ async def test_a_deleted_message_is_gone_and_with_the_last_one_its_turn(
     two = turn_of("a", past, said("and this", "m-2"))
     await history.append(two, tokens=tokens_of(two))
     await tell(history, "b")
-    assert await history.forget(KEY, "m-2") == two
+    assert await history.delete_message(KEY, "m-2") == two
     first = (await history.read(KEY)).window[0].turn
     assert [one.message_id for one in first.incoming] == ["m-a"]
     assert await history.find(KEY, "m-2") is None
-    await history.forget(KEY, "m-a")
+    await history.delete_message(KEY, "m-a")
     assert await window(history) == ["b"]
-    assert await history.forget(KEY, "m-a") is None
+    assert await history.delete_message(KEY, "m-a") is None
 
 
 async def test_no_byte_of_a_deleted_message_stays_on_the_server(
@@ -211,7 +213,7 @@ async def test_no_byte_of_a_deleted_message_stays_on_the_server(
     await history.append(turn_of("a", past, said("pineapple", "m-2")), tokens=9)
     await history.append(turn_of("b", past), tokens=9)
     await history.fold(await history.read(KEY), KEY, summary="They like pineapple.", to=1)
-    await history.forget(KEY, "m-2")
+    await history.delete_message(KEY, "m-2")
     for key in await redis.keys("*"):
         assert b"pineapple" not in await redis.dump(key)
 
@@ -222,12 +224,12 @@ async def test_deleting_the_bots_own_answer_deletes_its_turn(history: RedisHisto
     found = await history.find(KEY, "x2")
     assert found is not None
     assert found.id == "a"
-    await history.forget(KEY, "x1")
+    await history.delete_message(KEY, "x1")
     assert await window(history) == []
     assert await history.find(KEY, "x2") is None
 
 
-async def folded(history: RedisHistory) -> Past:
+async def folded(history: RedisHistory) -> HistorySnapshot:
     await tell(history, "a", "b", "c")
     assert await history.fold(await history.read(KEY), KEY, summary="They spoke.", to=2)
     past = await history.read(KEY)
@@ -240,9 +242,9 @@ async def folded(history: RedisHistory) -> Past:
 async def test_a_summary_of_what_was_changed_is_dropped(history: RedisHistory, change: str) -> None:
     past = await folded(history)
     if change == "amend":
-        await history.amend(KEY, "m-a", "something else")
+        await history.edit_message(KEY, "m-a", "something else")
     elif change == "forget":
-        await history.forget(KEY, "m-a")
+        await history.delete_message(KEY, "m-a")
     elif change == "forget_turn":
         await history.forget_turn(KEY, (await history.between(KEY, 0, 1))[0])
     else:
@@ -254,7 +256,7 @@ async def test_a_summary_of_what_was_changed_is_dropped(history: RedisHistory, c
 
 async def test_a_summary_stays_when_what_it_does_not_cover_changes(history: RedisHistory) -> None:
     await folded(history)
-    await history.amend(KEY, "m-c", "something else")
+    await history.edit_message(KEY, "m-c", "something else")
     assert (await history.read(KEY)).summary == "They spoke."
 
 
@@ -265,9 +267,9 @@ async def test_what_is_changed_while_it_is_being_summarised_is_not_brought_back(
     await tell(history, "a", "b", "c")
     past = await history.read(KEY)
     if change == "amend":
-        await history.amend(KEY, "m-a", "something else")
+        await history.edit_message(KEY, "m-a", "something else")
     elif change == "forget":
-        await history.forget(KEY, "m-a")
+        await history.delete_message(KEY, "m-a")
     else:
         await history.append(turn_of("a2", past), tokens=9, replaces="a")
     assert not await history.fold(past, KEY, summary="question a", to=2)
@@ -383,7 +385,7 @@ async def test_what_was_forgotten_while_it_was_answered_again_stays_forgotten(
 ) -> None:
     (turn,) = await tell(history, "a")
     past = await history.read(KEY)
-    await history.forget(KEY, "m-a")
+    await history.delete_message(KEY, "m-a")
     await history.append(turn_of("a2", past), tokens=9, replaces="a")
     await history.append(turn, tokens=9)
     assert await window(history) == []
@@ -391,7 +393,7 @@ async def test_what_was_forgotten_while_it_was_answered_again_stays_forgotten(
 
 async def test_an_edit_while_the_answer_is_handed_over_is_not_lost(history: RedisHistory) -> None:
     (turn,) = await tell(history, "a")
-    await history.amend(KEY, "m-a", "my name is Ada")
+    await history.edit_message(KEY, "m-a", "my name is Ada")
     delivered = turn.ended("complete", turn.answer, answer_ids=("x1",))
     await history.append(delivered, tokens=tokens_of(delivered))
     (item,) = (await history.read(KEY)).window
@@ -407,16 +409,16 @@ async def test_amending_and_writing_at_once_lose_nothing(history: RedisHistory) 
     (turn,) = await tell(history, "a")
     await tell(history, "b")
 
-    async def amend(number: int) -> None:
-        await history.amend(KEY, "m-a", f"edit {number}")
+    async def edit_message(number: int) -> None:
+        await history.edit_message(KEY, "m-a", f"edit {number}")
 
     async def write(number: int) -> None:
         done = turn.ended("complete", "answer", answer_ids=("x",))
         await history.append(done, tokens=9)
         await tell(history, f"n{number}")
 
-    await asyncio.gather(*(work(number) for number in range(25) for work in (amend, write)))
-    await history.amend(KEY, "m-a", "the last edit")
+    await asyncio.gather(*(work(number) for number in range(25) for work in (edit_message, write)))
+    await history.edit_message(KEY, "m-a", "the last edit")
     past = await history.read(KEY)
     assert past.window[0].turn.incoming[0].text == "the last edit"
     assert past.window[0].turn.answer_ids == ("x",)
@@ -444,8 +446,8 @@ async def test_every_key_lives_on_after_each_use_and_not_for_ever(
     await tell(history, "c")
     for key in present:
         assert TTL_S - 60 < await redis.ttl(key) <= TTL_S
-    await history.amend(KEY, "m-b", "x")
-    await history.forget(KEY, "m-b")
+    await history.edit_message(KEY, "m-b", "x")
+    await history.delete_message(KEY, "m-b")
     for key in await redis.keys("*"):
         assert await redis.ttl(key) > 0
 
@@ -534,8 +536,8 @@ async def test_a_turn_after_a_hundred_thousand_costs_what_it_costs_after_a_hundr
         async with counted(redis) as stats:
             past = await history.read(KEY, turn_id="new")
             await history.append(turn_of("new", past), tokens=9, first_seq=past.first_seq)
-            await history.amend(KEY, f"m-{turns - 1}", "changed")
-            await history.forget(KEY, "m-5")
+            await history.edit_message(KEY, f"m-{turns - 1}", "changed")
+            await history.delete_message(KEY, "m-5")
         assert len(past.window) == min(100, turns)
         seen[turns] = stats
     few, many = seen[100], seen[100_000]
@@ -598,7 +600,7 @@ async def test_a_conversation_goes_on_when_a_part_of_it_was_evicted(
 ) -> None:
     await tell(history, "a", "b")
     await evict(redis, history, part)
-    await history.amend(KEY, "m-a", "x")
+    await history.edit_message(KEY, "m-a", "x")
     await tell(history, "c")
     assert (await window(history))[-1] == "c"
     assert await history.reset(KEY) > 0

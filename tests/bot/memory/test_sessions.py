@@ -93,7 +93,7 @@ async def test_all_turns_are_given_in_order_also_those_the_model_no_longer_sees(
     await tell(history, KEY, *names)
     past = await history.read(KEY)
     await history.fold(past, KEY, summary="They counted.", to=PAGE_TURNS)
-    await history.forget(KEY, "m-3")
+    await history.delete_message(KEY, "m-3")
     await history.fold(await history.read(KEY), KEY, summary="They counted.", to=PAGE_TURNS)
     assert [turn.id async for turn in sessions.turns(KEY)] == [n for n in names if n != "3"]
     info = await sessions.look(KEY)

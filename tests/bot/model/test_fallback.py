@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from bot import errors
 from bot.model.factory import build_model
 from bot.model.fallback import FallbackModel
-from bot.model.openai import ChatModel, Endpoint
+from bot.model.openai import Endpoint, OpenAIModel
 from bot.ports import Message, Model, Prompt
 from bot.settings import Settings
 from tests.fakes import model_server as fake
@@ -29,7 +29,7 @@ async def server() -> AsyncIterator[ModelServer]:
 def pair(server: ModelServer, *, first_patience_s: float = 30) -> FallbackModel:
     return FallbackModel(
         *(
-            ChatModel(
+            OpenAIModel(
                 Endpoint(name, "k", server.base_url, first_token_timeout_s=patience_s, retries=0)
             )
             for name, patience_s in (("first", first_patience_s), ("second", 30.0))
@@ -108,7 +108,9 @@ async def test_what_the_second_would_refuse_too_or_would_say_twice_is_not_asked_
 
 
 async def test_a_first_that_was_down_is_left_alone_for_a_while(server: ModelServer) -> None:
-    models = [ChatModel(Endpoint(n, "k", server.base_url, retries=0)) for n in ("first", "second")]
+    models = [
+        OpenAIModel(Endpoint(n, "k", server.base_url, retries=0)) for n in ("first", "second")
+    ]
     patient, hasty = FallbackModel(*models), FallbackModel(*models, rest_s=0)
     for model, expected in ((patient, ["first", "second", "second"]), (hasty, ["first"] * 2)):
         server.requests.clear()

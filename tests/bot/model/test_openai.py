@@ -19,7 +19,7 @@ from bot import errors
 from bot.conversation import Usage
 from bot.model import openai
 from bot.model.fallback import FallbackModel
-from bot.model.openai import ChatModel, Endpoint, lean_chat_class
+from bot.model.openai import Endpoint, OpenAIModel, lean_chat_class
 from bot.ports import Message, Prompt
 from tests.fakes import model_server as fake
 from tests.fakes.model_server import ModelServer
@@ -36,8 +36,8 @@ async def server() -> AsyncIterator[ModelServer]:
 
 
 @pytest.fixture
-async def model(server: ModelServer) -> AsyncIterator[ChatModel]:
-    made = ChatModel(Endpoint("gpt-5-mini", KEY, server.base_url, first_token_timeout_s=5))
+async def model(server: ModelServer) -> AsyncIterator[OpenAIModel]:
+    made = OpenAIModel(Endpoint("gpt-5-mini", KEY, server.base_url, first_token_timeout_s=5))
     yield made
     await made.aclose()
 
@@ -51,7 +51,7 @@ async def ask(model: Any, prompt: Prompt = PROMPT) -> tuple[str, Usage | None]:
     return text, usage
 
 
-async def test_an_answer_streams_and_says_what_it_cost(model: ChatModel) -> None:
+async def test_an_answer_streams_and_says_what_it_cost(model: OpenAIModel) -> None:
     text, usage = await ask(model)
     assert text == "You said: hello"
     assert usage is not None
@@ -92,7 +92,7 @@ async def test_each_failure_has_its_word_and_is_not_tried_again_in_vain(
     server.script = [behaviour]
     patience_s = 0.4 if expected is errors.ModelTimeout else 30
     endpoint = Endpoint("gpt-5-mini", KEY, server.base_url, first_token_timeout_s=patience_s)
-    model = ChatModel(endpoint)
+    model = OpenAIModel(endpoint)
     with pytest.raises(errors.ModelError) as caught:
         await ask(model)
     await model.aclose()
@@ -105,14 +105,14 @@ async def test_each_failure_has_its_word_and_is_not_tried_again_in_vain(
     "behaviour", [fake.fail(500), fake.fail(503), fake.fail(429), fake.cut("")]
 )
 async def test_what_passes_by_itself_is_asked_again_while_nothing_was_shown(
-    server: ModelServer, model: ChatModel, behaviour: fake.Behaviour
+    server: ModelServer, model: OpenAIModel, behaviour: fake.Behaviour
 ) -> None:
     server.script = [behaviour]
     assert (await ask(model))[0] == "You said: hello"
     assert len(server.requests) == 2
 
 
-async def test_retry_after_reaches_the_person(server: ModelServer, model: ChatModel) -> None:
+async def test_retry_after_reaches_the_person(server: ModelServer, model: OpenAIModel) -> None:
     server.script = [fake.fail(429, "rate_limit_exceeded", retry_after_s=42)]
     with pytest.raises(errors.ModelBusy) as caught:
         await ask(model)
@@ -120,7 +120,7 @@ async def test_retry_after_reaches_the_person(server: ModelServer, model: ChatMo
     assert "42 seconds" in caught.value.user_text
 
 
-async def test_cancelling_closes_the_stream(server: ModelServer, model: ChatModel) -> None:
+async def test_cancelling_closes_the_stream(server: ModelServer, model: OpenAIModel) -> None:
     server.script = [fake.stall("so")]
     task = asyncio.create_task(ask(model))
     await wait_until(lambda: server.open_streams == 1)
@@ -132,7 +132,7 @@ async def test_cancelling_closes_the_stream(server: ModelServer, model: ChatMode
 
 async def test_an_endless_answer_ends_at_the_limit(server: ModelServer) -> None:
     server.script = [fake.say("x" * 10_000, size=1, delay_s=0.02)]
-    model = ChatModel(Endpoint("m", KEY, server.base_url, timeout_s=0.5))
+    model = OpenAIModel(Endpoint("m", KEY, server.base_url, timeout_s=0.5))
     with pytest.raises(errors.ModelTimeout):
         await ask(model)
     await model.aclose()
@@ -160,7 +160,7 @@ async def test_silence_ends_at_the_sooner_of_both_limits(
     server: ModelServer, behaviour: fake.Behaviour, limits: tuple[float, float], words: str
 ) -> None:
     server.script = [behaviour]
-    model = ChatModel(Endpoint("m", KEY, server.base_url, *limits, retries=0))
+    model = OpenAIModel(Endpoint("m", KEY, server.base_url, *limits, retries=0))
     with pytest.raises(errors.ModelTimeout) as caught:
         await ask(model)
     await model.aclose()
@@ -169,7 +169,7 @@ async def test_silence_ends_at_the_sooner_of_both_limits(
 
 
 async def test_whoever_stops_reading_closes_the_stream(
-    server: ModelServer, model: ChatModel
+    server: ModelServer, model: OpenAIModel
 ) -> None:
     server.script = [fake.stall("so")]
     async with aclosing(model.stream(PROMPT)) as pieces:
@@ -177,7 +177,9 @@ async def test_whoever_stops_reading_closes_the_stream(
     await wait_until(lambda: server.open_streams == 0)
 
 
-async def test_a_cancellation_is_heard_at_any_moment(server: ModelServer, model: ChatModel) -> None:
+async def test_a_cancellation_is_heard_at_any_moment(
+    server: ModelServer, model: OpenAIModel
+) -> None:
     """Also when a chunk arrives at the same time: `asyncio.wait_for` would lose it (Python 3.11)."""
     await ask(model)
     server.default = fake.stall("so it begins and never ends")
@@ -191,7 +193,7 @@ async def test_a_cancellation_is_heard_at_any_moment(server: ModelServer, model:
 
 
 async def test_a_key_that_the_endpoint_repeats_is_not_shown(
-    server: ModelServer, model: ChatModel
+    server: ModelServer, model: OpenAIModel
 ) -> None:
     server.script = [fake.fail(401, "invalid_api_key", f"Incorrect API key provided: {KEY}")]
     with pytest.raises(errors.ModelKeyRefused) as caught:
@@ -201,15 +203,15 @@ async def test_a_key_that_the_endpoint_repeats_is_not_shown(
 
 
 async def test_an_address_that_leads_nowhere_is_one_of_our_errors() -> None:
-    model = ChatModel(Endpoint("m", KEY, "http://nöt a host/v1", retries=0))
+    model = OpenAIModel(Endpoint("m", KEY, "http://nöt a host/v1", retries=0))
     with pytest.raises(errors.ModelUnreachable) as caught:
         await ask(model)
     assert "OPENAI_BASE_URL" in caught.value.cure
     await model.aclose()
 
 
-async def test_an_address_where_nobody_listens_says_so(model: ChatModel) -> None:
-    absent = ChatModel(Endpoint("m", KEY, "http://127.0.0.1:9/v1", retries=0))
+async def test_an_address_where_nobody_listens_says_so(model: OpenAIModel) -> None:
+    absent = OpenAIModel(Endpoint("m", KEY, "http://127.0.0.1:9/v1", retries=0))
     with pytest.raises(errors.ModelUnreachable):
         await ask(absent)
     await absent.aclose()
@@ -247,7 +249,7 @@ async def test_the_wire_carries_the_same_with_and_without_the_short_cut(
 
 
 async def test_the_short_cut_is_still_where_upstream_goes_along(
-    server: ModelServer, model: ChatModel, monkeypatch: pytest.MonkeyPatch
+    server: ModelServer, model: OpenAIModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If langchain-openai or openai build a request elsewhere, long histories are slow again."""
     walked: list[Any] = []
@@ -264,7 +266,7 @@ async def test_the_short_cut_is_still_where_upstream_goes_along(
 
 
 async def test_the_cache_key_goes_to_openai_only(
-    server: ModelServer, model: ChatModel, monkeypatch: pytest.MonkeyPatch
+    server: ModelServer, model: OpenAIModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await ask(model)
     assert "prompt_cache_key" not in server.requests[0].body
@@ -279,14 +281,14 @@ async def test_the_cache_key_goes_to_openai_only(
     assert not Endpoint("m", KEY, "https://api.openai.com.example.org/v1").is_openai
 
 
-async def test_pictures_travel_as_image_blocks(server: ModelServer, model: ChatModel) -> None:
+async def test_pictures_travel_as_image_blocks(server: ModelServer, model: OpenAIModel) -> None:
     await ask(model, Prompt((Message("user", "what is it?", ("data:image/png;base64,AA==",)),)))
     content = server.requests[0].messages[-1]["content"]
     assert [block["type"] for block in content] == ["text", "image_url"]
 
 
 def test_each_event_loop_has_its_own_connections() -> None:
-    made = ChatModel(Endpoint("m", KEY, None))
+    made = OpenAIModel(Endpoint("m", KEY, None))
 
     async def once() -> str:
         async with ModelServer() as server:
@@ -299,8 +301,8 @@ def test_each_event_loop_has_its_own_connections() -> None:
 
 
 async def test_the_second_model_answers_when_the_first_is_down(server: ModelServer) -> None:
-    first = ChatModel(Endpoint("first", KEY, "http://127.0.0.1:9/v1", retries=0))
-    second = ChatModel(Endpoint("second", KEY, server.base_url))
+    first = OpenAIModel(Endpoint("first", KEY, "http://127.0.0.1:9/v1", retries=0))
+    second = OpenAIModel(Endpoint("second", KEY, server.base_url))
     model = FallbackModel(first, second)
     assert (await ask(model))[0] == "You said: hello"
     assert server.requests[0].body["model"] == "second"
@@ -311,7 +313,7 @@ async def test_a_half_shown_answer_is_never_continued_by_the_second_model(
     server: ModelServer,
 ) -> None:
     server.script = [fake.truncated("half")]
-    both = [ChatModel(Endpoint(name, KEY, server.base_url)) for name in ("first", "second")]
+    both = [OpenAIModel(Endpoint(name, KEY, server.base_url)) for name in ("first", "second")]
     model = FallbackModel(*both)
     with pytest.raises(errors.AnswerCut):
         await ask(model)

@@ -23,13 +23,13 @@ from bot.conversation import (
     Turn,
 )
 from bot.errors import MessageTooLong
-from bot.ports import Past, Prompt, Remembered
-from bot.prompt.builder import MAX_WINDOW_TURNS, Context
+from bot.ports import HistorySnapshot, Prompt, StoredTurn
+from bot.prompt.builder import MAX_WINDOW_TURNS, PromptBuilder
 from bot.prompt.tokens import count_tokens
 from bot.prompt.transcript import messages_of, tokens_of
 
 KEY = SessionKey("slack", "T1", "C1", "1.2")
-CONTEXT = Context("Be kind.", 1000, 0.5)
+CONTEXT = PromptBuilder("Be kind.", 1000, 0.5)
 
 
 def said(text: str, name: str = "Ada", kind: PlaceKind = "private", **more: Any) -> Incoming:
@@ -40,9 +40,9 @@ def asked(text: str) -> Turn:
     return Turn("new", (said(text),))
 
 
-def past_of(*turns: Turn, **more: Any) -> Past:
-    window = tuple(Remembered(seq, turn, tokens_of(turn)) for seq, turn in enumerate(turns))
-    return Past("conv", 0, next_seq=len(turns), window=window, **more)
+def past_of(*turns: Turn, **more: Any) -> HistorySnapshot:
+    window = tuple(StoredTurn(seq, turn, tokens_of(turn)) for seq, turn in enumerate(turns))
+    return HistorySnapshot("conv", 0, next_seq=len(turns), window=window, **more)
 
 
 def answered(number: int, words: int = 8) -> Turn:
@@ -84,7 +84,7 @@ def test_a_prompt_is_never_over_budget(
     low_water: float,
     calibration: float,
 ) -> None:
-    context = Context("Be kind.", budget, low_water)
+    context = PromptBuilder("Be kind.", budget, low_water)
     past = past_of(*turns, summary=summary, calibration=calibration)
     scale = max(0.5, min(3, calibration))
     try:
@@ -101,7 +101,7 @@ def test_a_prompt_is_never_over_budget(
 @given(st.lists(some_turns, max_size=30).map(tuple), st.integers(60, 1500))
 def test_what_is_left_out_is_always_the_oldest(turns: tuple[Turn, ...], budget: int) -> None:
     past = past_of(*turns)
-    prompt = Context("", budget).prompt(past, asked("hi"))
+    prompt = PromptBuilder("", budget).prompt(past, asked("hi"))
     kept = [message for turn in turns[prompt.first_seq :] for message in messages_of(turn)]
     assert list(prompt.messages[1:-1]) == kept
 
@@ -118,17 +118,17 @@ def test_system_then_summary_then_turns_then_the_new_message() -> None:
     assert prompt.cache_key == "conv"
 
 
-def talk(context: Context, turns: int) -> list[Prompt]:
+def talk(context: PromptBuilder, turns: int) -> list[Prompt]:
     """The prompts of a long conversation whose window follows each prompt, without a compactor."""
-    window: tuple[Remembered, ...] = ()
+    window: tuple[StoredTurn, ...] = ()
     prompts = []
     for number in range(turns):
         turn = answered(number, words=number * 7 % 23)
-        past = Past("conv", 0, next_seq=number, window=window)
+        past = HistorySnapshot("conv", 0, next_seq=number, window=window)
         prompt = context.prompt(past, replace(turn, state="asked", answer=""))
         prompts.append(prompt)
         window = tuple(item for item in window if item.seq >= prompt.first_seq)
-        window += (Remembered(number, turn, tokens_of(turn)),)
+        window += (StoredTurn(number, turn, tokens_of(turn)),)
     return prompts
 
 
@@ -169,7 +169,7 @@ def test_what_a_prompt_had_to_leave_out_is_folded_afterwards() -> None:
 
 def test_many_tiny_turns_are_bounded_too() -> None:
     turns = tuple(Turn("1", (said("a"),)) for _ in range(MAX_WINDOW_TURNS + 1))
-    prompt = Context("", 10**9).prompt(past_of(*turns), asked("hi"))
+    prompt = PromptBuilder("", 10**9).prompt(past_of(*turns), asked("hi"))
     assert len(prompt.messages) <= MAX_WINDOW_TURNS // 2 + 2
 
 

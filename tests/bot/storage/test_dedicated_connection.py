@@ -13,28 +13,30 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from bot.settings import Settings
-from bot.storage.dedicated_connection import Courier
+from bot.storage.dedicated_connection import DedicatedConnection
 from tests.fakes.redis_server import RedisServer, running
 from tests.support.handler_harness import KEY, desk_over
 from tests.support.wait import wait_until
 
 
 @pytest.fixture
-async def courier(redis_url: str) -> AsyncIterator[Courier]:
+async def courier(redis_url: str) -> AsyncIterator[DedicatedConnection]:
     async with Redis.from_url(redis_url, socket_timeout=None) as client:
-        made = Courier(client)
+        made = DedicatedConnection(client)
         await made.be_ready()
         yield made
         await made.aclose()
 
 
-async def test_each_sender_gets_its_own_reply(courier: Courier) -> None:
+async def test_each_sender_gets_its_own_reply(courier: DedicatedConnection) -> None:
     words = [str(number) for number in range(200)]
     replies = await asyncio.gather(*(courier.send("ECHO", word) for word in words))
     assert [reply.decode() for reply in replies] == words
 
 
-async def test_a_refusal_is_for_its_sender_alone(courier: Courier, redis: Redis) -> None:
+async def test_a_refusal_is_for_its_sender_alone(
+    courier: DedicatedConnection, redis: Redis
+) -> None:
     await redis.set("text", "x", ex=60)
     before, refused, after = await asyncio.gather(
         courier.send("ECHO", "a"),
@@ -47,7 +49,9 @@ async def test_a_refusal_is_for_its_sender_alone(courier: Courier, redis: Redis)
     assert await courier.send("ECHO", "c") == b"c"
 
 
-async def test_a_sender_that_waits_no_longer_shifts_no_reply_to_another(courier: Courier) -> None:
+async def test_a_sender_that_waits_no_longer_shifts_no_reply_to_another(
+    courier: DedicatedConnection,
+) -> None:
     impatient = asyncio.create_task(courier.send("BLPOP", "nothing", "0.05"))
     patient = asyncio.create_task(courier.send("ECHO", "b"))
     await asyncio.sleep(0)
@@ -58,7 +62,7 @@ async def test_a_sender_that_waits_no_longer_shifts_no_reply_to_another(courier:
 
 
 async def test_a_command_has_left_before_anything_is_awaited(
-    courier: Courier, embedded_url: str
+    courier: DedicatedConnection, embedded_url: str
 ) -> None:
     sending = asyncio.create_task(courier.send("SET", "left", "1", "EX", "60"))
     await asyncio.sleep(0)  # its first step, and no other turn of the event loop
@@ -68,7 +72,7 @@ async def test_a_command_has_left_before_anything_is_awaited(
 
 
 async def test_many_who_need_it_open_one_connection(redis: Redis) -> None:
-    made = Courier(redis)
+    made = DedicatedConnection(redis)
     with pytest.raises(RedisError, match="not ready"):
         await made.send("PING")
     before = len(await redis.client_list())
@@ -94,7 +98,7 @@ async def test_whoever_waits_is_told_when_the_server_dies_and_another_line_is_op
     server: RedisServer,
 ) -> None:
     async with impatient_client(server) as client:
-        made = Courier(client)
+        made = DedicatedConnection(client)
         await made.be_ready()
         server.freeze()
         waiting = [asyncio.create_task(made.send("PING")) for _ in range(3)]
@@ -117,7 +121,7 @@ async def test_a_line_that_went_dead_is_given_up(
     server: RedisServer,
 ) -> None:
     async with impatient_client(server) as client:
-        made = Courier(client, reply_s=0.1)
+        made = DedicatedConnection(client, reply_s=0.1)
         await made.be_ready()
         server.freeze()
         with pytest.raises(RedisError, match="no reply for"):
@@ -139,12 +143,12 @@ async def test_what_the_courier_cannot_take_goes_the_usual_way(
     redis: Redis, settings: Settings
 ) -> None:
     async with desk_over(redis, settings) as desk:
-        desk.history.courier = Courier(redis)
+        desk.history.courier = DedicatedConnection(redis)
         await desk.ask("hello")
         await desk.history.courier.aclose()
         (turn,) = await desk.remembered()
         assert turn.answer_ids
-        desk.history.courier = Courier(redis)  # never made ready
+        desk.history.courier = DedicatedConnection(redis)  # never made ready
         await desk.history.append(turn, tokens=9, at_once=True)
         assert (await desk.history.read(KEY)).next_seq == 1
         await desk.history.courier.aclose()

@@ -38,7 +38,7 @@ async def test_a_message_that_no_replica_has_is_not_taken_in_and_neither_is_its_
         hello = said("hello", event_id="e1")
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):
-                await inbox.put(hello)
+                await inbox.enqueue(hello)
         with pytest.raises(StoreUnavailable):
             await inbox.can_write(safely=True)
         await inbox.can_write()
@@ -47,7 +47,7 @@ async def test_a_message_that_no_replica_has_is_not_taken_in_and_neither_is_its_
         try:
             await replica.start()
             assert await wait_until(lambda: verdict_of(inbox, hello)) == "duplicate"
-            assert (await inbox.put(said("again", event_id="e2")))[0] == "merged"
+            assert (await inbox.enqueue(said("again", event_id="e2")))[0] == "merged"
             await inbox.can_write(safely=True)
             async with replica.admin() as copy:
                 assert len(await copy.keys("kt:{q*}:box:*")) == 1
@@ -59,7 +59,7 @@ async def test_a_message_that_no_replica_has_is_not_taken_in_and_neither_is_its_
 async def verdict_of(inbox: Inbox, incoming: Incoming) -> str:
     """`""` while it is refused."""
     try:
-        return (await inbox.put(incoming))[0]
+        return (await inbox.enqueue(incoming))[0]
     except StoreUnavailable:
         return ""
 
@@ -67,12 +67,12 @@ async def verdict_of(inbox: Inbox, incoming: Incoming) -> str:
 async def test_a_message_waits_for_the_disk_where_that_is_asked_for(primary: RedisServer) -> None:
     async with primary.admin() as client:
         inbox = inbox_on(client, disk=True)
-        assert (await inbox.put(said("hello", event_id="e1")))[0] == "queued"
-        assert (await inbox.put(said("hello", event_id="e1")))[0] == "duplicate"
+        assert (await inbox.enqueue(said("hello", event_id="e1")))[0] == "queued"
+        assert (await inbox.enqueue(said("hello", event_id="e1")))[0] == "duplicate"
         assert "waitaof" in str(await client.info("commandstats"))
         await client.config_set("appendonly", "no")
         with pytest.raises(StoreError):
-            await inbox.put(said("and now"))
+            await inbox.enqueue(said("and now"))
 
 
 async def test_on_a_cluster_the_node_of_the_message_is_asked() -> None:
@@ -80,9 +80,9 @@ async def test_on_a_cluster_the_node_of_the_message_is_asked() -> None:
         durability = Durability(client, is_cluster=True, disk=True, replicas=0)
         inbox = Inbox(client, InboxKeys("kt", 2), is_cluster=True, durability=durability)
         with pytest.raises(StoreError, match="appendonly is disabled"):
-            await inbox.put(said("hello", event_id="e1"))
+            await inbox.enqueue(said("hello", event_id="e1"))
         for node in nodes:
             async with node.admin() as admin:
                 await admin.config_set("appendonly", "yes")
-        assert (await inbox.put(said("hello", event_id="e1")))[0] == "duplicate"
+        assert (await inbox.enqueue(said("hello", event_id="e1")))[0] == "duplicate"
         await inbox.can_write(safely=True)

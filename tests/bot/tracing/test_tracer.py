@@ -29,7 +29,7 @@ from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.errors import ModelBusy, SettingsError
 from bot.ports import Tracer, TurnTrace
 from bot.settings import Settings
-from bot.tracing import LangSmithTracer, SilentTracer, build_tracer, check
+from bot.tracing import LangSmithTracer, NoopTracer, build_tracer, check
 from bot.tracing.sender import MAX_WAITING_BYTES, MAX_WAITING_RUNS, Batch, Sender
 from tests.fakes.free_ports import free_port
 from tests.fakes.langsmith_server import LangSmithServer, Run
@@ -648,7 +648,7 @@ async def test_nothing_is_sent_when_tracing_is_off(
     server: LangSmithServer, model: ChatOpenAI
 ) -> None:
     tracer = build_tracer(settings(server.url, langsmith_tracing=False))
-    assert isinstance(tracer, SilentTracer)
+    assert isinstance(tracer, NoopTracer)
     done = await run_turn(tracer, model)
     with pytest.raises(ValueError, match="passes"):
         await break_step(tracer, asked(), ValueError("passes"))
@@ -661,7 +661,7 @@ async def test_without_a_key_only_a_server_of_ones_own_is_traced_to(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hosted = settings("https://eu.api.smith.langchain.com", langsmith_api_key=None)
-    assert isinstance(build_tracer(hosted), SilentTracer)
+    assert isinstance(build_tracer(hosted), NoopTracer)
     assert "LANGSMITH_API_KEY" in caplog.text
     async with LangSmithServer() as own:
         tracer = build_tracer(settings(own.url, langsmith_api_key=None))

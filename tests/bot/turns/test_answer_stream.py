@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from bot.errors import PromptTooLong
 from bot.settings import Settings
-from bot.turns.stop_signal import Stop
+from bot.turns.stop_signal import StopSignal
 from tests.fakes.model_server import Exchange, fail, say, stall
 from tests.support.handler_harness import Desk, Paper, desk_over
 from tests.support.wait import wait_until
@@ -26,7 +26,7 @@ async def desk(redis: Redis, settings: Settings) -> AsyncIterator[Desk]:
 
 
 async def test_a_stop_before_the_beginning_asks_no_model(desk: Desk) -> None:
-    stop, paper = Stop(), Paper()
+    stop, paper = StopSignal(), Paper()
     stop.request()
     done = await desk.ask("hello", reply=paper, stop=stop)
     assert (done.state, done.answer) == ("stopped", "")
@@ -37,7 +37,7 @@ async def test_a_stop_before_the_beginning_asks_no_model(desk: Desk) -> None:
 
 async def test_a_stop_before_the_first_word_closes_the_stream(desk: Desk) -> None:
     desk.model.script = [stall("")]
-    stop = Stop()
+    stop = StopSignal()
     asked = asyncio.create_task(desk.ask("hello", stop=stop))
     await wait_until(lambda: desk.model.open_streams == 1)
     stop.request()
@@ -46,7 +46,7 @@ async def test_a_stop_before_the_first_word_closes_the_stream(desk: Desk) -> Non
 
 
 async def test_a_stop_after_the_end_changes_nothing(desk: Desk) -> None:
-    stop = Stop()
+    stop = StopSignal()
     done = await desk.ask("hello", stop=stop)
     stop.request()
     assert (done.state, done.answer) == ("complete", "You said: hello")
@@ -54,7 +54,7 @@ async def test_a_stop_after_the_end_changes_nothing(desk: Desk) -> None:
 
 
 async def test_a_stop_while_the_turn_is_written_leaves_the_answer_whole(desk: Desk) -> None:
-    stop = Stop()
+    stop = StopSignal()
 
     class Stopper(Paper):
         async def finish(self, turn):
@@ -67,13 +67,15 @@ async def test_a_stop_while_the_turn_is_written_leaves_the_answer_whole(desk: De
 
 async def test_asking_twice_to_stop_is_asking_once(desk: Desk) -> None:
     desk.model.script = [stall("so")]
-    stop, paper = Stop(), Paper()
+    stop, paper = StopSignal(), Paper()
     asked = asyncio.create_task(desk.ask("hello", reply=paper, stop=stop))
     await wait_until(lambda: paper.read("show"))
     stop.request()
     stop.request()
     assert (await asked).answer == "so"
-    assert (await desk.ask("on", stop=Stop())).state == "complete", "and it ends no other turn"
+    assert (await desk.ask("on", stop=StopSignal())).state == "complete", (
+        "and it ends no other turn"
+    )
 
 
 async def test_a_prompt_that_is_too_long_for_the_model_is_asked_again_with_less_of_the_past(

@@ -23,7 +23,7 @@ from bot.ports import Delivery
 from bot.prompt.transcript import messages_of
 from bot.settings import Settings
 from bot.turns.handler import NOT_REMEMBERED, PERHAPS_TWICE
-from bot.turns.stop_signal import Stop
+from bot.turns.stop_signal import StopSignal
 from tests.fakes.model_server import Behaviour, Exchange, cut, fail, say, stall, truncated
 from tests.support.handler_harness import KEY, Desk, Paper, desk_over
 from tests.support.wait import wait_until
@@ -102,7 +102,7 @@ async def test_a_failed_answer_is_told_and_never_remembered_as_an_answer(
 
 async def test_a_stopped_answer_is_remembered_as_what_was_shown_of_it(desk: Desk) -> None:
     desk.model.script = [stall("Once upon a time")]
-    paper, stop = Paper(), Stop()
+    paper, stop = Paper(), StopSignal()
     asked = asyncio.create_task(desk.ask("tell me a story", reply=paper, stop=stop))
     await wait_until(lambda: "".join(paper.read("show")) == "Once upon a time")
     stop.request()
@@ -321,7 +321,7 @@ async def test_an_answer_asked_for_again_and_stopped_before_its_first_word_repla
     desk: Desk,
 ) -> None:
     old = await desk.ask("hello", "t1")
-    paper, stop = Paper(), Stop()
+    paper, stop = Paper(), StopSignal()
     stop.request()
     done = await desk.ask("hello", "t2", reply=paper, replaces="t1", stop=stop)
     assert (done.state, paper.read("finish")) == ("stopped", [""])

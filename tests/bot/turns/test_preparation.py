@@ -19,7 +19,7 @@ from bot.errors import PlatformBusy, PlatformUnreachable
 from bot.memory.history import RedisHistory
 from bot.model.transcription import Transcriber
 from bot.settings import Settings
-from bot.turns.preparation import MAX_IMAGE_BYTES, MAX_IMAGES, READ_AT_ONCE, Preparer
+from bot.turns.preparation import MAX_IMAGE_BYTES, MAX_IMAGES, READ_AT_ONCE, TurnPreparation
 from tests.bot.model.test_transcription import Ear
 from tests.support.handler_harness import KEY, said
 from tests.support.wait import wait_until
@@ -38,7 +38,7 @@ class Shelf:
     fetched: list[str] = field(default_factory=list)
     seeded: int = 0
 
-    async def load(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment) -> bytes:
         self.fetched.append(attachment.reference)
         found = self.files[attachment.reference]
         if isinstance(found, Exception):
@@ -47,7 +47,7 @@ class Shelf:
             await asyncio.Event().wait()
         return found
 
-    async def seed(self, address: Address) -> tuple[Overheard, ...]:
+    async def fetch_thread_history(self, address: Address) -> tuple[Overheard, ...]:
         self.seeded += 1
         if isinstance(self.before, TimeoutError):
             await asyncio.Event().wait()
@@ -58,7 +58,7 @@ class Shelf:
 
 @dataclass
 class Table:
-    preparer: Preparer
+    preparer: TurnPreparation
     shelf: Shelf
     ear: Ear
 
@@ -78,7 +78,7 @@ async def table(redis: Redis, settings: Settings) -> AsyncIterator[Table]:
         given = {"openai_base_url": str(server.make_url("/v1")), "openai_api_key": SecretStr("k")}
         async with Transcriber(settings.model_copy(update=given)) as transcriber:
             history = RedisHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
-            yield Table(Preparer(history, transcriber, max_chars=200), Shelf(), ear)
+            yield Table(TurnPreparation(history, transcriber, max_chars=200), Shelf(), ear)
 
 
 async def test_each_kind_of_attachment_is_read_in_its_way(table: Table) -> None:
@@ -218,7 +218,7 @@ async def test_a_past_that_cannot_be_fetched_in_time_is_left_out_and_said(
 
 async def test_a_platform_that_knows_no_past_is_not_asked(table: Table) -> None:
     class Bare:
-        load = table.shelf.load
+        download = table.shelf.download
 
     turn = Turn("t", (asked_in(),))
     assert await table.preparer.prepare(turn, Bare()) == (turn, ())

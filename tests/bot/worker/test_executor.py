@@ -20,16 +20,16 @@ from bot.errors import (
     PlatformRefused,
     StoreUnavailable,
 )
-from bot.inbox.claim import Taken
+from bot.inbox.claim import ClaimedTurn
 from bot.memory.recent import People
 from bot.metrics import MOST_MODELS, Metrics
 from bot.model.transcription import Transcriber
-from bot.ports import Delivery, Offer
+from bot.ports import CommandButton, Delivery
 from bot.service.direct_core import DirectCore
 from bot.settings import Settings
-from bot.turns.preparation import Preparer
+from bot.turns.preparation import TurnPreparation
 from bot.wiring import Bot, open_bot
-from bot.worker.executor import GIVEN_UP, NO_ADAPTER_S, Turns, turn_id
+from bot.worker.executor import GIVEN_UP, NO_ADAPTER_S, TurnExecutor, turn_id
 from bot.worker.leases import Lease
 from bot.worker.outcome import MAX_DELAY_S, _delay_s
 from tests.fakes.model_server import ModelServer, fail, say
@@ -42,8 +42,8 @@ from tests.support.wait import wait_until
 class Offering(Paper):
     """Paper with room for buttons."""
 
-    async def offer(self, text: str, offers: list[Offer]) -> Delivery:
-        self.lines.append(("offer", " ".join(one.command for one in offers)))
+    async def post_buttons(self, text: str, buttons: list[CommandButton]) -> Delivery:
+        self.lines.append(("offer", " ".join(one.command for one in buttons)))
         return Delivery()
 
 
@@ -58,7 +58,7 @@ class Place:
     def reply(self, address: Address) -> Offering:
         return self.paper
 
-    async def load(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment) -> bytes:
         self.asked += 1
         if self.hangs:
             await asyncio.Event().wait()
@@ -67,7 +67,7 @@ class Place:
 
 @dataclass
 class Bench:
-    turns: Turns
+    turns: TurnExecutor
     bot: Bot
     model: ModelServer
     place: Place
@@ -81,7 +81,7 @@ class Bench:
     def lease(self, *incoming: Incoming, tries: int = 1, fails: int = 0) -> Lease:
         self.number += 1
         ids = tuple(f"{int(time.time() * 1e6)}-{self.number + n}" for n in range(len(incoming)))
-        taken = Taken(0, str(KEY), b"1-0", 0, tries, fails, ids, incoming)
+        taken = ClaimedTurn(0, str(KEY), b"1-0", 0, tries, fails, ids, incoming)
         return Lease(taken, time.monotonic() + 30)
 
     async def run(self, *incoming: Incoming, **how: int) -> tuple[str, str]:
@@ -99,8 +99,8 @@ async def bench(settings: Settings) -> AsyncIterator[Bench]:
     async with ModelServer() as model, open_bot(settings_for(settings, model)) as bot:
         core, place, metrics = DirectCore(bot), Place(), Metrics()
         people = People(bot.store.client, settings.bot_redis_prefix, 1_000, bot.sessions)
-        preparer = Preparer(bot.history, Transcriber(settings), max_chars=1_000)
-        turns = Turns(
+        preparer = TurnPreparation(bot.history, Transcriber(settings), max_chars=1_000)
+        turns = TurnExecutor(
             bot.handler, bot.history, bot.access, core, {"loop": place}, preparer, people, metrics,
             max_attempts=3,
         )  # fmt: skip

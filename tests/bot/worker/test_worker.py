@@ -12,14 +12,14 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.errors import Overtaken, StoreUnavailable
-from bot.inbox.claim import Taken
-from bot.inbox.dead_letters import InboxView
+from bot.inbox.claim import ClaimedTurn
+from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import SIDE, Inbox
 from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.worker.leased_reply import leased
 from bot.worker.leases import Lease, Leases, Timing
-from bot.worker.outcome import Verdict
+from bot.worker.outcome import TurnOutcome
 from bot.worker.worker import DANGEROUS_CRASHES, FEW, Worker
 from tests.fakes.redis_server import running
 from tests.fakes.stalled_connection import line_to
@@ -55,7 +55,7 @@ class Work:
         self.began: list[str] = []
         self.stopped: list[str] = []
 
-    async def run(self, lease: Lease) -> Verdict:
+    async def run(self, lease: Lease) -> TurnOutcome:
         place = lease.turn.session.place
         self.running[place] += 1
         self.overlaps += self.running[place] > 1
@@ -65,10 +65,10 @@ class Work:
             while not self.go_on.is_set():
                 if lease.stop.requested:
                     self.stopped.append(lease.turn.lane)
-                    return Verdict("done")
+                    return TurnOutcome("done")
                 await asyncio.sleep(0.002)
             self.done[place] += [one.text for one in lease.turn.incoming]
-            return Verdict("done")
+            return TurnOutcome("done")
         finally:
             self.running[place] -= 1
 
@@ -84,7 +84,7 @@ async def test_many_conversations_on_two_workers_stay_in_order_and_apart(
     ):
         for number in range(5):
             for place in range(30):
-                await inbox.put(said(str(number), f"C{place}"))
+                await inbox.enqueue(said(str(number), f"C{place}"))
         await wait_until(lambda: sum(map(len, work.done.values())) == 150)
     assert all(texts == list("01234") for texts in work.done.values())
     assert work.overlaps == 0
@@ -96,7 +96,7 @@ async def test_no_more_turns_run_than_a_worker_may(redis: Redis, settings: Setti
     work.go_on.clear()
     async with working(inbox, work.run, settings, max_turns=3, max_turns_per_person=99):
         for place in range(10):
-            await inbox.put(said("x", f"C{place}"))
+            await inbox.enqueue(said("x", f"C{place}"))
         await wait_until(lambda: work.running.total() == 3)
         others, _ = await inbox.take("another", 99, range(8))
         assert len(others) == 7, "the rest waits in Redis for anybody"
@@ -113,9 +113,9 @@ async def test_one_person_cannot_fill_all_places(redis: Redis, settings: Setting
     work.go_on.clear()
     async with working(inbox, work.run, settings, max_turns=10, max_turns_per_person=2):
         for place in range(6):
-            await inbox.put(said("x", f"greedy{place}", speaker="U1"))
+            await inbox.enqueue(said("x", f"greedy{place}", speaker="U1"))
         await wait_until(lambda: work.running.total() == 2)
-        await inbox.put(said("x", "modest", speaker="U2"))
+        await inbox.enqueue(said("x", "modest", speaker="U2"))
         await wait_until(lambda: work.running["modest"] == 1)
         assert work.running.total() == 3
         work.go_on.set()
@@ -128,15 +128,15 @@ async def test_a_failed_turn_is_tried_again_and_keeps_its_place(
     inbox = inbox_on(redis, settings)
     seen: list[tuple[str, int]] = []
 
-    async def fails_twice(lease: Lease) -> Verdict:
+    async def fails_twice(lease: Lease) -> TurnOutcome:
         seen.append((lease.turn.incoming[0].text, lease.turn.tries))
         is_bad = lease.turn.incoming[0].text == "first" and lease.turn.tries < 3
-        return Verdict("retry", 0.01) if is_bad else Verdict("done")
+        return TurnOutcome("retry", 0.01) if is_bad else TurnOutcome("done")
 
     async with working(inbox, fails_twice, settings):
-        await inbox.put(said("first"))
+        await inbox.enqueue(said("first"))
         await wait_until(lambda: bool(seen))
-        await inbox.put(said("second"))
+        await inbox.enqueue(said("second"))
         await wait_until(lambda: seen[-1][0] == "second")
     assert seen == [("first", 1), ("first", 2), ("first", 3), ("second", 1)]
 
@@ -146,15 +146,15 @@ async def test_a_turn_that_cancels_itself_has_failed_and_does_not_come_again_for
 ) -> None:
     seen: list[tuple[int, int]] = []
 
-    async def leaks(lease: Lease) -> Verdict:
+    async def leaks(lease: Lease) -> TurnOutcome:
         seen.append((lease.turn.tries, lease.turn.fails))
         if len(seen) < 3:
             raise asyncio.CancelledError  # as a library may that mixes up whom it cancels
-        return Verdict("done")
+        return TurnOutcome("done")
 
     inbox = inbox_on(redis, settings)
     async with working(inbox, leaks, settings, timing=replace(PATIENT, self_cancelled_s=0.01)):
-        await inbox.put(said("x"))
+        await inbox.enqueue(said("x"))
         await wait_until(lambda: len(seen) == 3)
     assert seen == [(1, 0), (2, 1), (3, 2)]
 
@@ -166,13 +166,13 @@ async def test_a_word_to_stop_reaches_the_running_turn_wherever_it_runs(
     work = Work()
     work.go_on.clear()
     async with working(inbox, work.run, settings):
-        await inbox.put(said("long"))
+        await inbox.enqueue(said("long"))
         await wait_until(lambda: work.running.total() == 1)
-        await inbox.put(said("waits"))
+        await inbox.enqueue(said("waits"))
         assert await inbox.stop(said("x").session) == (True, 1)
         await wait_until(lambda: work.stopped == [str(said("x").session)])
         work.go_on.set()
-        await inbox.put(said("next"))
+        await inbox.enqueue(said("next"))
         await wait_until(lambda: work.done["C1"] == ["next"])
     assert "waits" not in work.began
 
@@ -184,7 +184,7 @@ async def test_a_stop_is_heard_by_looking_where_there_is_no_channel(
     work = Work()
     work.go_on.clear()
     async with working(inbox, work.run, settings):
-        await inbox.put(said("long"))
+        await inbox.enqueue(said("long"))
         await wait_until(lambda: work.running.total() == 1)
         await inbox.stop(said("x").session)
         await wait_until(lambda: bool(work.stopped))
@@ -197,16 +197,16 @@ async def test_what_must_not_wait_runs_beside_a_running_turn(
     work = Work()
     work.go_on.clear()
     async with working(inbox, work.run, settings):
-        await inbox.put(said("long"))
+        await inbox.enqueue(said("long"))
         await wait_until(lambda: work.began == ["long"])
-        await inbox.put(said("status", kind="command"), lane=f"{said('x').session}{SIDE}")
+        await inbox.enqueue(said("status", kind="command"), lane=f"{said('x').session}{SIDE}")
         await wait_until(lambda: work.began == ["long", "status"])
         work.go_on.set()
 
 
 async def test_a_dead_workers_turn_runs_elsewhere(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     (turn,), _ = await inbox.take("dead", 1, range(8))
     await silence(redis, inbox, turn)
     work = Work()
@@ -221,7 +221,7 @@ async def test_a_turn_longer_than_its_lease_is_not_run_twice(
     work = Work()
     work.go_on.clear()
     async with working(inbox, work.run, settings, timing=BRISK) as worker:
-        await inbox.put(said("long"))
+        await inbox.enqueue(said("long"))
         await wait_until(lambda: len(worker.leases) == 1)
         (lease,) = worker.leases
         for _ in range(2):
@@ -255,7 +255,7 @@ async def test_a_turn_is_not_run_twice_by_a_process_that_finds_it_silent_itself(
         return taken
 
     async with working(inbox, work.run, settings, timing=SHORT) as worker:
-        await inbox.put(said("long"))
+        await inbox.enqueue(said("long"))
         await wait_until(lambda: work.began == ["long"])
         (lease,) = worker.leases
         monkeypatch.setattr(inbox, "can_write", starved)
@@ -265,7 +265,7 @@ async def test_a_turn_is_not_run_twice_by_a_process_that_finds_it_silent_itself(
         await wait_until(lambda: work.done["C1"] == ["long"])
     assert work.began == ["long"]
     assert not lease.is_lost
-    assert (await InboxView(redis, inbox).depth()) == (0, 0)
+    assert (await DeadLetters(redis, inbox).depth()) == (0, 0)
 
 
 @pytest.mark.parametrize("is_taken_over", [False, True])
@@ -273,7 +273,7 @@ async def test_a_process_that_outlived_its_lease_speaks_only_if_nobody_took_its_
     redis: Redis, settings: Settings, is_taken_over: bool
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     (turn,), _ = await inbox.take("starved", 1, range(8))
     leases = Leases(inbox, redis, Metrics(), name="starved", timing=Timing(lease_s=600))
     lease = leases.add(turn, time.monotonic() - 601)
@@ -284,9 +284,9 @@ async def test_a_process_that_outlived_its_lease_speaks_only_if_nobody_took_its_
     reply = leased(paper, lease, Metrics())
     if is_taken_over:
         with pytest.raises(Overtaken):
-            await reply.say("Here.")
+            await reply.post("Here.")
     else:
-        await reply.say("Here.")
+        await reply.post("Here.")
     assert paper.read("say") == ([] if is_taken_over else ["Here."])
     assert (lease.is_sure, lease.is_lost) == (not is_taken_over, is_taken_over)
 
@@ -296,27 +296,27 @@ async def test_an_overtaken_worker_ends_nothing(redis: Redis, settings: Settings
     inbox = inbox_on(redis, settings)
     cancelled: list[str] = []
 
-    async def frozen(lease: Lease) -> Verdict:
+    async def frozen(lease: Lease) -> TurnOutcome:
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             cancelled.append(lease.turn.lane)
             raise
-        return Verdict("done")
+        return TurnOutcome("done")
 
     async with working(inbox, frozen, settings, name="frozen", timing=BRISK) as worker:
-        await inbox.put(said("one"))
+        await inbox.enqueue(said("one"))
         await wait_until(lambda: len(worker.leases) == 1)
         (lease,) = worker.leases
 
-        async def it_is_taken_over() -> list[Taken]:
+        async def it_is_taken_over() -> list[ClaimedTurn]:
             await silence(redis, inbox, lease.turn)
             return (await inbox.take("other", 1, range(8), silent_ms=1000))[0]
 
         taken = await wait_until(it_is_taken_over)
         await wait_until(lambda: bool(cancelled))
         assert await inbox.end(taken[0], "done")
-    assert (await InboxView(redis, inbox).depth()) == (0, 0)
+    assert (await DeadLetters(redis, inbox).depth()) == (0, 0)
 
 
 async def test_draining_lets_a_turn_end(redis: Redis, settings: Settings) -> None:
@@ -324,10 +324,10 @@ async def test_draining_lets_a_turn_end(redis: Redis, settings: Settings) -> Non
     work = Work()
     work.go_on.clear()
     async with working(inbox, work.run, settings) as worker:
-        await inbox.put(said("one"))
+        await inbox.enqueue(said("one"))
         await wait_until(lambda: work.running.total() == 1)
         draining = asyncio.create_task(worker.drain(60))
-        await inbox.put(said("two", "C2"))
+        await inbox.enqueue(said("two", "C2"))
         work.go_on.set()
         await draining
     assert dict(work.done) == {"C1": ["one"]}, "a draining worker takes no more"
@@ -339,7 +339,7 @@ async def test_draining_hands_over_what_takes_too_long(redis: Redis, settings: S
     work = Work()
     work.go_on.clear()
     async with working(inbox, work.run, settings, grace_s=0.02):
-        await inbox.put(said("one"))
+        await inbox.enqueue(said("one"))
         await wait_until(lambda: work.running.total() == 1)
     taken, _ = await inbox.take("w2", 1, range(8))
     assert [turn.tries for turn in taken] == [1], "at once, and without counting as a failure"
@@ -356,27 +356,27 @@ async def crash(inbox: Inbox, redis: Redis, *, times: int, turns: int) -> None:
 
 async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("poison", "C1"))
+    await inbox.enqueue(said("poison", "C1"))
     await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=1)
     alongside: list[int] = []
     work = Work()
     work.go_on.clear()
 
-    async def run(lease: Lease) -> Verdict:
+    async def run(lease: Lease) -> TurnOutcome:
         if lease.turn.incoming[0].text == "poison":
             alongside.append(work.running.total())
-            return Verdict("done")
+            return TurnOutcome("done")
         return await work.run(lease)
 
     async with working(inbox, run, settings, timing=SHORT, max_turns_per_person=9) as worker:
         for place in range(3):
-            await inbox.put(said("good", f"G{place}"))
+            await inbox.enqueue(said("good", f"G{place}"))
         await wait_until(lambda: work.running.total() == 3)
         await wait_until(lambda: len(worker.leases) == 4)
         assert alongside == []
         work.go_on.set()
         await wait_until(lambda: alongside == [0])
-        await inbox.put(said("after", "G1"))
+        await inbox.enqueue(said("after", "G1"))
         await wait_until(lambda: work.done["G1"] == ["good", "after"])
 
 
@@ -384,7 +384,7 @@ async def test_a_stop_that_no_worker_heard_ends_the_turn_at_the_next_one(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     (turn,), _ = await inbox.take("dead", 1, range(8))
     await inbox.stop(turn.session)
     await inbox.end(turn, "requeue")
@@ -410,7 +410,7 @@ async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
     monkeypatch.setattr(inbox, "take", slowly)
     work = Work()
     work.go_on.clear()
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     async with working(inbox, work.run, settings, grace_s=0):
         await asked.wait()
         asyncio.get_running_loop().call_later(0.05, answer.set)
@@ -425,7 +425,7 @@ async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
     inbox = inbox_on(redis, settings)
     places = [f"C{number}" for number in range(FEW + 4)]
     for place in places:
-        await inbox.put(said("x", place))
+        await inbox.enqueue(said("x", place))
     await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=len(places))
     work = Work()
     work.go_on.clear()
@@ -447,7 +447,7 @@ async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
 async def test_the_most_dangerous_turns_run_one_by_one(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     for place in ("C1", "C2", "C3"):
-        await inbox.put(said("x", place))
+        await inbox.enqueue(said("x", place))
     await crash(inbox, redis, times=DANGEROUS_CRASHES + 1, turns=3)
     work = Work()
     async with working(inbox, work.run, settings, timing=SHORT, max_turns_per_person=99):
@@ -459,7 +459,7 @@ async def test_a_dangerous_turn_that_waits_for_others_begins_no_more_when_draini
     redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("poison", "C1"))
+    await inbox.enqueue(said("poison", "C1"))
     await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=1)
     take, work = inbox.take, Work()
     work.go_on.clear()
@@ -471,7 +471,7 @@ async def test_a_dangerous_turn_that_waits_for_others_begins_no_more_when_draini
 
     monkeypatch.setattr(inbox, "take", once_the_other_runs)
     async with working(inbox, work.run, settings, timing=SHORT, grace_s=0.02) as worker:
-        await inbox.put(said("good", "C2"))
+        await inbox.enqueue(said("good", "C2"))
         await wait_until(lambda: len(worker.leases) == 2)
     assert work.began == ["good"]
 
@@ -486,7 +486,7 @@ async def test_draining_ends_also_where_redis_does_not_come_back(
         worker = Worker(inbox, client, work.run, Metrics(), name="w1", timing=timing)
         task = asyncio.create_task(worker.run())
         work.go_on.clear()
-        await inbox.put(said("one"))
+        await inbox.enqueue(said("one"))
         await wait_until(lambda: work.running.total() == 1)
         server.kill()
         work.go_on.set()
@@ -506,7 +506,7 @@ async def test_a_line_that_went_dead_makes_no_worker_deaf(redis: Redis, settings
         task = asyncio.create_task(worker.run())
         await wait_until(lambda: line.opened >= 2)
         line.go_dead()
-        await inbox.put(said("one"))
+        await inbox.enqueue(said("one"))
         await wait_until(lambda: work.running.total() == 1)
         line.go_dead()
 
@@ -527,7 +527,7 @@ async def test_the_next_turn_of_a_conversation_keeps_its_lease_when_the_last_one
     leases = Leases(inbox, redis, Metrics(), name="w1")
     held = []
     for text in ("one", "two"):
-        await inbox.put(said(text))
+        await inbox.enqueue(said(text))
         (turn,), _ = await inbox.take("w1", 1, range(8))
         held.append(leases.add(turn, time.monotonic()))
         await inbox.end(turn, "done")
@@ -538,7 +538,7 @@ async def test_the_next_turn_of_a_conversation_keeps_its_lease_when_the_last_one
 async def test_a_lease_is_as_old_as_the_question_for_it(redis: Redis, settings: Settings) -> None:
     """A process may be frozen between a turn's beginning in Redis and its own hearing of it."""
     inbox = inbox_on(redis, settings)
-    await inbox.put(said("one"))
+    await inbox.enqueue(said("one"))
     asked_at = time.monotonic() - 31
     (turn,), _ = await inbox.take("w1", 1, range(8))
     leases = Leases(inbox, redis, Metrics(), name="w1")
@@ -550,7 +550,7 @@ async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
 ) -> None:
     inbox = inbox_on(redis, settings)
     for number in range(20):
-        await inbox.put(said("x", f"C{number}"))
+        await inbox.enqueue(said("x", f"C{number}"))
     turns, _ = await inbox.take("w1", 20, range(8))
     leases = Leases(inbox, redis, Metrics(), name="w1", timing=BRISK)
     held = [leases.add(turn, time.monotonic()) for turn in turns]
@@ -582,7 +582,7 @@ async def test_an_idle_worker_asks_redis_little(
 ) -> None:
     inbox = inbox_on(redis, settings, is_cluster=is_cluster)
 
-    async def never(_: Lease) -> Verdict:
+    async def never(_: Lease) -> TurnOutcome:
         raise AssertionError
 
     async with working(inbox, never, settings):
