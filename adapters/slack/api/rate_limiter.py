@@ -6,7 +6,7 @@ https://docs.slack.dev/apis/web-api/rate-limits
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from adapters.shared.rate_limit import Priority
@@ -46,15 +46,24 @@ class Budget:
     """Says how long a call has to wait, and counts it."""
 
     def __init__(
-        self, *, post_every_s: float = POST_EVERY_S, per_minute: Mapping[str, int] = PER_MINUTE
+        self,
+        *,
+        post_every_s: float = POST_EVERY_S,
+        per_minute: Mapping[str, int] = PER_MINUTE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._post_every_s = post_every_s
         self._per_minute = per_minute
         self._lanes: dict[_Key, _Lane] = {}
 
+    def __len__(self) -> int:
+        """How many kinds of calls it keeps count of."""
+        return len(self._lanes)
+
     def wait_s(self, team: str, method: str, channel: str, priority: Priority) -> float:
         """How long until this call may be made; 0: now."""
-        now = time.monotonic()
+        now = self._clock()
         until = now
         for key, lane in self._of(team, method, channel).items():
             until = max(until, lane.open_at)
@@ -64,7 +73,7 @@ class Budget:
 
     def take(self, team: str, method: str, channel: str) -> None:
         """Count a call that is made now."""
-        now = time.monotonic()
+        now = self._clock()
         for lane in self._of(team, method, channel).values():
             lane.next_at = max(now, lane.next_at) + lane.every_s
 
@@ -72,7 +81,7 @@ class Budget:
         """Slack wants none of these for a while; a longer pause that runs already stays."""
         key = (team, method, channel if method in POSTS else "")
         lane = self._lane(key)
-        lane.open_at = max(lane.open_at, time.monotonic() + for_s + _MARGIN_S)
+        lane.open_at = max(lane.open_at, self._clock() + for_s + _MARGIN_S)
 
     def _of(self, team: str, method: str, channel: str) -> dict[_Key, _Lane]:
         keys = [(team, method, "")]
@@ -95,7 +104,7 @@ class Budget:
         return _Lane(60 / per_minute, 60 * _BURST) if per_minute else _Lane(0.0)
 
     def _forget_idle(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         busy = {
             key: lane for key, lane in self._lanes.items() if max(lane.next_at, lane.open_at) > now
         }

@@ -11,8 +11,11 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.api.rate_limiter import Budget
+from adapters.slack.outbound.answer import Answer
 from adapters.slack.outbound.messages import Outbound
 from adapters.slack.outbound.reply import SlackReply
+from adapters.slack.outbound.status import Sign
+from adapters.slack.outbound.streaming import Growing
 from adapters.slack.outbound.target import Spot
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from tests.fakes.slack.server import BOT_TOKEN, SlackServer
@@ -38,7 +41,7 @@ class Mouth:
 
     def _new_outbound(self, **options: Any) -> Outbound:
         quick = Budget(post_every_s=0.001, per_minute={})
-        options = {"budget": quick, "wait_s": 0.01, "patience_s": 20} | options
+        options = {"budget": quick, "wait_s": 0.01, "patience_s": 90} | options
         return Outbound(self.client, **options)
 
     def use(self, **options: Any) -> None:
@@ -68,7 +71,13 @@ class Mouth:
         )
 
     def reply(self, address: Address, **options: Any) -> SlackReply:
-        return SlackReply(self.outbound, address, **({"pace_s": 0.02} | options))
+        return SlackReply(self.outbound, address, **({"pace_s": 0.02, "late_s": 3_600} | options))
+
+    def growing(self, address: Address) -> Growing:
+        """What shows a growing answer, without a reply around it that would tidy up in the end."""
+        spot = self.spot(address)
+        answer, sign = Answer(self.outbound, spot), Sign(self.outbound, spot)
+        return Growing(self.outbound, spot, answer, sign, pace_s=0.02)
 
     def spot(self, address: Address) -> Spot:
         return Spot.of(address)
@@ -85,8 +94,9 @@ class Mouth:
 
 
 @asynccontextmanager
-async def slack_mouth(**server: Any) -> AsyncIterator[Mouth]:
-    timeout = aiohttp.ClientTimeout(total=5)
+async def slack_mouth(*, timeout_s: float = 60, **server: Any) -> AsyncIterator[Mouth]:
+    """`timeout_s`: how long a call may take."""
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
     async with SlackServer(**server) as slack, aiohttp.ClientSession(timeout=timeout) as session:
         mouth = Mouth(slack, Outbound(_nobody), session)
         mouth.use()

@@ -153,7 +153,7 @@ async def test_a_picture_from_another_workspace_is_known_for_a_picture(
     picture = server.add_file("board.png", b"\x89PNG", "image/png")
     teams = Teams(slack_settings(server.api_url), session)
     await teams.sign_on()
-    known, found = await looked_up(teams, "T1", (shared(server), hidden(picture)), wait_s=5)
+    known, found = await looked_up(teams, "T1", (shared(server), hidden(picture)), wait_s=60)
     assert (known.name, file_id(known)) == ("notes.txt", "")
     assert (found.kind, found.name, found.reference) == (
         "image", "board.png", picture["url_private_download"],

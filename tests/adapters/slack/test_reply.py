@@ -194,10 +194,9 @@ async def test_an_answer_that_is_there_is_not_given_again(mouth: Mouth) -> None:
 async def test_an_answer_that_is_there_in_part_is_completed(mouth: Mouth, posted: int) -> None:
     address, text = mouth.ask(), prose(25_000)
     mouth.server.fail("chat.postMessage", error="internal_error", times=99, skip=posted)
-    mouth.use(patience_s=0.2)
     with pytest.raises(PlatformUnreachable):
         await mouth.reply(address).finish(turn_of(address, text))
-    mouth.server._failures.clear()
+    mouth.server.heal()
     other = mouth.other_process().reply(address)
     assert await other.find_delivery(turn_of(address, text)) is None
     await other.finish(turn_of(address, text))
@@ -210,10 +209,10 @@ async def test_what_a_killed_process_left_becomes_the_answer_of_the_next(
 ) -> None:
     mouth.server.is_agent = growing == "stream"
     address = mouth.ask()
-    dead = mouth.reply(address)
-    await dead.show("This was the beginning of")
+    dead = mouth.growing(address)
+    dead.add("This was the beginning of")
     await wait_until(lambda: mouth.seen(address))
-    await dead._growing.end()  # as if killed: nothing is closed
+    await dead.end()  # as if killed: nothing is closed
     other = mouth.other_process().reply(address, late_s=0)
     await other.set_status("thinking")
     await other.show("Another beginning")
