@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import click
 
@@ -15,6 +14,7 @@ from bot.errors import CommandError
 from bot.inbox.dead_letters import DeadLetter, DeadLetters
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
+from bot.inbox.stats import InboxStats
 from bot.plugins import load_settings
 from bot.text import plain_json
 from bot.wiring import open_store
@@ -30,11 +30,15 @@ def inbox() -> None:
 def list_letters(as_json: bool) -> None:
     """How much waits, and all dead letters, the newest first."""
 
-    async def command(view: DeadLetters) -> int:
-        ready, waiting = await view.depth()
-        letters = await view.dead()
+    async def command(dead_letters: DeadLetters, stats: InboxStats) -> int:
+        ready, waiting = await stats.depth()
+        letters = await dead_letters.list()
         if as_json:
-            data = {"ready": ready, "waiting": waiting, "dead": [_plain(one) for one in letters]}
+            data = {
+                "ready": ready,
+                "waiting": waiting,
+                "dead": [_plain(letter) for letter in letters],
+            }
             click.echo(json.dumps(data, indent=2))
             return 0
         click.echo(f"{ready} conversations are ready or running, {waiting} wait for their time.")
@@ -45,7 +49,7 @@ def list_letters(as_json: bool) -> None:
             )
         return 0
 
-    sys.exit(run(_with_view(command)))
+    sys.exit(run(_with_inbox(command)))
 
 
 @inbox.command()
@@ -53,11 +57,11 @@ def list_letters(as_json: bool) -> None:
 def show(letter_id: str) -> None:
     """All of a dead letter, as JSON."""
 
-    async def command(view: DeadLetters) -> int:
-        click.echo(plain_json(_plain(await _one(view, letter_id))))
+    async def command(dead_letters: DeadLetters, _: InboxStats) -> int:
+        click.echo(plain_json(_plain(await _get(dead_letters, letter_id))))
         return 0
 
-    sys.exit(run(_with_view(command)))
+    sys.exit(run(_with_inbox(command)))
 
 
 @inbox.command()
@@ -66,13 +70,13 @@ def show(letter_id: str) -> None:
 def retry(letter_ids: tuple[str, ...], every: bool) -> None:
     """Put dead letters into the inbox again."""
 
-    async def command(view: DeadLetters) -> int:
-        letters = await _chosen(view, letter_ids, every)
-        done = [await view.retry(one) for one in letters]
+    async def command(dead_letters: DeadLetters, _: InboxStats) -> int:
+        letters = await _chosen(dead_letters, letter_ids, every)
+        done = [await dead_letters.retry(letter) for letter in letters]
         click.echo(f"{sum(done)} put back; {len(done) - sum(done)} cannot be read.")
         return 0 if all(done) else 1
 
-    sys.exit(run(_with_view(command)))
+    sys.exit(run(_with_inbox(command)))
 
 
 @inbox.command()
@@ -81,39 +85,34 @@ def retry(letter_ids: tuple[str, ...], every: bool) -> None:
 def drop(letter_ids: tuple[str, ...], every: bool) -> None:
     """Throw dead letters away."""
 
-    async def command(view: DeadLetters) -> int:
-        letters = await _chosen(view, letter_ids, every)
-        for one in letters:
-            await view.drop(one)
+    async def command(dead_letters: DeadLetters, _: InboxStats) -> int:
+        letters = await _chosen(dead_letters, letter_ids, every)
+        for letter in letters:
+            await dead_letters.drop(letter)
         click.echo(f"{len(letters)} thrown away.")
         return 0
 
-    sys.exit(run(_with_view(command)))
+    sys.exit(run(_with_inbox(command)))
 
 
-async def _with_view(command: Callable[[DeadLetters], Awaitable[int]]) -> int:
-    async with _open_view() as view:
-        return await command(view)
-
-
-@asynccontextmanager
-async def _open_view() -> AsyncIterator[DeadLetters]:
+async def _with_inbox(command: Callable[[DeadLetters, InboxStats], Awaitable[int]]) -> int:
     settings = load_settings()
     async with open_store(settings) as store:
         keys = InboxKeys(settings.bot_redis_prefix, settings.bot_shards)
-        yield DeadLetters(store.client, Inbox(store.client, keys, is_cluster=store.is_cluster))
+        inbox = Inbox(store.client, keys, is_cluster=store.is_cluster)
+        return await command(DeadLetters(store.client, inbox), InboxStats(store.client, keys))
 
 
-async def _chosen(view: DeadLetters, ids: tuple[str, ...], every: bool) -> list[DeadLetter]:
+async def _chosen(dead_letters: DeadLetters, ids: tuple[str, ...], every: bool) -> list[DeadLetter]:
     if every:
-        return await view.dead()
+        return await dead_letters.list()
     if not ids:
         raise click.UsageError("Name dead letters, or say --all.")
-    return [await _one(view, letter_id) for letter_id in ids]
+    return [await _get(dead_letters, letter_id) for letter_id in ids]
 
 
-async def _one(view: DeadLetters, letter_id: str) -> DeadLetter:
-    letter = await view.letter(letter_id)
+async def _get(dead_letters: DeadLetters, letter_id: str) -> DeadLetter:
+    letter = await dead_letters.get(letter_id)
     if letter is None:
         raise CommandError(
             f"there is no dead letter {letter_id}; “keepthread inbox list” lists them"

@@ -1,17 +1,17 @@
-"""The durable inbox: a mailbox for each conversation, and one token that makes it ready for a worker.
+"""Durable inbox: a mailbox for each conversation, and one token that makes it ready for a worker.
 
 Conversations are spread over shards; keys of a shard share a hash tag, so each step is one script on one node:
 
     <prefix>:{q<n>}:ready        stream, group `w`: conversations to be worked on; a pending entry is a lease
-    <prefix>:{q<n>}:retry        sorted set: conversations that wait, by the time they are due (ms)
-    <prefix>:{q<n>}:dead         stream: messages that were given up (bot/inbox/dead_letters.py)
+    <prefix>:{q<n>}:retry        sorted set: delayed conversations, by the time they are due (ms)
+    <prefix>:{q<n>}:dead         stream: dead letters (bot/inbox/dead_letters.py)
     <prefix>:{q<n>}:clock        µs: the newest token or id of a message
-    <prefix>:{q<n>}:box:<lane>   stream: what waits in a conversation, and what is being answered
+    <prefix>:{q<n>}:box:<lane>   stream: messages of a conversation, waiting or being answered
     <prefix>:{q<n>}:conv:<lane>  hash: state (ready, running, retry, held), entry, token, upto, tries, fails …
-    <prefix>:{q<n>}:seen:<id>    ids of events and messages taken in
+    <prefix>:{q<n>}:seen:<id>    ids of enqueued events and messages
 
 Invariant: `conv` exists ⇔ the conversation has exactly one token, in `ready` or in `retry`.
-A lane is a session, or a session with `SIDE` for what must not wait for a running answer.
+A lane is a session, or a session with `SIDE_LANE` for commands that do not wait for a running answer.
 """
 
 from __future__ import annotations
@@ -20,35 +20,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-import structlog
-
 from bot.conversation import Incoming, SessionKey
 from bot.inbox.claim import ClaimedTurn, Outcome
 from bot.inbox.keys import InboxKeys
 from bot.ports import Admission
 from bot.storage.durability import Durability
 from bot.storage.errors import store_errors
-from bot.storage.scripts import script
+from bot.storage.scripts import Script, script
 
-log = structlog.get_logger("keepthread.inbox")
-
-SIDE = "|side"
-SEEN_MS = 26 * 3600 * 1000
+SIDE_LANE = "|side"
+SEEN_TTL_MS = 26 * 3600 * 1000
 """Longer than platforms repeat: Telegram keeps undelivered updates for 24 h (core.telegram.org/bots/api#getting-updates)."""
-KEPT_MS = 14 * 24 * 3600 * 1000
-"""What no worker has taken for so long is dropped: every key has a time to live."""
-MOST_MESSAGES = 50
-"""Messages that arrived meanwhile and are answered together."""
-MOST_BYTES = 60_000
-"""More than this is not answered together."""
-MOST_DEAD = 10_000
+TTL_MS = 14 * 24 * 3600 * 1000
+"""Lifetime of every key: a message that no worker claimed for so long is dropped."""
+MAX_MESSAGES = 50
+"""Messages of one turn."""
+MAX_BYTES = 60_000
+"""Size of the messages of one turn."""
+MAX_DEAD = 10_000
 
 
 class Inbox:
-    """Every step a message takes between arriving and being answered; each is one script.
-
-    Every call raises StoreError.
-    """
+    """Every step of a message between arrival and answer; each is one script. Every call raises StoreError."""
 
     def __init__(
         self,
@@ -74,166 +67,222 @@ class Inbox:
         dedupe: Sequence[str] = (),
         hold_s: float = 0,
         lane: str = "",
-        fresh: str = "",
+        own_event: str = "",
     ) -> tuple[Admission, str]:
-        """Take a message in, as safely as `durability` asks. Returns the verdict, and its id in the mailbox.
+        """Enqueue a message, as safely as `durability` asks. Returns the admission, and its id in the mailbox.
 
-        `fresh` names an event of our own: a known message is to be taken in again, once.
+        `own_event` is an event of the bot's own, by which a known message is enqueued again, once.
         """
         shard = self.keys.shard(incoming.session)
         lane = lane or str(incoming.session)
-        names = [fresh] if fresh else [name for name in (incoming.event_id, *dedupe) if name]
-        keys = (
-            *(*self._keys(shard, lane), self.keys.of(shard, "clock")),
-            *(self.keys.of(shard, f"seen:{name}") for name in dict.fromkeys(names)),
-        )
-        # What was taken in once is not turned away; and memory has to follow what people change.
-        follows = incoming.kind in ("edit", "delete")
-        most = MOST_DEAD if fresh or follows else self._max_waiting
-        args = (
-            lane, _class_of(incoming), incoming.to_json(), most,
-            int(hold_s * 1000), SEEN_MS, KEPT_MS,
-        )  # fmt: skip
+        ids = [own_event] if own_event else [id_ for id_ in (incoming.event_id, *dedupe) if id_]
+        # No limit for messages that were enqueued before, nor for changes that memory has to follow.
+        is_unlimited = own_event or incoming.kind in ("edit", "delete")
         with store_errors():
-            verdict, item = await script("bot.inbox", "put").run(self._client, keys, args)
-            if self._durability and verdict != b"full":  # also a repetition: it was not safe
-                await self._durability.wait(self.keys.of(shard, "clock"), KEPT_MS)
-        return cast("Admission", verdict.decode()), item.decode()
+            admission, item = await _script("enqueue").call(
+                self._client,
+                **self._conversation_keys(shard, lane),
+                clock=self.keys.of(shard, "clock"),
+                seen=[self.keys.of(shard, f"seen:{id_}") for id_ in dict.fromkeys(ids)],
+                lane=lane,
+                batch_class=_batch_class(incoming),
+                payload=incoming.to_json(),
+                max_waiting=MAX_DEAD if is_unlimited else self._max_waiting,
+                hold_ms=int(hold_s * 1000),
+                seen_ttl_ms=SEEN_TTL_MS,
+                ttl_ms=TTL_MS,
+            )
+            if self._durability and admission != b"full":  # duplicates too: the first was not safe
+                await self._durability.wait(self.keys.of(shard, "clock"), TTL_MS)
+        return cast("Admission", admission.decode()), item.decode()
 
-    async def take(
-        self, worker: str, most: int, shards: Sequence[int], *, silent_ms: int = 0,
-        own: Sequence[ClaimedTurn] = (),
-    ) -> tuple[list[ClaimedTurn], dict[int, bytes]]:  # fmt: skip
-        """Begin up to `most` turns of these shards (on a cluster: of one).
+    async def claim(
+        self, worker: str, max_turns: int, shards: Sequence[int]
+    ) -> tuple[list[ClaimedTurn], dict[int, bytes]]:
+        """Claim up to `max_turns` turns of these shards (on a cluster: of one).
 
-        With `silent_ms`: those whose worker gave no sign of life for so long; those in `own`, which this worker
-        runs, are renewed. The second result: for each shard, after which entry of `ready` new ones will come.
+        Returns:
+            the turns; and for each shard the last entry of `ready` before those still to come.
         """
-        keys = tuple(self.keys.of(shard, "ready") for shard in shards)
-        mode = "silent" if silent_ms else "new"
-        args = (
-            mode, worker, most, MOST_MESSAGES, MOST_BYTES, silent_ms, KEPT_MS, self.max_attempts,
-            *(part for turn in own for part in (turn.lane, turn.token)),
-        )  # fmt: skip
-        with store_errors():
-            turns, positions = await script("bot.inbox", "take").run(self._client, keys, args)
-        taken = [_taken(shards[turn[0] - 1], turn) for turn in turns]
-        return taken, dict(zip(shards, positions, strict=False))
+        turns, positions = await self._claim("new", worker, max_turns, shards)
+        return turns, dict(zip(shards, positions, strict=False))
 
-    async def end(
+    async def claim_abandoned(
+        self,
+        worker: str,
+        max_turns: int,
+        shards: Sequence[int],
+        *,
+        min_idle_ms: int,
+        own: Sequence[ClaimedTurn] = (),
+    ) -> list[ClaimedTurn]:
+        """Claim turns whose worker sent no heartbeat for `min_idle_ms`.
+
+        Those in `own`, which this worker runs, are renewed: it was starved, not dead.
+        """
+        turns, _ = await self._claim("abandoned", worker, max_turns, shards, min_idle_ms, own)
+        return turns
+
+    async def _claim(
+        self,
+        mode: Literal["new", "abandoned"],
+        worker: str,
+        max_turns: int,
+        shards: Sequence[int],
+        min_idle_ms: int = 0,
+        own: Sequence[ClaimedTurn] = (),
+    ) -> tuple[list[ClaimedTurn], list[bytes]]:
+        with store_errors():
+            turns, positions = await _script("claim").call(
+                self._client,
+                readies=[self.keys.of(shard, "ready") for shard in shards],
+                mode=mode,
+                worker=worker,
+                max_turns=max_turns,
+                max_messages=MAX_MESSAGES,
+                max_bytes=MAX_BYTES,
+                min_idle_ms=min_idle_ms,
+                ttl_ms=TTL_MS,
+                max_attempts=self.max_attempts,
+                own=[part for turn in own for part in (turn.lane, turn.token)],
+            )
+        return [ClaimedTurn.parse(shards[turn[0] - 1], turn) for turn in turns], positions
+
+    async def complete(
         self, turn: ClaimedTurn, outcome: Outcome, *, delay_s: float = 0, reason: str = ""
     ) -> bool:
-        """End a turn. False: it was another worker's by now, and nothing happened."""
-        keys = (*self._keys(turn.shard, turn.lane), self.keys.of(turn.shard, "dead"))
-        args = (
-            turn.lane, turn.entry, turn.token, outcome, int(delay_s * 1000), KEPT_MS,
-            reason[:500], MOST_DEAD,
-        )  # fmt: skip
+        """Complete a turn. False: the lease is another worker's by now, and nothing changed."""
         with store_errors():
-            verdict = await script("bot.inbox", "end").run(self._client, keys, args)
-        return bool(verdict != b"lost")
+            result = await _script("complete").call(
+                self._client,
+                **self._conversation_keys(turn.shard, turn.lane),
+                dead=self.keys.of(turn.shard, "dead"),
+                lane=turn.lane,
+                entry=turn.entry,
+                token=turn.token,
+                outcome=outcome,
+                delay_ms=int(delay_s * 1000),
+                ttl_ms=TTL_MS,
+                reason=reason[:500],
+                max_dead=MAX_DEAD,
+            )
+        return bool(result != b"lost")
 
     async def renew(
         self, worker: str, turns: Sequence[ClaimedTurn], *, touch: bool = True
     ) -> dict[int, Literal["lost", "cancel"]]:
-        """A sign of life for turns of one shard; `touch=False` only looks.
+        """Renew the leases on turns of one shard; with `touch=False` only read their state.
 
         Returns:
-            by place in `turns`: which of them need attention.
+            by place in `turns`: those that need attention.
         """
         shard = turns[0].shard
-        keys = [self.keys.of(shard, "ready")]
-        args: list[Any] = [worker, int(touch)]
-        for turn in turns:
-            keys.append(self.keys.of(shard, f"conv:{turn.lane}"))
-            args += (turn.entry, turn.token)
         with store_errors():
-            news = await script("bot.inbox", "renew").run(self._client, tuple(keys), tuple(args))
+            news = await _script("renew").call(
+                self._client,
+                ready=self.keys.of(shard, "ready"),
+                convs=[self.keys.of(shard, f"conv:{turn.lane}") for turn in turns],
+                worker=worker,
+                touch=int(touch),
+                leases=[part for turn in turns for part in (turn.entry, turn.token)],
+            )
         return {
-            int(place) - 1: cast("Literal['lost', 'cancel']", word.decode())
-            for place, word in zip(news[::2], news[1::2], strict=True)
+            int(place) - 1: cast("Literal['lost', 'cancel']", state.decode())
+            for place, state in zip(news[::2], news[1::2], strict=True)
         }
 
     async def stop(self, session: SessionKey, *, before: str = "") -> tuple[bool, int]:
-        """Cancel what runs and drop what waits (before the message `before`). Whether any ran; how many were dropped."""
-        lane = str(session)
-        shard = self.keys.shard(session)
-        keys, args = self._keys(shard, lane), (lane, before, self.keys.stops, KEPT_MS)
+        """Cancel the running turn and drop what waits (before the message `before`).
+
+        Returns:
+            whether a turn was running; how many messages were dropped.
+        """
+        lane, shard = str(session), self.keys.shard(session)
         with store_errors():
-            running, dropped = await script("bot.inbox", "stop").run(self._client, keys, args)
+            running, dropped = await _script("stop").call(
+                self._client,
+                **self._conversation_keys(shard, lane),
+                lane=lane,
+                before=before,
+                channel=self.keys.stop_channel,
+                ttl_ms=TTL_MS,
+            )
         return bool(running), int(dropped)
 
-    async def due(self, shards: Sequence[int]) -> tuple[int, float | None]:
-        """Make ready what waited for its time. How many; in how many seconds the next is due."""
-        keys = tuple(self.keys.of(shard, "retry") for shard in shards)
+    async def promote_due(self, shards: Sequence[int]) -> tuple[int, float | None]:
+        """Make delayed conversations ready whose time has come. How many; seconds until the next is due."""
         with store_errors():
-            count, next_ms = await script("bot.inbox", "due").run(self._client, keys, (KEPT_MS,))
+            count, next_ms = await _script("promote_due").call(
+                self._client,
+                retries=[self.keys.of(shard, "retry") for shard in shards],
+                ttl_ms=TTL_MS,
+            )
         return int(count), None if next_ms < 0 else next_ms / 1000
 
-    async def busy(self, session: SessionKey) -> bool:
-        """Whether something waits or runs in this conversation."""
+    async def is_active(self, session: SessionKey) -> bool:
+        """Whether a message waits or a turn runs in this conversation."""
         key = self.keys.of(self.keys.shard(session), f"conv:{session}")
         with store_errors():
             return bool(await self._client.exists(key))
 
-    async def waiting(self, session: SessionKey) -> list[tuple[str, Incoming]]:
-        """What is in a conversation's mailbox, with the ids."""
+    async def messages(self, session: SessionKey) -> list[tuple[str, Incoming]]:
+        """The messages in a conversation's mailbox, with their ids."""
         key = self.keys.of(self.keys.shard(session), f"box:{session}")
         with store_errors():
             items = await self._client.xrange(key)
         return [(item.decode(), Incoming.from_json(fields[b"d"])) for item, fields in items]
 
-    async def move(self, old: SessionKey, new: SessionKey) -> int:
-        """Let what waits under `old` wait under `new`, in its order. How many there were.
+    async def migrate(self, old: SessionKey, new: SessionKey) -> int:
+        """Move the messages that wait under `old` to `new`, in their order. Returns their number.
 
-        What is being answered stays: its worker ends it. A crash in between leaves a message in both:
-        its event id is taken in only once.
+        Messages of a running turn stay: their worker completes it. A crash in between leaves a message in both
+        mailboxes: the next migration enqueues its event id only once.
         """
         shard = self.keys.shard(old)
         key = self.keys.of(shard, f"box:{old}")
         conv = self.keys.of(shard, f"conv:{old}")
         with store_errors():
             state, upto = await self._client.hmget(conv, "state", "upto")
-        begun = _position(upto.decode()) if state == b"running" and upto else (0, 0)
-        waiting = [(id_, one) for id_, one in await self.waiting(old) if _position(id_) > begun]
+        running_upto = _entry_order(upto.decode()) if state == b"running" and upto else (0, 0)
+        waiting = [
+            (item, incoming)
+            for item, incoming in await self.messages(old)
+            if _entry_order(item) > running_upto
+        ]
         for item, incoming in waiting:
             address = replace(incoming.address, session=new)
-            await self.enqueue(replace(incoming, address=address), fresh=f"moved:{old}:{item}")
+            await self.enqueue(replace(incoming, address=address), own_event=f"moved:{old}:{item}")
             with store_errors():
                 await self._client.xdel(key, item)
         return len(waiting)
 
-    async def can_write(self, *, safely: bool = False) -> None:
-        """Raises StoreError if nothing can be written; with `safely`, nothing as safe as messages must be."""
+    async def check_writable(self, *, safely: bool = False) -> None:
+        """Raises StoreError if Redis takes no writes; with `safely`, also if none as safe as messages must be."""
         key = f"{self.keys.prefix}:probe"
         with store_errors():
             await self._client.set(key, "1", px=2000)
             if safely and self._durability:
                 await self._durability.wait(key, 1000)
 
-    def _keys(self, shard: int, lane: str) -> tuple[str, str, str, str]:
-        base = self.keys.of(shard, "")
-        return base + "ready", base + "retry", base + "conv:" + lane, base + "box:" + lane
+    def _conversation_keys(self, shard: int, lane: str) -> dict[str, str]:
+        return {
+            "ready": self.keys.of(shard, "ready"),
+            "retry": self.keys.of(shard, "retry"),
+            "conv": self.keys.of(shard, f"conv:{lane}"),
+            "box": self.keys.of(shard, f"box:{lane}"),
+        }
 
 
-def _position(item: str) -> tuple[int, int]:
-    """The id of a stream's entry, so that it can be compared."""
+def _script(name: str) -> Script:
+    return script("bot.inbox", name)
+
+
+def _entry_order(item: str) -> tuple[int, int]:
+    """Sort key of a stream entry's id."""
     ms, _, number = item.partition("-")
     return int(ms), int(number or 0)
 
 
-def _class_of(incoming: Incoming) -> str:
-    """What may be answered together: `m` messages, `o` overheard ones; `c` stands alone."""
+def _batch_class(incoming: Incoming) -> str:
+    """The class within which messages share a turn: `m` messages, `o` overheard ones; `c` stands alone."""
     return {"message": "m", "overheard": "o"}.get(incoming.kind, "c")
-
-
-def _taken(shard: int, turn: list[Any]) -> ClaimedTurn:
-    _, entry, lane, token, tries, fails, stopped, *items = turn
-    try:
-        incoming = tuple(Incoming.from_json(data) for data in items[1::2])
-    except ValueError as error:  # written by a newer version, perhaps
-        log.error("a waiting message cannot be read", lane=lane.decode(), error=str(error)[:200])
-        incoming = ()
-    ids = tuple(item.decode() for item in items[::2])
-    numbers = (int(token), int(tries), int(fails))
-    return ClaimedTurn(shard, lane.decode(), entry, *numbers, ids, incoming, bool(stopped))

@@ -8,7 +8,7 @@ from bot.conversation import SessionKey
 
 
 class InboxKeys:
-    """Names of Redis keys, and which shard a session is in."""
+    """Names of the Redis keys, and the shard of each session."""
 
     __slots__ = ("prefix", "shards")
 
@@ -24,6 +24,6 @@ class InboxKeys:
         return f"{self.prefix}:{{q{shard}}}:{part}"
 
     @property
-    def stops(self) -> str:
-        """The channel on which words to stop are heard by all workers."""
+    def stop_channel(self) -> str:
+        """The channel to which the lanes of stopped turns are published, for all workers."""
         return f"{self.prefix}:stops"

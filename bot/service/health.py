@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bot.errors import StoreError
-from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import Inbox
+from bot.inbox.stats import InboxStats
 from bot.metrics import Metrics
 from bot.ports import Connection
 from bot.worker.worker import Worker
@@ -32,7 +32,7 @@ class HealthProbes:
     connections: Mapping[str, Connection]
     metrics: Metrics
     inbox: Inbox
-    view: DeadLetters
+    stats: InboxStats
     worker: Worker | None
     listens: bool = True
     draining: bool = False
@@ -70,10 +70,10 @@ class HealthProbes:
     async def render_metrics(self) -> bytes:
         self.metrics.ready.set(not await self.readiness())
         try:
-            ready, waiting = await self.view.depth()
+            ready, waiting = await self.stats.depth()
             self.metrics.depth.labels("ready").set(ready)
             self.metrics.depth.labels("waiting").set(waiting)
-            self.metrics.age.set(await self.view.oldest_s())
+            self.metrics.age.set(await self.stats.oldest_s())
         except StoreError as error:
             self.metrics.redis_errors.labels(type(error).__name__).inc()
             self.metrics.depth.clear()  # unknown, and not what it was before
@@ -82,7 +82,7 @@ class HealthProbes:
 
     async def _redis_trouble(self) -> str:
         try:
-            await self.inbox.can_write(safely=True)
+            await self.inbox.check_writable(safely=True)
         except StoreError as error:
             return error.user_text
         return ""

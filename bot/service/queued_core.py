@@ -14,7 +14,7 @@ from bot.background import cancel_all
 from bot.commands import COMMANDS
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 from bot.errors import KeepthreadError, StoreError
-from bot.inbox.inbox import SIDE, Inbox
+from bot.inbox.inbox import SIDE_LANE, Inbox
 from bot.memory.recent import People
 from bot.memory.sessions import Sessions
 from bot.metrics import Metrics
@@ -103,7 +103,7 @@ class QueuedCore:
         is_command = incoming.kind == "command"
         lane = str(incoming.session)
         if is_command and COMMANDS.is_reading(incoming.text):
-            lane += SIDE
+            lane += SIDE_LANE
         admission, item = await self.inbox.enqueue(
             incoming, dedupe=dedupe, hold_s=hold_s, lane=lane
         )
@@ -127,14 +127,14 @@ class QueuedCore:
 
     async def takes_part(self, session: SessionKey) -> bool:
         """Also while its first answer is still to come."""
-        return await self.sessions.takes_part(session) or await self.inbox.busy(session)
+        return await self.sessions.takes_part(session) or await self.inbox.is_active(session)
 
     async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
         return await self.access.allowed(address, speaker, action)
 
     async def migrate(self, old: SessionKey, new: SessionKey) -> None:
         await self.sessions.move(old, new)
-        await self.inbox.move(old, new)
+        await self.inbox.migrate(old, new)
         log.info("conversation moved", old=str(old), new=str(new))
 
     async def conversations_of(
@@ -153,7 +153,7 @@ class QueuedCore:
         words = incoming.text.strip().lower()
         if incoming.kind != "message" or words not in STOP_WORDS or incoming.attachments:
             return incoming
-        if not await self.inbox.busy(incoming.session):
+        if not await self.inbox.is_active(incoming.session):
             return incoming
         return replace(incoming, kind="command", text="stop")
 

@@ -19,6 +19,7 @@ from bot.errors import KeepthreadError, SettingsError
 from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
+from bot.inbox.stats import InboxStats
 from bot.memory.recent import People
 from bot.memory.sessions import Sessions
 from bot.metrics import Metrics
@@ -59,7 +60,8 @@ class Service:
     connections: dict[str, Connection]
     metrics: Metrics
     inbox: Inbox
-    view: DeadLetters
+    dead_letters: DeadLetters
+    stats: InboxStats
     worker: Worker | None
     probes: HealthProbes
     port: int = 0
@@ -108,9 +110,10 @@ async def open_service(
             connections[name] = connection
             bot.access.admin_checks[name] = connection.is_admin
         stack.push_async_callback(core.aclose)
-        view = DeadLetters(ingress.client, inbox)
-        probes = HealthProbes(connections, metrics, inbox, view, worker, listens=role != "worker")
-        service = Service(core, connections, metrics, inbox, view, worker, probes)
+        stats = InboxStats(ingress.client, keys)
+        probes = HealthProbes(connections, metrics, inbox, stats, worker, listens=role != "worker")
+        letters = DeadLetters(ingress.client, inbox)
+        service = Service(core, connections, metrics, inbox, letters, stats, worker, probes)
         await _run(stack, service, bot.model, settings)
         log.info("serving", role=role, platforms=sorted(connections), port=service.port)
         try:

@@ -1,30 +1,88 @@
-"""Lua scripts: one file each in a package's `lua` folder, run by digest in one round trip."""
+"""Lua scripts: one file each in a package's `lua` folder, run by digest in one round trip.
+
+The head of a script names its keys and arguments, and callers pass them by these names:
+
+    -- keys: ready retry
+    -- args: lane ttl_ms own...
+
+Both lines become `local` declarations of the same names, so that neither side counts positions. A name with
+`...`, the last of its line, is a list.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from redis.exceptions import NoScriptError
 
+_HEAD = re.compile(r"^-- (keys|args):((?: \w+)*(?: \w+\.\.\.)?)$", re.MULTILINE)
+_TABLES = {"keys": "KEYS", "args": "ARGV"}
+
 
 class Script:
-    """A script that the server keeps; it is sent whole only when the server does not know it."""
+    """A script that the server keeps; its text is sent only when the server does not know it.
 
-    __slots__ = ("digest", "name", "text")
+    Attributes:
+        keys, args: the declared names, in order.
+    """
+
+    __slots__ = ("args", "digest", "keys", "name", "text")
 
     def __init__(self, package: str, name: str) -> None:
         self.name = name
-        self.text = files(package).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        source = files(package).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+        declared = {kind: names.split() for kind, names in _HEAD.findall(source)}
+        self.keys = tuple(declared.get("keys", ()))
+        self.args = tuple(declared.get("args", ()))
+        self.text = _HEAD.sub(lambda head: _locals(head[1], head[2].split()), source)
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    def bind(self, **values: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """KEYS and ARGV for the declared names. Raises TypeError if `values` are not just these."""
+        declared = {name.removesuffix("...") for name in (*self.keys, *self.args)}
+        if declared != values.keys():
+            odd = ", ".join(sorted(declared ^ values.keys()))
+            raise TypeError(f"{self.name}.lua: missing or not declared: {odd}")
+        return _flat(self.keys, values), _flat(self.args, values)
+
+    async def call(self, client: Any, **values: Any) -> Any:
+        """Run the script with its keys and arguments by name."""
+        keys, args = self.bind(**values)
+        return await self.run(client, keys, args)
 
     async def run(self, client: Any, keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
         try:
             return await client.evalsha(self.digest, len(keys), *keys, *args)
         except NoScriptError:
             return await client.eval(self.text, len(keys), *keys, *args)
+
+
+def _locals(kind: str, names: list[str]) -> str:
+    """The Lua statements that give the elements of KEYS or ARGV their names."""
+    table = _TABLES[kind]
+    statements = []
+    for at, name in enumerate(names, 1):
+        if name.endswith("..."):  # a loop: Lua unpacks no more than some thousands
+            many = name.removesuffix("...")
+            statements.append(f"local {many} = {{}}")
+            statements.append(f"for i = {at}, #{table} do {many}[#{many} + 1] = {table}[i] end")
+        else:
+            statements.append(f"local {name} = {table}[{at}]")
+    return " ".join(statements)
+
+
+def _flat(names: tuple[str, ...], values: dict[str, Any]) -> tuple[Any, ...]:
+    flat: list[Any] = []
+    for name in names:
+        if name.endswith("..."):
+            flat.extend(values[name.removesuffix("...")])
+        else:
+            flat.append(values[name])
+    return tuple(flat)
 
 
 @cache

@@ -152,7 +152,7 @@ class Leases:
             began_at = time.monotonic()
             try:
                 await self._look_after(touch=True)
-                await self._inbox.can_write()
+                await self._inbox.check_writable()
             finally:
                 self.beat_at = time.monotonic()
             if self.beat_at - began_at > OUTAGE_S:
@@ -169,7 +169,7 @@ class Leases:
         while True:
             try:
                 async with self._waiter.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(self._inbox.keys.stops)
+                    await channel.subscribe(self._inbox.keys.stop_channel)
                     until = time.monotonic() + self._timing.listen_s
                     while (left_s := until - time.monotonic()) > 0:
                         message = await channel.get_message(timeout=left_s)

@@ -133,7 +133,7 @@ class Worker:
             self._reserved += most
             asked_at = time.monotonic()
             try:
-                taken, positions = await self._inbox.take(
+                taken, positions = await self._inbox.claim(
                     self._name, most, shards[start:] + shards[:start]
                 )
             except StoreError as error:
@@ -237,7 +237,7 @@ class Worker:
         delay_s = 0.1
         while True:
             try:
-                was_ours = await self._inbox.end(
+                was_ours = await self._inbox.complete(
                     lease.turn, verdict.outcome, delay_s=verdict.delay_s, reason=verdict.reason
                 )
                 break
@@ -262,8 +262,8 @@ class Worker:
             asked_at = time.monotonic()
             own = [lease.turn for lease in self.leases]
             silent_ms = int(self.leases.lease_s * 1000)
-            taken, _ = await self._inbox.take(
-                self._name, self._free(), group, silent_ms=silent_ms, own=own
+            taken = await self._inbox.claim_abandoned(
+                self._name, self._free(), group, min_idle_ms=silent_ms, own=own
             )
             for turn in taken:
                 if self.leases.holds(turn):
@@ -278,7 +278,7 @@ class Worker:
             soonest_s = pause_s
             try:
                 for group in self._groups:
-                    _, next_s = await self._inbox.due(group)
+                    _, next_s = await self._inbox.promote_due(group)
                     soonest_s = min(soonest_s, pause_s if next_s is None else max(0.005, next_s))
             except StoreError as error:
                 self.leases.note_outage(error)

@@ -237,7 +237,7 @@ async def poison(folder: Path, load: Load, seed: int) -> Tally:
         await here.until_idle()
         over.set()
         await supervisor
-        (letter,) = await here.service.view.dead()
+        (letter,) = await here.service.dead_letters.list()
         assert letter.incoming is not None
         assert letter.incoming.text == "poison"
         del here.sent["BAD"]

@@ -124,7 +124,7 @@ class World:
     async def until_idle(self, timeout_s: float = 90) -> None:
         async def idle() -> bool:
             try:
-                return await self.service.view.depth() == (0, 0)
+                return await self.service.stats.depth() == (0, 0)
             except StoreError:
                 return False
 

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 
 from adapters.slack.manifest import EVENTS_PATH, INSTALL_PATH, REDIRECT_PATH
 from adapters.telegram.settings import WEBHOOK_PATH
-from bot.inbox.inbox import KEPT_MS
+from bot.inbox.inbox import TTL_MS
 from bot.metrics import Metrics
 from bot.service.health import HealthProbes
 from bot.settings import Settings
@@ -126,7 +126,7 @@ def test_the_times_that_the_runbook_names_are_those_of_the_code() -> None:
     for words in (
         f"`BOT_DRAIN_S` ({DRAIN_S:g} s)",
         f"`BOT_MAX_TURNS` ({Settings.model_fields['bot_max_turns'].default})",
-        f"kept for {KEPT_MS / 86_400_000:g} days",
+        f"kept for {TTL_MS / 86_400_000:g} days",
         f"tries for {PATIENT_S:g} s",
         f"safe within {WAIT_MS / 1000:g} s",
         f"for {deaf_s / 60:g} minutes",

@@ -49,7 +49,7 @@ class Day:
         """Nothing is being answered, and nothing waits."""
 
         async def rests() -> bool:
-            ready, waiting = await self.service.view.depth()
+            ready, waiting = await self.service.stats.depth()
             return not (ready or waiting or self.model.open_streams)
 
         await wait_until(rests)

@@ -1,13 +1,14 @@
--- Cancel the running turn, and drop the messages that waited before the word to stop.
--- KEYS ready retry conv box   ARGV lane before-id(or "") channel ttl-ms
--- Returns {running(0|1), dropped}.
-local ready, retry, conv, box = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- Stop a conversation: cancel its running turn, drop the messages that waited before the stop command.
+-- keys: ready retry conv box
+-- args: lane before channel ttl_ms
+-- before: id of the stop command in its mailbox, or "". Returns {running (0 or 1), number dropped}.
 local c = redis.call('HMGET', conv, 'state', 'upto')
-if not c[1] then return {0, 0} end
-local running = c[1] == 'running'
+local state, upto = c[1], c[2]
+if not state then return {0, 0} end
+local running = state == 'running'
 local from, to = '-', '+'
-if running then from = '(' .. c[2] end
-if ARGV[2] ~= '' then to = '(' .. ARGV[2] end
+if running then from = '(' .. upto end
+if before ~= '' then to = '(' .. before end
 local dropped = 0
 for _, item in ipairs(redis.call('XRANGE', box, from, to)) do
   if item[2][2] == 'm' then
@@ -16,17 +17,17 @@ for _, item in ipairs(redis.call('XRANGE', box, from, to)) do
   end
 end
 if running then
-  redis.call('HSET', conv, 'cancel', c[2]) -- for these messages, whoever answers them
-  redis.call('PUBLISH', ARGV[3], ARGV[1])
+  redis.call('HSET', conv, 'cancel', upto) -- valid for these messages on every worker
+  redis.call('PUBLISH', channel, lane)
 else
   redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'solo', 'cancel')
-  if redis.call('XLEN', box) == 0 and c[1] ~= 'ready' then
-    redis.call('ZREM', retry, ARGV[1])
+  if redis.call('XLEN', box) == 0 and state ~= 'ready' then
+    redis.call('ZREM', retry, lane)
     redis.call('DEL', conv, box)
-  elseif c[1] == 'retry' then -- what is left waits for no failure any more
-    redis.call('ZREM', retry, ARGV[1])
-    redis.call('HSET', conv, 'state', 'ready', 'entry', redis.call('XADD', ready, '*', 's', ARGV[1]))
-    redis.call('PEXPIRE', ready, ARGV[4])
+  elseif state == 'retry' then -- the turn that failed is gone, and with it the delay
+    redis.call('ZREM', retry, lane)
+    redis.call('HSET', conv, 'state', 'ready', 'entry', redis.call('XADD', ready, '*', 's', lane))
+    redis.call('PEXPIRE', ready, ttl_ms)
   end
 end
 return {running and 1 or 0, dropped}

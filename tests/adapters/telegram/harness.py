@@ -110,7 +110,7 @@ class World:
         return bool(self.telegram.updates[-1]["update_id"] <= self.telegram.confirmed)
 
     async def _is_idle(self) -> bool:
-        ready, waiting = await self.service.view.depth()
+        ready, waiting = await self.service.stats.depth()
         assert self.service.worker is not None
         return not ready and not waiting and not len(self.service.worker.leases)
 

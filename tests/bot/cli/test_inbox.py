@@ -11,6 +11,7 @@ import pytest
 
 from bot.inbox.dead_letters import DeadLetter, DeadLetters
 from bot.inbox.inbox import Inbox
+from bot.inbox.stats import InboxStats
 from bot.settings import Settings
 from bot.wiring import open_store
 from tests.support.cli_harness import Shell, shell
@@ -39,19 +40,19 @@ def inbox(settings: Settings) -> With:
 def given_up(*texts: str) -> Callable[[Inbox, DeadLetters], Awaitable[list[DeadLetter]]]:
     """Put messages in and give them up, each in a place of its own."""
 
-    async def work(inbox: Inbox, view: DeadLetters) -> list[DeadLetter]:
+    async def work(inbox: Inbox, letters: DeadLetters) -> list[DeadLetter]:
         for number, text in enumerate(texts):
             await inbox.enqueue(said(text, f"C{number}", event_id=f"e{number}"))
-        taken, _ = await inbox.take("w", 99, range(inbox.keys.shards))
+        taken, _ = await inbox.claim("w", 99, range(inbox.keys.shards))
         for turn in taken:
-            await inbox.end(turn, "dead", reason="ModelBroken: [/engine] on fire")
-        return await view.dead()
+            await inbox.complete(turn, "dead", reason="ModelBroken: [/engine] on fire")
+        return await letters.list()
 
     return work
 
 
-async def depth(_: Inbox, view: DeadLetters) -> tuple[int, int]:
-    return await view.depth()
+async def depth(inbox: Inbox, _: DeadLetters) -> tuple[int, int]:
+    return await InboxStats(inbox._client, inbox.keys).depth()
 
 
 def test_an_empty_inbox_says_so(shell: Shell) -> None:
@@ -107,7 +108,7 @@ def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With
     shell.out("inbox", "retry", letter.id)
 
     async def waiting(inbox: Inbox, _: DeadLetters) -> list[str]:
-        return [one.text for _, one in await inbox.waiting(said("x", "C0").session)]
+        return [one.text for _, one in await inbox.messages(said("x", "C0").session)]
 
     assert inbox(waiting)[-1] == "precious"
 
@@ -115,11 +116,11 @@ def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With
 def test_a_letter_nobody_can_read_stays_and_is_told(shell: Shell, inbox: With) -> None:
     (letter,) = inbox(given_up("x"))
 
-    async def spoil(inbox: Inbox, view: DeadLetters) -> None:
+    async def spoil(inbox: Inbox, letters: DeadLetters) -> None:
         shard = letter.id.partition("/")[0]
         key = inbox.keys.of(int(shard), "dead")
         fields = {"s": letter.lane, "d": "no json", "why": "unreadable", "tries": "1"}
-        await view.drop(letter)
+        await letters.drop(letter)
         await inbox._client.xadd(key, fields)
         await inbox._client.expire(key, 60)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
@@ -11,19 +13,27 @@ from redis.asyncio import Redis
 from bot.conversation import SessionKey
 from bot.inbox.claim import ClaimedTurn
 from bot.inbox.dead_letters import DeadLetters
-from bot.inbox.inbox import MOST_MESSAGES, SIDE, Inbox
+from bot.inbox.inbox import MAX_MESSAGES, SIDE_LANE, Inbox
 from bot.settings import Settings
 from tests.support.inbox_harness import HOUR_MS, inbox_on, said, silence, silent_ms
 from tests.support.wait import wait_until
 
 ALL = range(8)
-SILENT_MS = 1000
+ABANDONED_MS = 1000
 """The longest silence that a server of the tests can have seen for sure: it was up so long at the first of them."""
 
 
-async def take_one(inbox, worker="w1", **options) -> ClaimedTurn | None:
-    taken, _ = await inbox.take(worker, 1, range(inbox.keys.shards), **options)
-    return taken[0] if taken else None
+async def claim_one(inbox: Inbox, worker: str = "w1") -> ClaimedTurn | None:
+    turns, _ = await inbox.claim(worker, 1, range(inbox.keys.shards))
+    return turns[0] if turns else None
+
+
+async def claim_abandoned(
+    inbox: Inbox, worker: str, *, min_idle_ms: int = ABANDONED_MS, own: Sequence[ClaimedTurn] = ()
+) -> ClaimedTurn | None:
+    shards = range(inbox.keys.shards)
+    turns = await inbox.claim_abandoned(worker, 1, shards, min_idle_ms=min_idle_ms, own=own)
+    return turns[0] if turns else None
 
 
 def conv_of(inbox: Inbox) -> str:
@@ -49,12 +59,12 @@ async def keys_left(redis: Redis, settings: Settings) -> list[str]:
 async def test_what_is_put_is_taken_once_and_then_gone(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     assert (await inbox.enqueue(said("hello")))[0] == "queued"
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn is not None
     assert [one.text for one in turn.incoming] == ["hello"]
-    assert await take_one(inbox, "w2") is None
-    assert await inbox.end(turn, "done")
-    assert await take_one(inbox) is None
+    assert await claim_one(inbox, "w2") is None
+    assert await inbox.complete(turn, "done")
+    assert await claim_one(inbox) is None
     assert await keys_left(redis, settings) == []
 
 
@@ -78,13 +88,13 @@ async def test_messages_that_arrive_during_a_turn_become_the_next_one_in_order(
 ) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("first"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     for text in ("second", "third"):
         assert (await inbox.enqueue(said(text)))[0] == "merged"
-    assert await take_one(inbox) is None, "two turns of one conversation at once"
-    await inbox.end(turn, "done")
-    following = await take_one(inbox)
+    assert await claim_one(inbox) is None, "two turns of one conversation at once"
+    await inbox.complete(turn, "done")
+    following = await claim_one(inbox)
     assert following
     assert [one.text for one in following.incoming] == ["second", "third"]
 
@@ -99,21 +109,21 @@ async def test_commands_and_overheard_messages_are_turns_of_their_own_in_order(
     ):  # fmt: skip
         await inbox.enqueue(said(text, kind=kind))
     batches = []
-    while turn := await take_one(inbox):
+    while turn := await claim_one(inbox):
         batches.append([one.text for one in turn.incoming])
-        await inbox.end(turn, "done")
+        await inbox.complete(turn, "done")
     assert batches == [["a", "b"], ["reset"], ["undo"], ["x", "y"], ["c"]]
 
 
 async def test_a_turn_has_no_more_messages_than_it_may(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
-    for number in range(MOST_MESSAGES + 3):
+    for number in range(MAX_MESSAGES + 3):
         await inbox.enqueue(said(str(number)))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
-    assert len(turn.incoming) == MOST_MESSAGES
-    await inbox.end(turn, "done")
-    turn = await take_one(inbox)
+    assert len(turn.incoming) == MAX_MESSAGES
+    await inbox.complete(turn, "done")
+    turn = await claim_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["50", "51", "52"]
 
@@ -122,9 +132,9 @@ async def test_a_full_mailbox_takes_no_more(redis: Redis, settings: Settings) ->
     inbox = inbox_on(redis, settings, max_waiting=2)
     verdicts = [(await inbox.enqueue(said("x", event_id=f"E{n}")))[0] for n in range(3)]
     assert verdicts == ["queued", "merged", "full"]
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
-    await inbox.end(turn, "done")
+    await inbox.complete(turn, "done")
     again, _ = await inbox.enqueue(said("x", event_id="E2"))
     assert again == "queued", "what was refused was not taken in, so it may come again"
 
@@ -134,17 +144,17 @@ async def test_a_silent_workers_turn_is_taken_over_with_the_same_messages(
 ) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    lost = await take_one(inbox, "dead")
+    lost = await claim_one(inbox, "dead")
     assert lost
     await inbox.enqueue(said("two"))
     await silence(redis, inbox, lost)
-    again = await take_one(inbox, "w2", silent_ms=SILENT_MS)
+    again = await claim_abandoned(inbox, "w2")
     assert again
     assert again.ids == lost.ids
     assert (again.tries, again.crashes) == (2, 1)
     assert again.token > lost.token
-    assert not await inbox.end(lost, "done"), "the silent worker woke too late"
-    assert await inbox.end(again, "done")
+    assert not await inbox.complete(lost, "done"), "the silent worker woke too late"
+    assert await inbox.complete(again, "done")
 
 
 @pytest.mark.parametrize("touch", [True, False])
@@ -153,7 +163,7 @@ async def test_a_sign_of_life_renews_a_lease_and_a_look_does_not(
 ) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     await silence(redis, inbox, turn)
     assert await inbox.renew("w1", [turn], touch=touch) == {}
@@ -166,17 +176,18 @@ async def test_a_turn_that_its_own_worker_claims_is_renewed_and_not_begun_again(
     """A starved process finds its turn silent like any other, and still runs it."""
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     await silence(redis, inbox, turn)
-    assert await take_one(inbox, silent_ms=SILENT_MS, own=[turn]) is None
+    assert await claim_abandoned(inbox, "w1", own=[turn]) is None
     assert await silent_ms(redis, inbox, turn) < HOUR_MS
     assert await inbox.renew("w1", [turn]) == {}
     await silence(redis, inbox, turn)
-    others = await take_one(inbox, "w2", silent_ms=SILENT_MS)
+    others = await claim_abandoned(inbox, "w2")
     assert others, "another worker's claim begins it again"
-    assert await inbox.end(others, "requeue")
-    assert await take_one(inbox, own=[turn]), "an older token proves nothing"
+    assert await inbox.complete(others, "requeue")
+    turns, _ = await inbox.claim("w1", 1, ALL)
+    assert turns, "an older token proves nothing"
 
 
 async def test_a_silent_turn_is_found_behind_many_that_live(
@@ -185,14 +196,14 @@ async def test_a_silent_turn_is_found_behind_many_that_live(
     inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
     for number in range(40):
         await inbox.enqueue(said("long", f"C{number}"))
-    living, _ = await inbox.take("alive", 40, [0])
+    living, _ = await inbox.claim("alive", 40, [0])
     await inbox.enqueue(said("left behind", "last"))
-    (dead,), _ = await inbox.take("dead", 1, [0])
+    (dead,), _ = await inbox.claim("dead", 1, [0])
     await silence(redis, inbox, dead)
 
     async def it_is_found() -> bool:
         await inbox.renew("alive", living)
-        taken, _ = await inbox.take("w3", 1, [0], silent_ms=SILENT_MS)
+        taken = await inbox.claim_abandoned("w3", 1, [0], min_idle_ms=ABANDONED_MS)
         return [turn.ids for turn in taken] == [dead.ids]
 
     await wait_until(it_is_found)
@@ -204,18 +215,18 @@ async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_lis
     inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
     for place in ("C1", "C2"):
         await inbox.enqueue(said("one", place))
-    await inbox.take("left two turns", 2, [0])
-    await inbox.take("left nothing", 1, [0])
+    await inbox.claim("left two turns", 2, [0])
+    await inbox.claim("left nothing", 1, [0])
 
     async def listed() -> list[bytes]:
         found = await redis.xinfo_consumers(inbox.keys.of(0, "ready"), "w")
         return [one["name"] for one in found]
 
     assert await listed() == [b"left nothing", b"left two turns"]
-    assert await wait_until(lambda: take_one(inbox, "alive", silent_ms=1))
+    assert await wait_until(lambda: claim_abandoned(inbox, "alive", min_idle_ms=1))
 
     async def they_are_off_the_list() -> bool:
-        await take_one(inbox, "alive", silent_ms=1)
+        await claim_abandoned(inbox, "alive", min_idle_ms=1)
         return b"left nothing" not in await listed()
 
     await wait_until(they_are_off_the_list)
@@ -225,28 +236,28 @@ async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_lis
 async def test_a_lost_lease_is_reported(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    lost = await take_one(inbox, "w1")
+    lost = await claim_one(inbox, "w1")
     assert lost
     await silence(redis, inbox, lost)
-    assert await take_one(inbox, "w2", silent_ms=SILENT_MS)
+    assert await claim_abandoned(inbox, "w2")
     assert await inbox.renew("w1", [lost]) == {0: "lost"}
 
 
 async def test_a_failed_turn_comes_again_when_it_is_due(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
-    await inbox.end(turn, "retry", delay_s=60)
-    count, next_s = await inbox.due(ALL)
+    await inbox.complete(turn, "retry", delay_s=60)
+    count, next_s = await inbox.promote_due(ALL)
     assert count == 0
     assert next_s is not None
     assert 0 < next_s <= 60
     await inbox.enqueue(said("two"))
-    assert await take_one(inbox) is None, "a new message must not overtake the one that waits"
+    assert await claim_one(inbox) is None, "a new message must not overtake the one that waits"
     await make_due(redis, inbox)
-    assert (await inbox.due(ALL))[0] == 1
-    again = await take_one(inbox)
+    assert (await inbox.promote_due(ALL))[0] == 1
+    again = await claim_one(inbox)
     assert again
     assert ([one.text for one in again.incoming], again.tries, again.fails) == (["one"], 2, 1)
 
@@ -255,10 +266,10 @@ async def test_handing_over_costs_no_try(redis: Redis, settings: Settings) -> No
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
     for _ in range(3):
-        turn = await take_one(inbox)
+        turn = await claim_one(inbox)
         assert turn
         assert (turn.tries, turn.crashes) == (1, 0)
-        await inbox.end(turn, "requeue")
+        await inbox.complete(turn, "requeue")
 
 
 async def test_a_split_turn_leaves_each_message_one_try_alone(
@@ -267,15 +278,15 @@ async def test_a_split_turn_leaves_each_message_one_try_alone(
     inbox = inbox_on(redis, settings, max_attempts=5)
     for text in ("a", "b"):
         await inbox.enqueue(said(text))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     await inbox.enqueue(said("c"))
     await inbox.enqueue(said("d"))
-    await inbox.end(turn, "split")
+    await inbox.complete(turn, "split")
     seen = []
-    while turn := await take_one(inbox):
+    while turn := await claim_one(inbox):
         seen.append(([one.text for one in turn.incoming], turn.tries))
-        await inbox.end(turn, "done")
+        await inbox.complete(turn, "done")
     assert seen == [(["a"], 5), (["b"], 5), (["c", "d"], 1)]
 
 
@@ -283,27 +294,27 @@ async def test_a_dead_letter_is_listed_retried_and_dropped(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = inbox_on(redis, settings)
-    view = DeadLetters(redis, inbox)
+    letters = DeadLetters(redis, inbox)
     await inbox.enqueue(said("poison", event_id="E1"))
     await inbox.enqueue(said("fine", "C2"))
     for _ in range(2):
-        turn = await take_one(inbox)
+        turn = await claim_one(inbox)
         assert turn
         is_bad = turn.incoming[0].text == "poison"
-        await inbox.end(turn, "dead" if is_bad else "done", reason="it kills")
-    (letter,) = await view.dead()
+        await inbox.complete(turn, "dead" if is_bad else "done", reason="it kills")
+    (letter,) = await letters.list()
     assert letter.incoming
     assert (letter.incoming.text, letter.reason, letter.tries) == ("poison", "it kills", 1)
-    assert await view.letter(letter.id) == letter
-    assert await view.retry(letter)
-    assert await view.dead() == []
-    turn = await take_one(inbox)
+    assert await letters.get(letter.id) == letter
+    assert await letters.retry(letter)
+    assert await letters.list() == []
+    turn = await claim_one(inbox)
     assert turn
     assert turn.incoming[0].text == "poison"
-    await inbox.end(turn, "dead")
-    for letter in await view.dead():
-        await view.drop(letter)
-    assert await view.dead() == []
+    await inbox.complete(turn, "dead")
+    for letter in await letters.list():
+        await letters.drop(letter)
+    assert await letters.list() == []
 
 
 async def test_stop_marks_what_runs_and_drops_what_waited_before_it(
@@ -312,18 +323,18 @@ async def test_stop_marks_what_runs_and_drops_what_waited_before_it(
     inbox = inbox_on(redis, settings)
     session = said("x").session
     await inbox.enqueue(said("running"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     await inbox.enqueue(said("waits"))
-    _, stop_id = await inbox.enqueue(said("stop", kind="command"), lane=f"{session}{SIDE}")
+    _, stop_id = await inbox.enqueue(said("stop", kind="command"), lane=f"{session}{SIDE_LANE}")
     await inbox.enqueue(said("after the stop"))
     assert await inbox.stop(session, before=stop_id) == (True, 1)
     assert await inbox.renew("w1", [turn], touch=False) == {0: "cancel"}
-    await inbox.end(turn, "done")
+    await inbox.complete(turn, "done")
     side, following = sorted(
-        [await take_one(inbox), await take_one(inbox)], key=lambda one: one.incoming[0].kind
+        [await claim_one(inbox), await claim_one(inbox)], key=lambda one: one.incoming[0].kind
     )
-    assert side.lane.endswith(SIDE)
+    assert side.lane.endswith(SIDE_LANE)
     assert [one.text for one in following.incoming] == ["after the stop"]
 
 
@@ -335,14 +346,14 @@ async def test_stop_drops_what_has_not_begun_and_the_next_message_runs(
     session = said("x").session
     await inbox.enqueue(said("one"), hold_s=60 if state == "held" else 0)
     if state == "retrying":
-        turn = await take_one(inbox)
+        turn = await claim_one(inbox)
         assert turn
-        await inbox.end(turn, "retry", delay_s=60)
+        await inbox.complete(turn, "retry", delay_s=60)
     assert await inbox.stop(session) == (False, 1)
-    assert await take_one(inbox) is None
+    assert await claim_one(inbox) is None
     assert await keys_left(redis, settings) == []
     await inbox.enqueue(said("two"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["two"]
 
@@ -354,9 +365,9 @@ async def test_stop_keeps_commands_and_overheard_messages(redis: Redis, settings
     await inbox.enqueue(said("reset", kind="command"))
     assert await inbox.stop(said("x").session) == (False, 1)
     seen = []
-    while turn := await take_one(inbox):
+    while turn := await claim_one(inbox):
         seen.append(turn.incoming[0].text)
-        await inbox.end(turn, "done")
+        await inbox.complete(turn, "done")
     assert seen == ["o", "reset"]
 
 
@@ -366,22 +377,22 @@ async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
 ) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("long"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     assert not turn.is_stopped
     await inbox.stop(said("x").session)
     if end == "crash":
         await silence(redis, inbox, turn)
-        turn = await take_one(inbox, "w2", silent_ms=SILENT_MS)
+        turn = await claim_abandoned(inbox, "w2")
     else:
-        await inbox.end(turn, end)
-        await inbox.due(ALL)
-        turn = await take_one(inbox, "w2")
+        await inbox.complete(turn, end)
+        await inbox.promote_due(ALL)
+        turn = await claim_one(inbox, "w2")
     assert turn
     assert turn.is_stopped
     await inbox.enqueue(said("next"))
-    await inbox.end(turn, "done")
-    turn = await take_one(inbox)
+    await inbox.complete(turn, "done")
+    turn = await claim_one(inbox)
     assert turn
     assert not turn.is_stopped, "it was no word about what came later"
 
@@ -391,12 +402,12 @@ async def test_what_a_stop_leaves_waits_for_no_failure_any_more(
 ) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
-    await inbox.end(turn, "retry", delay_s=60)
+    await inbox.complete(turn, "retry", delay_s=60)
     await inbox.enqueue(said("reset", kind="command"))
     await inbox.stop(said("x").session)
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["reset"]
 
@@ -405,11 +416,11 @@ async def test_a_held_turn_waits_for_the_rest_and_is_one(redis: Redis, settings:
     inbox = inbox_on(redis, settings)
     for number in range(3):
         await inbox.enqueue(said(f"picture {number}"), hold_s=60)
-    assert await take_one(inbox) is None
+    assert await claim_one(inbox) is None
     await redis.hset(conv_of(inbox), "hold", 1)
     await make_due(redis, inbox)
-    await inbox.due(ALL)
-    turn = await take_one(inbox)
+    await inbox.promote_due(ALL)
+    turn = await claim_one(inbox)
     assert turn
     assert len(turn.incoming) == 3
 
@@ -419,13 +430,13 @@ async def test_what_arrives_in_parts_while_a_turn_runs_is_held_after_it(
 ) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     await inbox.enqueue(said("part 1"), hold_s=60)
-    await inbox.end(turn, "done")
-    assert await take_one(inbox) is None
+    await inbox.complete(turn, "done")
+    assert await claim_one(inbox) is None
     await inbox.enqueue(said("part 2"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["part 1", "part 2"]
 
@@ -436,9 +447,9 @@ async def test_parts_that_arrive_while_a_turn_is_ready_are_waited_for(
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("look at these"))
     await inbox.enqueue(said("picture 1"), hold_s=60)
-    assert await take_one(inbox) is None
+    assert await claim_one(inbox) is None
     await inbox.enqueue(said("that is all"))
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     assert len(turn.incoming) == 3
 
@@ -450,15 +461,15 @@ async def test_a_moved_conversation_takes_along_what_waits(
     old, new = said("x", "old").session, said("x", "new").session
     for text in ("a", "b"):
         await inbox.enqueue(said(text, "old", event_id=f"E{text}"))
-    assert await inbox.move(old, new) == 2
-    turn = await take_one(inbox)
+    assert await inbox.migrate(old, new) == 2
+    turn = await claim_one(inbox)
     assert turn is None or turn.session == new
-    turn = turn or await take_one(inbox)
+    turn = turn or await claim_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["a", "b"]
     assert turn.incoming[0].session == new
-    await inbox.end(turn, "done")
-    await take_one(inbox)
+    await inbox.complete(turn, "done")
+    await claim_one(inbox)
     assert await keys_left(redis, settings) == []
 
 
@@ -471,7 +482,7 @@ async def test_a_group_that_went_with_a_crash_is_made_again(
         if await redis.exists(inbox.keys.of(shard, "ready")):
             await redis.xgroup_create(inbox.keys.of(shard, "ready"), "w", "0")
             await redis.xgroup_destroy(inbox.keys.of(shard, "ready"), "w")
-    assert await take_one(inbox)
+    assert await claim_one(inbox)
 
 
 async def test_a_message_nobody_can_read_is_given_up_and_not_in_the_way(
@@ -481,14 +492,14 @@ async def test_a_message_nobody_can_read_is_given_up_and_not_in_the_way(
     await inbox.enqueue(said("good"))
     shard = inbox.keys.shard(said("x").session)
     await redis.xadd(inbox.keys.of(shard, f"box:{said('x').session}"), {"k": "c", "d": "{"})
-    first = await take_one(inbox)
+    first = await claim_one(inbox)
     assert first
-    await inbox.end(first, "done")
-    second = await take_one(inbox)
+    await inbox.complete(first, "done")
+    second = await claim_one(inbox)
     assert second
     assert second.incoming == ()
-    await inbox.end(second, "dead", reason="unreadable")
-    (letter,) = await DeadLetters(redis, inbox).dead()
+    await inbox.complete(second, "dead", reason="unreadable")
+    (letter,) = await DeadLetters(redis, inbox).list()
     assert letter.incoming is None
 
 
@@ -498,7 +509,7 @@ async def test_tokens_grow_even_when_the_clock_goes_back(redis: Redis, settings:
     shard = inbox.keys.shard(said("x").session)
     ahead = 9_000_000_000_000_000
     await redis.set(inbox.keys.of(shard, "clock"), ahead, px=60_000)
-    turn = await take_one(inbox)
+    turn = await claim_one(inbox)
     assert turn
     assert turn.token == ahead + 1
 
@@ -530,13 +541,13 @@ async def test_whatever_happens_everything_is_answered_once_and_in_order(
     answered: dict[str, list[str]] = {place: [] for place in PLACES}
 
     async def end(turn: ClaimedTurn, outcome: str) -> None:
-        ours = await inbox.end(turn, outcome)
+        ours = await inbox.complete(turn, outcome)
         if outcome == "done" and ours:
             answered[turn.session.place] += [one.text for one in turn.incoming]
 
     async def take(worker: str) -> None:
-        await inbox.due(ALL)
-        held.extend((await inbox.take(worker, 2, ALL))[0])
+        await inbox.promote_due(ALL)
+        held.extend((await inbox.claim(worker, 2, ALL))[0])
 
     for step, what in steps:
         if step == "put":
@@ -550,14 +561,14 @@ async def test_whatever_happens_everything_is_answered_once_and_in_order(
         elif step == "crash" and held:
             lost = held.pop()
             await silence(redis, inbox, lost, *held)
-            held.extend((await inbox.take("w3", 9, ALL, silent_ms=SILENT_MS))[0])
+            held.extend(await inbox.claim_abandoned("w3", 9, ALL, min_idle_ms=ABANDONED_MS))
             held[:] = [turn for turn in held if turn.entry != lost.entry or turn.token > lost.token]
             held[:] = list(
                 {turn.lane: turn for turn in sorted(held, key=lambda t: t.token)}.values()
             )
 
     async def busy() -> bool:
-        return any([await inbox.busy(SessionKey("loop", "A1", place)) for place in PLACES])
+        return any([await inbox.is_active(SessionKey("loop", "A1", place)) for place in PLACES])
 
     while held or await busy():
         for turn in held:

@@ -123,11 +123,11 @@ async def test_a_model_that_stays_down_makes_a_dead_letter_and_its_person_is_tol
     async with served(settings, tmp_path, model, bot_max_attempts=2) as bot:
         await bot.say(said("hello"))
         await wait_until(lambda: bot.journal.read("failure"))
-        (letter,) = await wait_until(bot.service.view.dead)
+        (letter,) = await wait_until(bot.service.dead_letters.list)
         assert letter.incoming
         assert letter.incoming.text == "hello"
         model.default = say("back again")
-        assert await bot.service.view.retry(letter)
+        assert await bot.service.dead_letters.retry(letter)
         await wait_until(lambda: bot.answers() == ["back again"])
 
 
@@ -179,7 +179,7 @@ async def test_a_platform_that_can_be_asked_is_asked_before_an_answer_is_repeate
 
 
 async def _is_idle(bot) -> bool:
-    return await bot.service.view.depth() == (0, 0)
+    return await bot.service.stats.depth() == (0, 0)
 
 
 async def test_a_place_that_is_gone_is_not_tried_again(
@@ -193,7 +193,7 @@ async def test_a_place_that_is_gone_is_not_tried_again(
         await bot.say(said("hello"))
         await wait_until(lambda: len(model.requests) == 1)
         await wait_until(lambda: _is_idle(bot))
-        assert await bot.service.view.dead() == []
+        assert await bot.service.dead_letters.list() == []
 
 
 async def test_a_bug_costs_one_turn_and_not_the_worker(

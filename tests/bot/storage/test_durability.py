@@ -40,20 +40,20 @@ async def test_a_message_that_no_replica_has_is_not_taken_in_and_neither_is_its_
             with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):
                 await inbox.enqueue(hello)
         with pytest.raises(StoreUnavailable):
-            await inbox.can_write(safely=True)
-        await inbox.can_write()
+            await inbox.check_writable(safely=True)
+        await inbox.check_writable()
         inbox = inbox_on(client, replicas=1)
         replica = RedisServer("--replicaof", "127.0.0.1", str(primary.port))
         try:
             await replica.start()
             assert await wait_until(lambda: verdict_of(inbox, hello)) == "duplicate"
             assert (await inbox.enqueue(said("again", event_id="e2")))[0] == "merged"
-            await inbox.can_write(safely=True)
+            await inbox.check_writable(safely=True)
             async with replica.admin() as copy:
                 assert len(await copy.keys("kt:{q*}:box:*")) == 1
         finally:
             replica.close()
-        assert [one.text for _, one in await inbox.waiting(hello.session)] == ["hello", "again"]
+        assert [one.text for _, one in await inbox.messages(hello.session)] == ["hello", "again"]
 
 
 async def verdict_of(inbox: Inbox, incoming: Incoming) -> str:
@@ -85,4 +85,4 @@ async def test_on_a_cluster_the_node_of_the_message_is_asked() -> None:
             async with node.admin() as admin:
                 await admin.config_set("appendonly", "yes")
         assert (await inbox.enqueue(said("hello", event_id="e1")))[0] == "duplicate"
-        await inbox.can_write(safely=True)
+        await inbox.check_writable(safely=True)

@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 
 from bot.errors import Overtaken, StoreUnavailable
 from bot.inbox.claim import ClaimedTurn
-from bot.inbox.dead_letters import DeadLetters
-from bot.inbox.inbox import SIDE, Inbox
+from bot.inbox.inbox import SIDE_LANE, Inbox
+from bot.inbox.stats import InboxStats
 from bot.metrics import Metrics
 from bot.settings import Settings
-from bot.worker.leased_reply import leased
+from bot.worker.leased_reply import LeasedReply
 from bot.worker.leases import Lease, Leases, Timing
 from bot.worker.outcome import TurnOutcome
 from bot.worker.worker import DANGEROUS_CRASHES, FEW, Worker
@@ -98,10 +98,10 @@ async def test_no_more_turns_run_than_a_worker_may(redis: Redis, settings: Setti
         for place in range(10):
             await inbox.enqueue(said("x", f"C{place}"))
         await wait_until(lambda: work.running.total() == 3)
-        others, _ = await inbox.take("another", 99, range(8))
+        others, _ = await inbox.claim("another", 99, range(8))
         assert len(others) == 7, "the rest waits in Redis for anybody"
         for turn in others:
-            await inbox.end(turn, "requeue")
+            await inbox.complete(turn, "requeue")
         work.go_on.set()
         await wait_until(lambda: len(work.done) == 10)
     assert work.most_at_once == 3
@@ -199,7 +199,7 @@ async def test_what_must_not_wait_runs_beside_a_running_turn(
     async with working(inbox, work.run, settings):
         await inbox.enqueue(said("long"))
         await wait_until(lambda: work.began == ["long"])
-        await inbox.enqueue(said("status", kind="command"), lane=f"{said('x').session}{SIDE}")
+        await inbox.enqueue(said("status", kind="command"), lane=f"{said('x').session}{SIDE_LANE}")
         await wait_until(lambda: work.began == ["long", "status"])
         work.go_on.set()
 
@@ -207,7 +207,7 @@ async def test_what_must_not_wait_runs_beside_a_running_turn(
 async def test_a_dead_workers_turn_runs_elsewhere(redis: Redis, settings: Settings) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    (turn,), _ = await inbox.take("dead", 1, range(8))
+    (turn,), _ = await inbox.claim("dead", 1, range(8))
     await silence(redis, inbox, turn)
     work = Work()
     async with working(inbox, work.run, settings, timing=SHORT):
@@ -241,31 +241,32 @@ async def test_a_turn_is_not_run_twice_by_a_process_that_finds_it_silent_itself(
 ) -> None:
     """The process was starved between the sign of life and the look for silent workers."""
     inbox = inbox_on(redis, settings)
-    work, take, can_write, claims = Work(), inbox.take, inbox.can_write, 0
+    work, claim_abandoned, check_writable = Work(), inbox.claim_abandoned, inbox.check_writable
     work.go_on.clear()
+    claims = 0
 
     async def starved() -> None:
-        await can_write()
+        await check_writable()
         await silence(redis, inbox, *[lease.turn for lease in worker.leases])
 
     async def counted(*args: Any, **options: Any) -> Any:
         nonlocal claims
-        taken = await take(*args, **options)
-        claims += "silent_ms" in options
+        taken = await claim_abandoned(*args, **options)
+        claims += 1
         return taken
 
     async with working(inbox, work.run, settings, timing=SHORT) as worker:
         await inbox.enqueue(said("long"))
         await wait_until(lambda: work.began == ["long"])
         (lease,) = worker.leases
-        monkeypatch.setattr(inbox, "can_write", starved)
-        monkeypatch.setattr(inbox, "take", counted)
+        monkeypatch.setattr(inbox, "check_writable", starved)
+        monkeypatch.setattr(inbox, "claim_abandoned", counted)
         await wait_until(lambda: claims == 3)
         work.go_on.set()
         await wait_until(lambda: work.done["C1"] == ["long"])
     assert work.began == ["long"]
     assert not lease.is_lost
-    assert (await DeadLetters(redis, inbox).depth()) == (0, 0)
+    assert (await InboxStats(redis, inbox.keys).depth()) == (0, 0)
 
 
 @pytest.mark.parametrize("is_taken_over", [False, True])
@@ -274,14 +275,14 @@ async def test_a_process_that_outlived_its_lease_speaks_only_if_nobody_took_its_
 ) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    (turn,), _ = await inbox.take("starved", 1, range(8))
+    (turn,), _ = await inbox.claim("starved", 1, range(8))
     leases = Leases(inbox, redis, Metrics(), name="starved", timing=Timing(lease_s=600))
     lease = leases.add(turn, time.monotonic() - 601)
     if is_taken_over:
         await silence(redis, inbox, turn)
-        assert (await inbox.take("other", 1, range(8), silent_ms=1000))[0]
+        assert await inbox.claim_abandoned("other", 1, range(8), min_idle_ms=1000)
     paper = Paper()
-    reply = leased(paper, lease, Metrics())
+    reply = LeasedReply(paper, lease, Metrics())
     if is_taken_over:
         with pytest.raises(Overtaken):
             await reply.post("Here.")
@@ -311,12 +312,12 @@ async def test_an_overtaken_worker_ends_nothing(redis: Redis, settings: Settings
 
         async def it_is_taken_over() -> list[ClaimedTurn]:
             await silence(redis, inbox, lease.turn)
-            return (await inbox.take("other", 1, range(8), silent_ms=1000))[0]
+            return await inbox.claim_abandoned("other", 1, range(8), min_idle_ms=1000)
 
         taken = await wait_until(it_is_taken_over)
         await wait_until(lambda: bool(cancelled))
-        assert await inbox.end(taken[0], "done")
-    assert (await DeadLetters(redis, inbox).depth()) == (0, 0)
+        assert await inbox.complete(taken[0], "done")
+    assert (await InboxStats(redis, inbox.keys).depth()) == (0, 0)
 
 
 async def test_draining_lets_a_turn_end(redis: Redis, settings: Settings) -> None:
@@ -331,7 +332,7 @@ async def test_draining_lets_a_turn_end(redis: Redis, settings: Settings) -> Non
         work.go_on.set()
         await draining
     assert dict(work.done) == {"C1": ["one"]}, "a draining worker takes no more"
-    assert await inbox.busy(said("x", "C2").session)
+    assert await inbox.is_active(said("x", "C2").session)
 
 
 async def test_draining_hands_over_what_takes_too_long(redis: Redis, settings: Settings) -> None:
@@ -341,15 +342,17 @@ async def test_draining_hands_over_what_takes_too_long(redis: Redis, settings: S
     async with working(inbox, work.run, settings, grace_s=0.02):
         await inbox.enqueue(said("one"))
         await wait_until(lambda: work.running.total() == 1)
-    taken, _ = await inbox.take("w2", 1, range(8))
+    taken, _ = await inbox.claim("w2", 1, range(8))
     assert [turn.tries for turn in taken] == [1], "at once, and without counting as a failure"
 
 
 async def crash(inbox: Inbox, redis: Redis, *, times: int, turns: int) -> None:
     """Workers fall silent over `turns` turns, all at the same time."""
     for crashes in range(times):
-        options = {"silent_ms": 1000} if crashes else {}
-        taken, _ = await inbox.take("dead", turns, range(8), **options)
+        if crashes:
+            taken = await inbox.claim_abandoned("dead", turns, range(8), min_idle_ms=1000)
+        else:
+            taken, _ = await inbox.claim("dead", turns, range(8))
         assert len(taken) == turns
         await silence(redis, inbox, *taken)
 
@@ -385,9 +388,9 @@ async def test_a_stop_that_no_worker_heard_ends_the_turn_at_the_next_one(
 ) -> None:
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
-    (turn,), _ = await inbox.take("dead", 1, range(8))
+    (turn,), _ = await inbox.claim("dead", 1, range(8))
     await inbox.stop(turn.session)
-    await inbox.end(turn, "requeue")
+    await inbox.complete(turn, "requeue")
     work = Work()
     work.go_on.clear()
     async with working(inbox, work.run, settings):
@@ -398,16 +401,16 @@ async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
     redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inbox = inbox_on(redis, settings)
-    take, asked, answer = inbox.take, asyncio.Event(), asyncio.Event()
+    claim, asked, answer = inbox.claim, asyncio.Event(), asyncio.Event()
 
     async def slowly(*args: Any, **options: Any) -> Any:
-        taken = await take(*args, **options)
+        taken = await claim(*args, **options)
         if taken[0]:
             asked.set()
             await answer.wait()
         return taken
 
-    monkeypatch.setattr(inbox, "take", slowly)
+    monkeypatch.setattr(inbox, "claim", slowly)
     work = Work()
     work.go_on.clear()
     await inbox.enqueue(said("one"))
@@ -415,7 +418,7 @@ async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
         await asked.wait()
         asyncio.get_running_loop().call_later(0.05, answer.set)
     assert work.began == []
-    (turn,), _ = await take("w2", 1, range(8))
+    (turn,), _ = await claim("w2", 1, range(8))
     assert turn.tries == 1
 
 
@@ -461,15 +464,14 @@ async def test_a_dangerous_turn_that_waits_for_others_begins_no_more_when_draini
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("poison", "C1"))
     await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=1)
-    take, work = inbox.take, Work()
+    claim_abandoned, work = inbox.claim_abandoned, Work()
     work.go_on.clear()
 
     async def once_the_other_runs(*args: Any, **options: Any) -> Any:
-        if options:
-            await wait_until(lambda: work.began == ["good"])
-        return await take(*args, **options)
+        await wait_until(lambda: work.began == ["good"])
+        return await claim_abandoned(*args, **options)
 
-    monkeypatch.setattr(inbox, "take", once_the_other_runs)
+    monkeypatch.setattr(inbox, "claim_abandoned", once_the_other_runs)
     async with working(inbox, work.run, settings, timing=SHORT, grace_s=0.02) as worker:
         await inbox.enqueue(said("good", "C2"))
         await wait_until(lambda: len(worker.leases) == 2)
@@ -528,9 +530,9 @@ async def test_the_next_turn_of_a_conversation_keeps_its_lease_when_the_last_one
     held = []
     for text in ("one", "two"):
         await inbox.enqueue(said(text))
-        (turn,), _ = await inbox.take("w1", 1, range(8))
+        (turn,), _ = await inbox.claim("w1", 1, range(8))
         held.append(leases.add(turn, time.monotonic()))
-        await inbox.end(turn, "done")
+        await inbox.complete(turn, "done")
     leases.remove(held[0])
     assert list(leases) == [held[1]]
 
@@ -540,7 +542,7 @@ async def test_a_lease_is_as_old_as_the_question_for_it(redis: Redis, settings: 
     inbox = inbox_on(redis, settings)
     await inbox.enqueue(said("one"))
     asked_at = time.monotonic() - 31
-    (turn,), _ = await inbox.take("w1", 1, range(8))
+    (turn,), _ = await inbox.claim("w1", 1, range(8))
     leases = Leases(inbox, redis, Metrics(), name="w1")
     assert not leases.add(turn, asked_at).is_sure
 
@@ -551,7 +553,7 @@ async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
     inbox = inbox_on(redis, settings)
     for number in range(20):
         await inbox.enqueue(said("x", f"C{number}"))
-    turns, _ = await inbox.take("w1", 20, range(8))
+    turns, _ = await inbox.claim("w1", 20, range(8))
     leases = Leases(inbox, redis, Metrics(), name="w1", timing=BRISK)
     held = [leases.add(turn, time.monotonic()) for turn in turns]
     away, renew = held[0].turn.shard, inbox.renew
@@ -562,7 +564,7 @@ async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
         return await renew(worker, some, **options)
 
     monkeypatch.setattr(inbox, "renew", unless_away)
-    monkeypatch.setattr(inbox, "can_write", lambda: unless_away("w1", [held[0].turn]))
+    monkeypatch.setattr(inbox, "check_writable", lambda: unless_away("w1", [held[0].turn]))
 
     async def nothing() -> None:
         pass
@@ -620,7 +622,7 @@ async def test_a_worker_whose_helper_breaks_ends_and_says_so(
     async def broken(*_: object) -> None:
         raise RuntimeError("a mistake of a library's")
 
-    monkeypatch.setattr(inbox, "due", broken)
+    monkeypatch.setattr(inbox, "promote_due", broken)
     worker = Worker(inbox, redis, Work().run, Metrics(), name="w1")
     with pytest.raises(RuntimeError, match="mistake"):
         await worker.run()
