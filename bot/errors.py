@@ -33,7 +33,11 @@ KeepthreadError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
+
+NOT_LISTED = "You are not on the list of people I talk with."
+NOT_ALLOWED = "You may not do that here."
 
 
 class KeepthreadError(Exception):
@@ -206,22 +210,32 @@ class AccessRefused(KeepthreadError):
 
     @property
     def user_text(self) -> str:
-        return self.detail or "You may not do that here."
+        return self.detail or NOT_ALLOWED
 
 
 class FailedBefore(KeepthreadError):
-    """A failure that is told again, of which only the name of its class is still known."""
+    """A failure that is told again, of which only the name of its class is still known.
+
+    Attributes:
+        kind: that class.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} (told again)")
-        kinds: list[type[KeepthreadError]] = [KeepthreadError]
-        for kind in kinds:  # the whole tree, as it grows
-            kinds += kind.__subclasses__()
-        self._text = next((one.sentence for one in kinds if one.__name__ == name), self.sentence)
+        self.kind = next(
+            (kind for kind in _subclasses(KeepthreadError) if kind.__name__ == name),
+            KeepthreadError,
+        )
 
     @property
     def user_text(self) -> str:
-        return self._text
+        return self.kind.sentence
+
+
+def _subclasses(parent: type[KeepthreadError]) -> Iterator[type[KeepthreadError]]:
+    for kind in parent.__subclasses__():
+        yield kind
+        yield from _subclasses(kind)
 
 
 class PlatformError(KeepthreadError):

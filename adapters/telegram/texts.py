@@ -13,7 +13,6 @@ SAY_MORE = (
 FORGET_HOW = "Answer the message that I should forget with /forget."
 FORGOTTEN = "I forget this message and what hangs on it."
 ADMINS_ONLY = "That is for admins here, because it concerns everybody in this conversation."
-NOT_LISTED = "You are not on the list of people I talk with."
 STOPPED = "Stopped."
 NOTHING_TO_STOP = "There is nothing to stop."
 THANKS = "Thank you!"

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bot.commands.call import Call
-from bot.errors import AccessRefused, CommandError
+from bot.errors import NOT_LISTED, AccessRefused, CommandError
 from bot.ports import CommandSpec
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Registry:
                 raise AccessRefused(
                     f"“{spec.name}” is for admins here, because it concerns everybody in this conversation."
                     if access.admitted(call.address, call.incoming.speaker)
-                    else "You are not on the list of people I talk with."
+                    else NOT_LISTED
                 )
             module: Any = self._modules[spec.name]
             await module.run(replace(call, arguments=arguments))

@@ -32,6 +32,7 @@ from adapters.slack.inbound.mrkdwn import decode, mentioned, without_mention
 from adapters.slack.inbound.parse import parse
 from adapters.slack.inbound.routing import address_of, meaning, privately, session_of
 from bot.conversation import Address, Incoming, SessionKey, Speaker
+from bot.errors import NOT_LISTED
 
 if TYPE_CHECKING:
     from adapters.slack.api.threads import Threads
@@ -54,8 +55,6 @@ FILES_WAIT_S = 0.8
 
 TELL_AGAIN_S = 600.0
 _MAX_TOLD = 1_000
-
-NOT_LISTED = "You are not on the list of people I talk with."
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from adapters.slack import action_ids
 from adapters.slack.inbound.events import Pressed, Said, Shortcut, Slashed
 from adapters.slack.inbound.routing import address_of, privately
 from bot.conversation import Address, Incoming, SessionKey, Speaker
+from bot.errors import NOT_ALLOWED
 
 if TYPE_CHECKING:
     from adapters.slack.api.users import People
@@ -134,7 +135,7 @@ class Presses:
         )
 
     def _refuse(self, address: Address, speaker: Speaker, response_url: str = "") -> None:
-        self.say(privately(address, speaker, response_url), "You may not do that here.")
+        self.say(privately(address, speaker, response_url), NOT_ALLOWED)
 
 
 def _command(action: str, word: str) -> str:

@@ -24,7 +24,6 @@ from adapters.telegram.outbound.sent_messages import Marks
 from adapters.telegram.outbound.target import Spot
 from adapters.telegram.texts import (
     ADMINS_ONLY,
-    NOT_LISTED,
     NOTHING_TO_STOP,
     STOPPED,
     TAKEN_BACK,
@@ -32,6 +31,7 @@ from adapters.telegram.texts import (
 )
 from bot.background import BackgroundTasks
 from bot.conversation import Address, Incoming, Speaker
+from bot.errors import NOT_LISTED
 from bot.ports import Core
 
 log = structlog.get_logger("keepthread.telegram")
