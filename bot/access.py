@@ -12,7 +12,7 @@ People of the bot's own workspace are in without being listed, unless a pattern 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -31,6 +31,7 @@ class Authorizer:
     Attributes:
         allow, admins: patterns from `BOT_ALLOW` and `BOT_ADMINS`.
         admin_checks: by platform: who is an admin there; none if the platform knows no admins.
+        local_platforms: platforms of this machine: whoever has a shell here already has the data.
         admin_actions: commands that only admins may use where several people talk.
         admin_cache_s: how long an answer of `admin_checks` is valid.
         max_cached: most answers that are kept.
@@ -39,11 +40,16 @@ class Authorizer:
     allow: Collection[str] = ()
     admins: Collection[str] = ()
     platform_admins: bool = True
-    admin_checks: MutableMapping[str, AdminCheck] = field(default_factory=dict)
+    admin_checks: Mapping[str, AdminCheck] = field(default_factory=dict)
     admin_actions: Collection[str] = ()
+    local_platforms: Collection[str] = ()
     admin_cache_s: float = 60.0
     max_cached: int = 10_000
     _cache: dict[tuple[str, str, str, str], tuple[float, bool]] = field(default_factory=dict)
+
+    def ask_platform(self, platform: str, check: AdminCheck) -> None:
+        """Ask `check` who is an admin on `platform`, from now on."""
+        self.admin_checks = {**self.admin_checks, platform: check}
 
     async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
         """Whether `speaker` may do `action` (`talk`, or a command's name) there."""
@@ -56,7 +62,7 @@ class Authorizer:
     def admitted(self, address: Address, speaker: Speaker) -> bool:
         """Whether `speaker` may talk there at all."""
         session = address.session
-        if session.platform == "console":  # whoever has a shell here already has the data
+        if session.platform in self.local_platforms:
             return True
         listed = _targets(self.allow, session.platform)
         if listed & _names(address, speaker):
@@ -68,7 +74,7 @@ class Authorizer:
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
         """Listed, or the platform's own admin there. When the platform cannot be asked: no."""
         session = address.session
-        if session.platform == "console":
+        if session.platform in self.local_platforms:
             return True
         person = {speaker.id, f"{speaker.account}/{speaker.id}"}
         if _targets(self.admins, session.platform) & person:

@@ -16,6 +16,7 @@ from bot.memory.history import RedisHistory
 from bot.memory.sessions import Sessions
 from bot.model.factory import build_model
 from bot.model.local.runtime import LocalRuntime
+from bot.plugins import local_adapters
 from bot.ports import Model, Tracer
 from bot.prompt.builder import PromptBuilder
 from bot.settings import Settings
@@ -107,6 +108,7 @@ async def open_bot(
             settings.bot_admins,
             settings.bot_platform_admins,
             admin_actions=COMMANDS.admin_actions,
+            local_platforms=local_adapters(),
         )
         vault = RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key)
         yield Bot(

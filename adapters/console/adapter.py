@@ -1,42 +1,37 @@
-"""Console adapter: opens its own core, for a talk without a service."""
+"""Console adapter: a conversation in the terminal or through pipes, without a service."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
+from adapters.console.connection import ConsoleConnection, open_connection
+from adapters.console.parse import PLATFORM, session_of
 from adapters.console.settings import ConsoleSettings
-from bot.ports import Check, Connection, Core
-from bot.settings import Settings, SettingsBase
-
-if TYPE_CHECKING:
-    pass
-from adapters.console.connection import ConsoleConnection, _connection
-
-
-class OwnCore(Core, Protocol):
-    """The core of `keepthread chat`, which runs in this process and learns of its one connection."""
-
-    def connect(self, connection: Connection) -> None: ...
+from bot.conversation import SessionKey
+from bot.ports import Check, Core, LocalCore
+from bot.settings import Settings
 
 
 class ConsoleAdapter:
     """`keepthread chat`. `serve` never opens it: there is nobody at its terminal."""
 
-    name = "console"
-    settings_class: type[SettingsBase] = ConsoleSettings
+    name = PLATFORM
+    settings_class = ConsoleSettings
+    setup_hint = ""
 
-    def configured(self, settings: Settings) -> bool:
+    def is_configured(self, settings: ConsoleSettings) -> bool:
         return False
 
-    async def open(self, core: Core) -> ConsoleConnection:
-        return _connection(core, "default", "")
+    async def open(self, core: Core, settings: ConsoleSettings) -> ConsoleConnection:
+        return open_connection(core, "default", "")
 
-    async def check(self, settings: Settings) -> list[Check]:
+    async def check(self, core_settings: Settings, settings: ConsoleSettings) -> list[Check]:
         return []  # nothing here can be set up wrongly
 
-    async def chat(self, core: OwnCore, *, session_name: str, banner: str) -> int:
+    def session_key(self, name: str) -> SessionKey:
+        return session_of(name)
+
+    async def chat(self, core: LocalCore, *, session_name: str, banner: str) -> int:
         """Talk until the person leaves, or the lines end. The exit status: 1 if a piped line failed."""
-        connection = _connection(core, session_name, banner)
+        connection = open_connection(core, session_name, banner)
         core.connect(connection)
         try:
             await connection.receive()

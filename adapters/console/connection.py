@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from adapters.console.line_editor import Editor
 
 
-def _connection(core: Core, session_name: str, banner: str) -> ConsoleConnection:
+def open_connection(core: Core, session_name: str, banner: str) -> ConsoleConnection:
+    """Connection for a person at a terminal, or for what is piped."""
     at_terminal = all(end is not None and end.isatty() for end in (sys.stdin, sys.stdout))
     kind = TerminalConnection if at_terminal else PipedConnection
     return kind(core, session_of(session_name), banner)

@@ -6,6 +6,7 @@ import re
 
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 
+PLATFORM = "console"
 SPEAKER = Speaker("you")
 """Whoever sits here: a conversation in the terminal has one person."""
 
@@ -17,7 +18,7 @@ _GOODBYES = ("/quit", "/exit")
 
 def session_of(name: str) -> SessionKey:
     """The conversation called `name`."""
-    return SessionKey("console", "local", name)
+    return SessionKey(PLATFORM, "local", name)
 
 
 def parse(line: str, session: SessionKey) -> Incoming | None:

@@ -1,4 +1,4 @@
-"""The adapter as the core finds it. Cheap to import: the SDK comes in only when Slack is used."""
+"""Slack adapter. Cheap to import: the SDK is loaded only where Slack is configured."""
 
 from __future__ import annotations
 
@@ -18,36 +18,32 @@ NO_SDK_CURE = "Install it: pip install 'keepthread[slack]'"
 
 
 class SlackAdapter:
-    """The `Adapter` port."""
+    """See `bot.ports.Adapter`."""
 
     name = "slack"
     settings_class = SlackSettings
+    setup_hint = "SLACK_BOT_TOKEN with SLACK_APP_TOKEN or SLACK_SIGNING_SECRET"
 
-    def configured(self, settings: Settings) -> bool:
-        return SlackSettings.load().any_set
+    def is_configured(self, settings: SlackSettings) -> bool:
+        return settings.any_set
 
-    async def open(self, core: Core) -> SlackConnection:
-        """Raises SettingsError (also without the SDK), PlatformRefused."""
-        settings = SlackSettings.load()
+    async def open(self, core: Core, settings: SlackSettings) -> SlackConnection:
+        """Connect. Raises SettingsError (also without the SDK), PlatformRefused."""
         try:
             from adapters.slack.connection import SlackConnection
         except ModuleNotFoundError as error:
             raise SettingsError(f"{error.name} is not installed", cure=NO_SDK_CURE) from error
         return await SlackConnection.open(core, settings)
 
-    async def check(self, settings: Settings) -> list[Check]:
-        """What `keepthread doctor` shows of Slack."""
-        try:
-            own = SlackSettings.load()
-        except SettingsError as error:
-            return [Check("slack", "failed", str(error), error.cure)]
-        if not own.any_set:
+    async def check(self, core_settings: Settings, settings: SlackSettings) -> list[Check]:
+        """Lines of `keepthread doctor` about Slack."""
+        if not settings.any_set:
             return [Check("slack", "off", "SLACK_BOT_TOKEN is not set")]
         try:
             from adapters.slack.connection import examine
         except ModuleNotFoundError as error:
             return [Check("slack", "failed", f"{error.name} is not installed", NO_SDK_CURE)]
-        return await examine(own, settings)
+        return await examine(settings, core_settings)
 
 
 ADAPTER = SlackAdapter()

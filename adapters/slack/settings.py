@@ -16,6 +16,8 @@ Transport = Literal["socket", "http"]
 class SlackSettings(SettingsBase):
     """What connects to Slack. Socket Mode needs no public address and wins where both are set."""
 
+    own_prefixes = ("SLACK_",)
+
     slack_bot_token: SecretStr | None = Field(
         None, description="Bot token of one workspace (OAuth & Permissions page of the app)."
     )

@@ -1,11 +1,11 @@
-"""The adapter: cheap to import; the SDK is loaded only where Telegram is configured."""
+"""Telegram adapter. Cheap to import: the SDK is loaded only where Telegram is configured."""
 
 from __future__ import annotations
 
 from adapters.telegram.settings import TelegramSettings
 from bot.errors import SettingsError
 from bot.ports import Check, Connection, Core
-from bot.settings import Settings, SettingsBase
+from bot.settings import Settings
 
 NO_SDK_CURE = "Install it: pip install 'keepthread[telegram]'"
 
@@ -14,14 +14,14 @@ class TelegramAdapter:
     """See `bot.ports.Adapter`."""
 
     name = "telegram"
-    settings_class: type[SettingsBase] = TelegramSettings
+    settings_class = TelegramSettings
+    setup_hint = "TELEGRAM_BOT_TOKEN"
 
-    def configured(self, settings: Settings) -> bool:
-        return TelegramSettings.load().telegram_bot_token is not None
+    def is_configured(self, settings: TelegramSettings) -> bool:
+        return settings.telegram_bot_token is not None
 
-    async def open(self, core: Core) -> Connection:
+    async def open(self, core: Core, settings: TelegramSettings) -> Connection:
         """Connect. Raises SettingsError without the SDK, PlatformRefused if the token is."""
-        settings = TelegramSettings.load()
         try:
             from adapters.telegram.connection import TelegramConnection
         except ModuleNotFoundError as error:
@@ -30,19 +30,15 @@ class TelegramAdapter:
         await connection.begin()
         return connection
 
-    async def check(self, settings: Settings) -> list[Check]:
-        """What `keepthread doctor` shows of Telegram."""
-        try:
-            ours = TelegramSettings.load()
-        except SettingsError as error:
-            return [Check("telegram", "failed", str(error), error.cure)]
-        if ours.telegram_bot_token is None:
+    async def check(self, core_settings: Settings, settings: TelegramSettings) -> list[Check]:
+        """Lines of `keepthread doctor` about Telegram."""
+        if settings.telegram_bot_token is None:
             return [Check("telegram", "off", "TELEGRAM_BOT_TOKEN is not set")]
         try:
             from adapters.telegram.doctor import examine
         except ModuleNotFoundError as error:
             return [Check("telegram", "failed", f"{error.name} is not installed", NO_SDK_CURE)]
-        return await examine(ours, settings)
+        return await examine(settings, core_settings)
 
 
 ADAPTER = TelegramAdapter()

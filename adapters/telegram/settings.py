@@ -18,6 +18,8 @@ WEBHOOK_PATH = "/telegram"
 class TelegramSettings(SettingsBase):
     """From the environment, as the core's."""
 
+    own_prefixes = ("TELEGRAM_",)
+
     telegram_bot_token: SecretStr | None = Field(
         None, description="The bot's token, from @BotFather. Without it Telegram is off."
     )

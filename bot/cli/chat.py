@@ -1,9 +1,8 @@
-"""`keepthread chat`: the console adapter over the direct core."""
+"""`keepthread chat`: a conversation in this terminal, through the local adapter."""
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
@@ -25,25 +24,21 @@ def chat(session: str) -> None:
 
 async def _chat(session: str) -> int:
     from bot.model.local.lazy import LazyModel
-    from bot.plugins import load_settings
+    from bot.plugins import load_settings, local_adapter
     from bot.service.direct_core import DirectCore
     from bot.wiring import open_bot
 
     settings = load_settings()
-    (point,) = entry_points(group="keepthread.adapters", name="console")
-    console = point.load()
     with Progress() as progress:
         async with open_bot(settings, progress=progress) as bot:
             if isinstance(bot.model, LazyModel) and sys.stdout.isatty():
                 await bot.model.start()  # so that its progress bar does not run into an answer
             core = DirectCore(bot)
             try:
-                return int(
-                    await console.chat(
-                        core,
-                        session_name=session,
-                        banner=_banner(bot.settings, bot.store.description),
-                    )
+                return await local_adapter().chat(
+                    core,
+                    session_name=session,
+                    banner=_banner(bot.settings, bot.store.description),
                 )
             finally:
                 await core.aclose()

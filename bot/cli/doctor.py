@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
 from bot.cli.output import print_table
-from bot.ports import Check
+from bot.errors import SettingsError
+from bot.ports import Adapter, Check
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "off": ""}
 
@@ -27,7 +32,6 @@ def doctor(as_json: bool) -> None:
 async def examine() -> list[Check]:
     """All checks. A broken setting is a check that failed, not an error."""
     from bot import tracing
-    from bot.errors import SettingsError
     from bot.model.doctor import check as check_model
     from bot.model.local.doctor import check as check_local
     from bot.plugins import adapters, load_settings
@@ -43,8 +47,16 @@ async def examine() -> list[Check]:
     checks += await (check_local if settings.uses_local_model else check_model)(settings)
     checks += await tracing.check(settings)
     for adapter in adapters().values():
-        checks += await adapter.check(settings)
+        checks += await _check_adapter(adapter, settings)
     return checks
+
+
+async def _check_adapter(adapter: Adapter[Any], core_settings: Settings) -> list[Check]:
+    try:
+        settings = adapter.settings_class.load()
+    except SettingsError as error:
+        return [Check(adapter.name, "failed", str(error), error.cure)]
+    return await adapter.check(core_settings, settings)
 
 
 async def _doctor(as_json: bool) -> int:

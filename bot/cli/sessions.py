@@ -17,7 +17,7 @@ from bot.cli.output import print_table
 from bot.conversation import SessionKey, Turn
 from bot.errors import CommandError
 from bot.memory.sessions import SessionInfo
-from bot.plugins import load_settings
+from bot.plugins import load_settings, local_adapter
 from bot.text import plain, plain_json
 from bot.wiring import Store, open_store
 
@@ -160,7 +160,7 @@ async def _existing(store: Store, text: str) -> SessionInfo:
     try:
         session = SessionKey.parse(text)
     except ValueError:
-        session = SessionKey("console", "local", text)
+        session = local_adapter().session_key(text)
     info = await store.sessions.look(session)
     if info is None or not (info.turns or info.earlier):  # forgotten ones leave a mark for a while
         raise CommandError(

@@ -13,6 +13,7 @@ from bot.ports.core import (
 )
 from bot.ports.health import Check, Health
 from bot.ports.history import History, HistorySnapshot, StoredTurn
+from bot.ports.local import LocalAdapter, LocalCore
 from bot.ports.model import Message, Model, Piece, Prompt, Role
 from bot.ports.platform import (
     Adapter,
@@ -40,6 +41,8 @@ __all__ = [
     "History",
     "HistorySnapshot",
     "KeyValueStore",
+    "LocalAdapter",
+    "LocalCore",
     "Message",
     "Model",
     "Piece",

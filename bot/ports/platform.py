@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from bot.conversation import Address, Attachment, Overheard, Speaker, Turn
 from bot.ports.health import Check, Health
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bot.errors import KeepthreadError
     from bot.ports.core import Core
     from bot.settings import Settings, SettingsBase
+
+SettingsT = TypeVar("SettingsT", bound="SettingsBase")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +93,32 @@ class ThreadHistory(Protocol):
         ...
 
 
-class Adapter(Protocol):
-    """A platform. Found through the entry-point group `keepthread.adapters`."""
+class Adapter(Protocol[SettingsT]):
+    """Adapter of one platform, found through the entry-point group `keepthread.adapters`.
+
+    The core loads the adapter's settings, once a process, and passes them to each call.
+
+    Attributes:
+        name: the platform's name: first part of session keys, and of patterns in `BOT_ALLOW`.
+        settings_class: type of the adapter's own settings.
+        setup_hint: names of the settings that switch the platform on; `""` if none can.
+    """
 
     name: str
-    settings_class: type[SettingsBase]
+    settings_class: type[SettingsT]
+    setup_hint: str
 
-    def configured(self, settings: Settings) -> bool: ...
+    def is_configured(self, settings: SettingsT) -> bool:
+        """Whether `keepthread serve` opens the platform."""
+        ...
 
-    async def open(self, core: Core) -> Connection: ...
+    async def open(self, core: Core, settings: SettingsT) -> Connection:
+        """Connect. Raises SettingsError, PlatformRefused."""
+        ...
 
-    async def check(self, settings: Settings) -> list[Check]: ...
+    async def check(self, core_settings: Settings, settings: SettingsT) -> list[Check]:
+        """Lines of `keepthread doctor` about the platform."""
+        ...
 
 
 class Connection(Protocol):

@@ -7,15 +7,15 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
 from bot.background import cancel_all
-from bot.errors import KeepthreadError, SettingsError
+from bot.errors import KeepthreadError
 from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
@@ -25,7 +25,7 @@ from bot.memory.sessions import Sessions
 from bot.metrics import Metrics
 from bot.model.local.lazy import LazyModel
 from bot.model.transcription import Transcriber
-from bot.plugins import adapters
+from bot.plugins import adapters, configured_adapters
 from bot.ports import Adapter, Connection, Model
 from bot.service.health import HealthProbes
 from bot.service.http import app, serving
@@ -70,7 +70,7 @@ class Service:
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, *, role: Role = "all", platforms: dict[str, Adapter] | None = None
+    settings: Settings, *, role: Role = "all", platforms: Mapping[str, Adapter[Any]] | None = None
 ) -> AsyncIterator[Service]:
     """Run a service until left; then drain it (`BOT_DRAIN_S`).
 
@@ -78,17 +78,7 @@ async def open_service(
         SettingsError: no platform is configured, or the port is taken.
         PlatformRefused: a platform does not let us in; the cure says what to do.
     """
-    chosen = {
-        name: adapter
-        for name, adapter in (adapters() if platforms is None else platforms).items()
-        if adapter.configured(settings)
-    }
-    if not chosen:
-        raise SettingsError(
-            "no platform is configured",
-            cure="Set TELEGRAM_BOT_TOKEN, or SLACK_BOT_TOKEN with SLACK_APP_TOKEN or "
-            "SLACK_SIGNING_SECRET; or talk here: keepthread chat",
-        )
+    configured = configured_adapters((adapters() if platforms is None else platforms).values())
     async with AsyncExitStack() as stack:
         bot = await stack.enter_async_context(open_bot(settings, patient=True))
         ingress = await _link(stack, settings, patient=False)
@@ -104,11 +94,11 @@ async def open_service(
         if role != "ingress":
             worker = await _worker(stack, bot, core, people, metrics, connections, keys)
             core.on_put_off = worker.expect_due
-        for name, adapter in chosen.items():
+        for adapter in configured:
             connection = await adapter.open(core)
             stack.push_async_callback(connection.aclose)
-            connections[name] = connection
-            bot.access.admin_checks[name] = connection.is_admin
+            connections[adapter.name] = connection
+            bot.access.ask_platform(adapter.name, connection.is_admin)
         stack.push_async_callback(core.aclose)
         stats = InboxStats(ingress.client, keys)
         probes = HealthProbes(connections, metrics, inbox, stats, worker, listens=role != "worker")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AliasChoices,
@@ -17,7 +17,14 @@ Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class SettingsBase(BaseSettings):
-    """What all settings objects share; adapters derive theirs from it."""
+    """Base class of the core's settings and of each adapter's.
+
+    Attributes:
+        own_prefixes: beginnings of environment names that belong to this class alone: an unknown
+            name with one of them is a misspelling.
+    """
+
+    own_prefixes: ClassVar[tuple[str, ...]] = ()
 
     model_config = SettingsConfigDict(
         frozen=True,

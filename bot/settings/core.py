@@ -34,6 +34,8 @@ DEFAULT_SYSTEM_PROMPT = (
 class Settings(SettingsBase):
     """The core's settings."""
 
+    own_prefixes = ("BOT_",)
+
     # Model
     openai_api_key: SecretStr | None = Field(
         None,

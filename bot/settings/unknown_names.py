@@ -14,26 +14,25 @@ from bot.errors import SettingsError
 if TYPE_CHECKING:
     from bot.settings.base import SettingsBase
 
-OWN_PREFIXES = ("BOT_", "SLACK_", "TELEGRAM_")
-"""Names that begin so are ours: one that is unknown is a misspelling."""
-
 
 def refuse_misspelt(
     classes: Iterable[type[SettingsBase]], environ: Mapping[str, str] | None = None
 ) -> None:
-    """Refuse names that look like ours and are not.
+    """Refuse names that begin as settings do and are none.
 
     Raises:
         SettingsError: names each, with the nearest right one.
     """
+    classes = tuple(classes)
     known = set().union(*(cls.names() for cls in classes))
+    own_prefixes = tuple(prefix for cls in classes for prefix in cls.own_prefixes)
     given = set(os.environ if environ is None else environ)
     if environ is None:
         given |= _names_in_env_file()
     wrong = sorted(
         name
         for name in given
-        if name.upper().startswith(OWN_PREFIXES) and name.upper() not in known
+        if name.upper().startswith(own_prefixes) and name.upper() not in known
     )
     if not wrong:
         return

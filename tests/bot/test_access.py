@@ -47,7 +47,7 @@ async def platform_knows(address: Address, speaker: Speaker) -> bool:
 
 def authorizer(allow: tuple[str, ...] = ALLOW) -> Authorizer:
     checks = {"slack": platform_knows, "telegram": platform_knows}
-    return Authorizer(allow, ADMINS, True, checks, COMMANDS.admin_actions)
+    return Authorizer(allow, ADMINS, True, checks, COMMANDS.admin_actions, {"console"})
 
 
 OPEN = ("talk", "help", "status", "whoami", "stop", "retry", "export", "leave")

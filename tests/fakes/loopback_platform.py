@@ -143,7 +143,8 @@ class LoopbackPlatform:
     health: Health = field(default_factory=lambda: Health(True))
     trouble: dict[str, Callable[[Turn], None]] = field(default_factory=dict)
     may_say: asyncio.Event = field(default_factory=asyncio.Event)
-    settings_class: type[SettingsBase] = LoopbackSettings
+    settings_class: type[LoopbackSettings] = LoopbackSettings
+    setup_hint: str = ""
 
     def __post_init__(self) -> None:
         self.may_say.set()
@@ -152,13 +153,13 @@ class LoopbackPlatform:
         if step in self.trouble:
             self.trouble[step](turn)
 
-    def configured(self, settings: Settings) -> bool:
+    def is_configured(self, settings: LoopbackSettings) -> bool:
         return True
 
-    async def open(self, core: Core) -> Connection:
+    async def open(self, core: Core, settings: LoopbackSettings) -> Connection:
         return LoopbackConnection(self, core)
 
-    async def check(self, settings: Settings) -> list[Check]:
+    async def check(self, core_settings: Settings, settings: LoopbackSettings) -> list[Check]:
         return []
 
 

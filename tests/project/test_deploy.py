@@ -128,7 +128,7 @@ def test_three_lines_are_enough_to_start(monkeypatch: pytest.MonkeyPatch) -> Non
     for name, value in {**example()[0], **FILLED_IN}.items():
         monkeypatch.setenv(name, value)
     settings = load_settings()
-    assert TELEGRAM.configured(settings)
+    assert TELEGRAM.is_configured(TELEGRAM.settings_class.load())
     assert not settings.uses_local_model
     assert settings.bot_allow == (), "nobody is let in by an example"
 

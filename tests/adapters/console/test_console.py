@@ -20,6 +20,7 @@ from adapters.console.parse import SPEAKER, is_goodbye, parse, session_of
 from adapters.console.pipes import Pipes
 from adapters.console.render import THEME, Answer, Lines, clean, finished, words_of
 from adapters.console.reply import PipedReply, ScreenReply, save
+from adapters.console.settings import ConsoleSettings
 from bot.conversation import Address, Incoming, Turn
 from bot.errors import (
     CommandError,
@@ -489,10 +490,11 @@ def test_a_file_is_numbered_rather_than_overwritten(tmp_path: Path) -> None:
 
 
 async def test_it_keeps_to_the_ports(core: DirectCore) -> None:
-    adapter: Adapter = ADAPTER
-    assert not adapter.configured(core.settings)
-    assert await adapter.check(core.settings) == []
-    connection: Connection = await adapter.open(core)
+    adapter: Adapter[ConsoleSettings] = ADAPTER
+    own = ConsoleSettings.load()
+    assert not adapter.is_configured(own)
+    assert await adapter.check(core.settings, own) == []
+    connection: Connection = await adapter.open(core, own)
     assert connection.health() == Health(ready=True)
     assert connection.routes() == []
     await connection.aclose()

@@ -179,5 +179,6 @@ def test_the_transport_follows_what_is_set() -> None:
 
 
 async def test_without_settings_slack_is_off(settings: Settings) -> None:
-    assert not ADAPTER.configured(settings)
-    assert [one.state for one in await ADAPTER.check(settings)] == ["off"]
+    own = SlackSettings.load()
+    assert not ADAPTER.is_configured(own)
+    assert [check.state for check in await ADAPTER.check(settings, own)] == ["off"]

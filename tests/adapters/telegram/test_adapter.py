@@ -85,19 +85,17 @@ def test_the_adapter_is_found_and_costs_nothing_until_it_is_used() -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_without_a_token_telegram_is_off(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert not ADAPTER.configured(settings)
+def test_without_a_token_telegram_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not ADAPTER.is_configured(TelegramSettings.load())
     monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "7000:x")
-    assert ADAPTER.configured(settings)
+    assert ADAPTER.is_configured(TelegramSettings.load())
 
 
 # -- doctor --------------------------------------------------------------------------------------
 
 
 async def doctor(settings: Settings, **changes: object) -> dict[str, tuple[str, str, str]]:
-    checks = await ADAPTER.check(settings.model_copy(update=changes))
+    checks = await ADAPTER.check(settings.model_copy(update=changes), TelegramSettings.load())
     return {one.name: (one.state, one.detail, one.cure) for one in checks}
 
 

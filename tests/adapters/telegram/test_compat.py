@@ -227,6 +227,7 @@ async def test_doctor_is_content_with_what_it_is_told(
     monkeypatch.setenv("TELEGRAM_BOT_TOKEN", telegram.token)
     monkeypatch.setenv("TELEGRAM_API_URL", telegram.url)
     change(monkeypatch)
-    checks = await ADAPTER.check(settings.model_copy(update={"bot_allow": ("telegram:41",)}))
+    listed = settings.model_copy(update={"bot_allow": ("telegram:41",)})
+    checks = await ADAPTER.check(listed, TelegramSettings.load())
     assert {one.state for one in checks} == {"ok"}
     assert not any("cannot be added" in one.detail for one in checks)

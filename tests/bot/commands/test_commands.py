@@ -70,7 +70,7 @@ class Room:
 @pytest.fixture
 async def private(settings: Settings) -> AsyncIterator[Room]:
     async with ModelServer() as model, open_bot(settings_for(settings, model)) as bot:
-        bot.access.admin_checks["loop"] = _is_admin
+        bot.access.ask_platform("loop", _is_admin)
         yield Room(DirectCore(bot), model, PRIVATE, "private")
 
 

@@ -434,9 +434,12 @@ async def test_ingress_and_workers_can_be_different_processes(
 
 async def test_without_a_platform_the_cure_is_told(settings: Settings, model: ModelServer) -> None:
     with pytest.raises(SettingsError) as caught:
-        async with open_service(settings_for(settings, model), platforms={}):
+        async with open_service(settings_for(settings, model)):
             pass
-    assert "TELEGRAM_BOT_TOKEN" in caught.value.cure
+    assert caught.value.cure == (
+        "Set TELEGRAM_BOT_TOKEN, or SLACK_BOT_TOKEN with SLACK_APP_TOKEN or SLACK_SIGNING_SECRET; "
+        "or talk here: keepthread chat"
+    )
 
 
 async def test_a_taken_port_is_told(settings: Settings, tmp_path: Path, model: ModelServer) -> None:

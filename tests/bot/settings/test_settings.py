@@ -19,7 +19,9 @@ SECRET = "do-not-show-me"
 
 
 class OtherSettings(SettingsBase):
-    """As a platform has them."""
+    """As platforms have them."""
+
+    own_prefixes = ("SLACK_", "TELEGRAM_")
 
     slack_bot_token: SecretStr | None = Field(None, description="A token.")
     telegram_mode: str = Field("polling", description="How messages come in.")
@@ -129,7 +131,7 @@ def test_all_misspelt_names_are_told_at_once_and_others_left_alone(setenv: SetEn
     for name in ("BOT_MODLE", "SLACK_ZZZZZZZZ", "ROBOT_MODEL", "OPENAI_ORG", "LANGSMITH_X"):
         setenv(name, "x")
     with pytest.raises(SettingsError) as caught:
-        refuse_misspelt([Settings])
+        refuse_misspelt([Settings, OtherSettings])
     lines = str(caught.value).splitlines()
     assert lines == [
         "BOT_MODLE is no setting; did you mean BOT_MODEL?",
