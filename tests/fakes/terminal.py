@@ -82,16 +82,16 @@ class Terminal:
         for key in keys:
             self._child.send(KEYS.get(key, key))
 
-    def see(self, text: str, timeout_s: float = 60) -> None:
+    def see(self, text: str, timeout_s: float = 120) -> None:
         """Wait until `text` can be seen."""
         self.see_that(lambda: text in self.text, repr(text), timeout_s)
 
-    def see_prompt(self, timeout_s: float = 60) -> None:
+    def see_prompt(self, timeout_s: float = 120) -> None:
         """Wait until the last line is an empty prompt, with the cursor in it."""
 
         self.see_line("›", timeout_s)
 
-    def see_line(self, start: str, timeout_s: float = 60) -> None:
+    def see_line(self, start: str, timeout_s: float = 120) -> None:
         """Wait until the line with the cursor is `start`, and the cursor a blank behind it."""
 
         def is_there() -> bool:
@@ -100,7 +100,7 @@ class Terminal:
 
         self.see_that(is_there, f"line {start!r}", timeout_s)
 
-    def see_that(self, predicate: Callable[[], object], what: str, timeout_s: float = 60) -> None:
+    def see_that(self, predicate: Callable[[], object], what: str, timeout_s: float = 120) -> None:
         """Wait until `predicate` is true; `what` it means is said if it never is."""
         deadline = time.monotonic() + timeout_s
         while not predicate():
@@ -113,12 +113,12 @@ class Terminal:
                 assert predicate(), f"ended without {what}:\n{self.text}"
                 return
 
-    def see_that_it_waits(self, timeout_s: float = 60) -> None:
+    def see_that_it_waits(self, timeout_s: float = 120) -> None:
         """Wait until the program does nothing but wait: for keys, after it has asked something."""
         process = psutil.Process(self.pid)
         self.see_that(lambda: process.status() == psutil.STATUS_SLEEPING, "rest", timeout_s)
 
-    def end(self, timeout_s: float = 60) -> int:
+    def end(self, timeout_s: float = 120) -> int:
         """Wait for its end; the exit status."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

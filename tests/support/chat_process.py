@@ -57,5 +57,5 @@ class Program:
     def run(self, *arguments: str, said: str = "") -> tuple[int, str, str]:
         """Run it to its end: exit status, standard output, standard error. Blocks."""
         with self.start(*arguments) as process:
-            out, err = process.communicate(said.encode(), timeout=60)
+            out, err = process.communicate(said.encode(), timeout=240)
         return process.returncode, out.decode(), err.decode()

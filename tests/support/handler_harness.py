@@ -114,7 +114,7 @@ async def desk_over(
     async with ModelServer() as server:
         history = RedisHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
         model = OpenAIModel(
-            Endpoint("gpt-5-mini", "test", server.base_url, first_token_timeout_s=5, retries=0)
+            Endpoint("gpt-5-mini", "test", server.base_url, first_token_timeout_s=60, retries=0)
         )
         context = PromptBuilder("Be kind.", budget_tokens)
         compactor = Compactor(history, model, context)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 
-async def wait_until(predicate: Callable[[], Any | Awaitable[Any]], timeout_s: float = 60) -> Any:
+async def wait_until(predicate: Callable[[], Any | Awaitable[Any]], timeout_s: float = 120) -> Any:
     """The first true value of `predicate` (plain or async); AssertionError after `timeout_s`."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:

@@ -41,7 +41,7 @@ class Serving:
     async def end(self) -> int:
         """SIGTERM; the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 60)
+        return await asyncio.wait_for(self.process.wait(), 120)
 
 
 @dataclass

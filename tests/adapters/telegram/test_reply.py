@@ -266,10 +266,9 @@ async def test_in_private_an_answer_grows_as_a_draft_and_becomes_one_message(
     await reply.set_status("thinking")
     await wait_until(lambda: chat.drafts_shown == [""])  # Telegram shows “Thinking…”
     assert chat.drafts[None]["can_stop"]
-    for piece in ("One ", "**two** ", "three"):
+    for piece, shown in (("One ", "One"), ("**two** ", "One two"), ("three", "One two three")):
         await reply.show(piece)
-        await asyncio.sleep(0.03)
-    await wait_until(lambda: chat.drafts_shown[-1] == "One two three")
+        await wait_until(lambda shown=shown: chat.drafts_shown[-1].strip() == shown)
     await reply.finish(turn("One **two** three"))
     assert telegram.texts(ANNA) == ["One two three"]
     assert (chat.drafts, telegram.called("editMessageText")) == ({}, [])
@@ -348,7 +347,7 @@ async def test_typing_is_kept_alive_while_the_model_thinks(
     await reply.finish(turn("done"))
     count = len(telegram.chat(FORUM).actions)
     await asyncio.sleep(0.1)
-    assert len(telegram.chat(FORUM).actions) == count
+    assert len(telegram.chat(FORUM).actions) <= count + 1, "no more than was on its way"
 
 
 async def test_a_preview_that_became_no_answer_is_taken_back(
@@ -379,6 +378,7 @@ async def test_a_preview_that_may_have_arrived_is_not_sent_again(
     reply = desk.reply(GROUP)
     for number in range(10):
         await reply.show(f"{number} ")
+        await wait_until(lambda: telegram.seen(GROUP))
         await asyncio.sleep(0.03)
     assert len(telegram.seen(GROUP)) == 1
     await reply.finish(turn("0 1 2"))
@@ -390,7 +390,7 @@ async def test_no_answer_waits_for_a_sign_of_typing(desk: Desk, telegram: Telegr
     reply = desk.reply(GROUP)
     await reply.set_status("thinking")
     await wait_until(lambda: telegram.called("sendChatAction"))
-    await asyncio.wait_for(reply.finish(turn("done")), 5)
+    await reply.finish(turn("done"))
     assert telegram.texts(GROUP) == ["done"]
 
 
@@ -488,13 +488,12 @@ async def test_after_three_floods_previews_end_but_the_answer_arrives(
         telegram.fail(
             "editMessageText", 429, "Too Many Requests: retry after 0.1", 3, retry_after=0.1
         )
-        for number in range(400):
-            await reply.show(f"{number} ")
-            await asyncio.sleep(0.005)
-            if len(telegram.called("editMessageText")) == 3:
-                break
-        edits = len(telegram.called("editMessageText"))
-        assert edits == 3
+
+        async def it_was_too_much_three_times() -> bool:
+            await reply.show("more ")
+            return len(telegram.called("editMessageText")) == 3
+
+        await wait_until(it_was_too_much_three_times)
         for number in range(40):
             await reply.show(f"more {number} ")
             await asyncio.sleep(0.01)
@@ -522,7 +521,7 @@ async def test_typing_does_not_use_up_a_groups_minute(telegram: TelegramServer) 
     async with working(telegram, Budget(0.02, 3)) as desk:
         for _ in range(10):
             await desk.outbound.bot.send_chat_action(GROUP, "typing")
-        async with asyncio.timeout(30):  # else it would wait for the next minute
+        async with asyncio.timeout(50):  # else it would wait for the next minute
             for number in range(3):
                 await desk.reply(GROUP).finish(turn(f"answer {number}"))
 

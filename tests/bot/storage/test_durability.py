@@ -11,14 +11,14 @@ from bot.conversation import Incoming
 from bot.errors import StoreError, StoreUnavailable
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
-from bot.storage.durability import WAIT_MS, Durability
+from bot.storage.durability import Durability
 from tests.fakes.redis_server import RedisServer, cluster, running
 from tests.support.inbox_harness import said
 from tests.support.wait import wait_until
 
 
 def inbox_on(
-    client: Redis, *, disk: bool = False, replicas: int = 0, wait_ms: int = WAIT_MS
+    client: Redis, *, disk: bool = False, replicas: int = 0, wait_ms: int = 60_000
 ) -> Inbox:
     durability = Durability(client, is_cluster=False, disk=disk, replicas=replicas, wait_ms=wait_ms)
     return Inbox(client, InboxKeys("kt", 2), durability=durability)

@@ -62,7 +62,7 @@ class User:
         return self.process.stdout.readline().strip()
 
     def leave(self) -> None:
-        self.process.communicate("\n", timeout=30)
+        self.process.communicate("\n", timeout=240)
         assert self.process.returncode == 0
 
     def kill(self) -> None:

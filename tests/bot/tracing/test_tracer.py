@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,9 @@ from bot.tracing.sender import MAX_WAITING_BYTES, MAX_WAITING_RUNS, Batch, Sende
 from tests.fakes.free_ports import free_port
 from tests.fakes.langsmith_server import LangSmithServer, Run
 from tests.support.repository import ROOT
+from tests.support.wait import wait_until
 
 KEY = "key-of-a-test"
-
-
-async def wait_until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110 - servers and threads signal no event here
-            await asyncio.sleep(0.01)
 
 
 class Echo:
@@ -528,7 +523,7 @@ async def run_script(script: str, *words: str, cwd: Path, **environ: str) -> str
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(40):  # langsmith's own exit takes 90 seconds and more
+        async with asyncio.timeout(80):  # langsmith's own exit takes 90 seconds and more
             out, err = await process.communicate()
     except TimeoutError:
         process.kill()
@@ -729,7 +724,7 @@ def test_what_waits_is_bounded_and_the_oldest_gives_way() -> None:
     for number in range(MAX_WAITING_RUNS * 2):
         sender.put("post", {"number": number})
     go.set()
-    assert sender.close(20)
+    assert sender.close(60)
     assert len(seen) <= MAX_WAITING_RUNS + 100  # and a batch that was under way
     assert seen[-1] == MAX_WAITING_RUNS * 2 - 1
 
@@ -740,7 +735,7 @@ def test_what_waits_is_bounded_and_the_oldest_gives_way() -> None:
     for number in range(40):
         sender.put("post", {"number": number, "inputs": {"text": text}})
     go.set()
-    assert sender.close(20)
+    assert sender.close(60)
     assert len(seen) <= 10
     assert seen[-1] == 39
 
@@ -749,7 +744,7 @@ def test_a_closed_sender_takes_nothing_more() -> None:
     seen: list[Batch] = []
     sender = Sender(seen.append)
     sender.put("post", {"id": 1})
-    assert sender.close(20)
+    assert sender.close(60)
     sender.put("post", {"id": 2})
     assert seen == [[("post", {"id": 1})]]
 
@@ -760,7 +755,7 @@ async def test_the_fake_understands_langsmiths_own_client(zstd: bool) -> None:
 
         def speak() -> None:
             client = Client(server.url, api_key=KEY)
-            give_up_at = time.monotonic() + 20
+            give_up_at = time.monotonic() + 60
             while zstd and client.compressed_traces is None and time.monotonic() < give_up_at:
                 time.sleep(
                     0.01
@@ -778,7 +773,7 @@ async def test_the_fake_understands_langsmiths_own_client(zstd: bool) -> None:
             client.create_feedback(
                 tree.id, trace_id=tree.trace_id, key="thumb", score=1, session_id=tree.id
             )
-            client.close(timeout=20)
+            client.close(timeout=60)
 
         await asyncio.to_thread(speak)
         await wait_until(lambda: len(server.runs) == 2 and server.feedback)
