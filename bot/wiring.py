@@ -1,4 +1,4 @@
-"""Builds everything from Settings, and closes it in reverse."""
+"""Composition root: builds the components from settings, and closes them in reverse."""
 
 from __future__ import annotations
 
@@ -27,18 +27,22 @@ from bot.tracing import build_tracer
 from bot.turns.handler import Handler
 
 LOCAL_HISTORY_TOKENS = 2_500
-"""One core reads about 40 tokens a second: this is a minute when nothing is cached. With an answer of bot.model.local.lazy.LOCAL_ANSWER_TOKENS a quarter of what the local model has room for."""
+"""Token budget of a conversation with the local model.
 
-LEAST_ROOM_TOKENS = 100
-"""A short question, at least, has to fit."""
+One CPU core reads about 40 tokens a second: this is a minute when nothing is cached. With an answer of
+bot.model.local.lazy.LOCAL_ANSWER_TOKENS it fills a quarter of the local model's context.
+"""
+
+MIN_ROOM_TOKENS = 100
+"""Least tokens that the system prompt must leave: a short question has to fit."""
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, and how much of how much of it."""
+"""Progress callback: (task, done, total)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Redis, and what is remembered there."""
+    """Redis, and the memory in it."""
 
     client: Any
     description: str
@@ -48,13 +52,11 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Bot:
-    """Everything that answers turns."""
+class Components:
+    """Parts of a running bot that know no platform."""
 
     settings: Settings
     store: Store
-    history: RedisHistory
-    sessions: Sessions
     model: Model
     tracer: Tracer
     handler: Handler
@@ -62,12 +64,20 @@ class Bot:
     vault: RedisVault
     key_values: RedisKeyValueStore
 
+    @property
+    def history(self) -> RedisHistory:
+        return self.store.history
+
+    @property
+    def sessions(self) -> Sessions:
+        return self.store.sessions
+
 
 @asynccontextmanager
 async def open_store(
     settings: Settings, *, max_connections: int = 64, patient: bool = False
 ) -> AsyncIterator[Store]:
-    """Redis, the embedded one if none is set."""
+    """Connect to Redis, or to the embedded server where none is set."""
     link = await connect(settings, max_connections=max_connections, patient=patient)
     try:
         ttl = timedelta(days=settings.bot_history_ttl_days)
@@ -79,10 +89,10 @@ async def open_store(
 
 
 @asynccontextmanager
-async def open_bot(
+async def open_components(
     settings: Settings, *, progress: Progress | None = None, patient: bool = False
-) -> AsyncIterator[Bot]:
-    """The whole bot without its platforms. `patient`: it waits for Redis longer than a platform would."""
+) -> AsyncIterator[Components]:
+    """Build all components. `patient`: calls of Redis are retried longer than a platform would wait."""
     async with AsyncExitStack() as stack:
         tracer = build_tracer(settings)
         stack.push_async_callback(tracer.aclose)
@@ -99,7 +109,7 @@ async def open_bot(
 
         model = build_model(settings, start_local)
         stack.push_async_callback(model.aclose)
-        context = _context(settings)
+        context = _prompt_builder(settings)
         compactor = Compactor(store.history, model, context, settings.bot_summarize)
         stack.push_async_callback(compactor.aclose)
         handler = Handler(store.history, model, tracer, context, compactor)
@@ -111,11 +121,9 @@ async def open_bot(
             local_platforms=local_adapters(),
         )
         vault = RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key)
-        yield Bot(
+        yield Components(
             settings,
             store,
-            store.history,
-            store.sessions,
             model,
             tracer,
             handler,
@@ -125,11 +133,11 @@ async def open_bot(
         )
 
 
-def _context(settings: Settings) -> PromptBuilder:
+def _prompt_builder(settings: Settings) -> PromptBuilder:
     context = PromptBuilder(
-        settings.bot_system_prompt, _budget(settings), settings.bot_history_low_water
+        settings.bot_system_prompt, _budget_tokens(settings), settings.bot_history_low_water
     )
-    if context.room_tokens < LEAST_ROOM_TOKENS:
+    if context.room_tokens < MIN_ROOM_TOKENS:
         raise SettingsError(
             f"BOT_SYSTEM_PROMPT leaves {max(0, context.room_tokens)} of {context.budget_tokens} tokens: "
             "no message fits",
@@ -138,7 +146,7 @@ def _context(settings: Settings) -> PromptBuilder:
     return context
 
 
-def _budget(settings: Settings) -> int:
+def _budget_tokens(settings: Settings) -> int:
     if settings.uses_local_model and "bot_history_tokens" not in settings.model_fields_set:
         return LOCAL_HISTORY_TOKENS
     return settings.bot_history_tokens

@@ -26,19 +26,21 @@ async def _chat(session: str) -> int:
     from bot.model.local.lazy import LazyModel
     from bot.plugins import load_settings, local_adapter
     from bot.service.direct_core import DirectCore
-    from bot.wiring import open_bot
+    from bot.wiring import open_components
 
     settings = load_settings()
     with Progress() as progress:
-        async with open_bot(settings, progress=progress) as bot:
-            if isinstance(bot.model, LazyModel) and sys.stdout.isatty():
-                await bot.model.start()  # so that its progress bar does not run into an answer
-            core = DirectCore(bot)
+        async with open_components(settings, progress=progress) as components:
+            if isinstance(components.model, LazyModel) and sys.stdout.isatty():
+                await (
+                    components.model.start()
+                )  # so that its progress bar does not run into an answer
+            core = DirectCore(components)
             try:
                 return await local_adapter().chat(
                     core,
                     session_name=session,
-                    banner=_banner(bot.settings, bot.store.description),
+                    banner=_banner(components.settings, components.store.description),
                 )
             finally:
                 await core.aclose()

@@ -18,7 +18,7 @@ from bot.errors import (
     ModelTimeout,
     ModelUnreachable,
 )
-from bot.ports import Model, Piece, Prompt, TurnTrace
+from bot.ports import AnswerDelta, Model, Prompt, TurnTrace
 
 log = structlog.get_logger("keepthread.model")
 
@@ -46,23 +46,25 @@ class FallbackModel:
         self._rest_s = rest_s
         self._down_until = 0.0
 
-    async def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]:
+    async def stream(
+        self, prompt: Prompt, trace: TurnTrace | None = None
+    ) -> AsyncGenerator[AnswerDelta]:
         if time.monotonic() >= self._down_until:
             shown = False
             try:
-                async with aclosing(self._first.stream(prompt, trace)) as pieces:
-                    async for piece in pieces:
-                        shown = shown or bool(piece.text)
-                        yield piece
+                async with aclosing(self._first.stream(prompt, trace)) as deltas:
+                    async for delta in deltas:
+                        shown = shown or bool(delta.text)
+                        yield delta
                 return
             except DOWN as error:
                 if shown:
                     raise
                 self._down_until = time.monotonic() + self._rest_s
                 log.warning("fallback model asked", error=repr(error))
-        async with aclosing(self._second.stream(prompt, trace)) as pieces:
-            async for piece in pieces:
-                yield piece
+        async with aclosing(self._second.stream(prompt, trace)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def aclose(self) -> None:
         try:

@@ -25,7 +25,7 @@ from bot.errors import (
     ModelUnreachable,
 )
 from bot.model.errors import translate
-from bot.ports import Message, Piece, Prompt, TurnTrace
+from bot.ports import AnswerDelta, Message, Prompt, TurnTrace
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -75,16 +75,18 @@ class OpenAIModel:
         self._client: Any = None
         self._chat: Any = None
 
-    async def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]:
+    async def stream(
+        self, prompt: Prompt, trace: TurnTrace | None = None
+    ) -> AsyncGenerator[AnswerDelta]:
         give_up_at = time.monotonic() + self.endpoint.timeout_s
         attempt = 0
         while True:
             shown = False
             try:
-                async with aclosing(self._once(prompt, trace, give_up_at)) as pieces:
-                    async for piece in pieces:
-                        shown = shown or bool(piece.text)
-                        yield piece
+                async with aclosing(self._once(prompt, trace, give_up_at)) as deltas:
+                    async for delta in deltas:
+                        shown = shown or bool(delta.text)
+                        yield delta
                 return
             except ModelError as error:
                 if shown and isinstance(error, ModelUnreachable):
@@ -104,7 +106,7 @@ class OpenAIModel:
 
     async def _once(
         self, prompt: Prompt, trace: TurnTrace | None, give_up_at: float
-    ) -> AsyncGenerator[Piece]:
+    ) -> AsyncGenerator[AnswerDelta]:
         messages = to_langchain(prompt.messages)
         options: dict[str, Any] = {}
         if prompt.cache_key and self.endpoint.is_openai:
@@ -123,7 +125,7 @@ class OpenAIModel:
                         usage = _usage(chunk.usage_metadata)
                     text = chunk.content if isinstance(chunk.content, str) else chunk.text
                     if text:
-                        yield Piece(text)
+                        yield AnswerDelta(text)
         except (asyncio.CancelledError, GeneratorExit, ModelError):
             raise
         except Exception as error:  # noqa: BLE001  translated, whatever it is: the table ends in ModelBroken
@@ -131,7 +133,7 @@ class OpenAIModel:
             if type(failure) is ModelBroken:
                 log.warning("model failed", error=type(error).__name__, detail=failure.detail)
             raise failure from None
-        yield Piece(usage=usage, model=model)
+        yield AnswerDelta(usage=usage, model=model)
         if reason == "content_filter":
             raise AnswerFiltered("finish_reason content_filter")
         if reason is None:

@@ -14,7 +14,7 @@ from bot.ports.core import (
 from bot.ports.health import Check, Health
 from bot.ports.history import History, HistorySnapshot, StoredTurn
 from bot.ports.local import LocalAdapter, LocalCore
-from bot.ports.model import Message, Model, Piece, Prompt, Role
+from bot.ports.model import AnswerDelta, Message, Model, Prompt, Role
 from bot.ports.platform import (
     Adapter,
     AdminCheck,
@@ -30,6 +30,7 @@ __all__ = [
     "Adapter",
     "AdminCheck",
     "Admission",
+    "AnswerDelta",
     "Check",
     "CommandButton",
     "CommandSpec",
@@ -45,7 +46,6 @@ __all__ = [
     "LocalCore",
     "Message",
     "Model",
-    "Piece",
     "Prompt",
     "Reply",
     "Role",

@@ -1,4 +1,4 @@
-"""The seams inside the core: what the handler remembers with, thinks with and is traced by."""
+"""Model port: prompt, streamed answer, and the language model between them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model is given, oldest first.
+    """Input of the model, oldest message first.
 
     Attributes:
         messages: system, summary, turns, the new message.
-        tokens: the estimate of their size.
-        first_seq: number of the oldest turn in it (what is older was dropped).
-        cache_key: the same for all turns of a conversation; steers provider prompt caches.
+        tokens: estimated size of the messages.
+        first_seq: number of the oldest turn in it; older turns were dropped.
+        cache_key: key of the provider's prompt cache, the same for all turns of a conversation.
     """
 
     messages: tuple[Message, ...]
@@ -39,8 +39,8 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of an answer as it arrives; the last one carries the counts."""
+class AnswerDelta:
+    """Part of a streamed answer; the last carries usage and model."""
 
     text: str = ""
     usage: Usage | None = None
@@ -48,8 +48,10 @@ class Piece:
 
 
 class Model(Protocol):
-    """A language model. Raises ModelError."""
+    """Language model."""
 
-    def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]: ...
+    def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[AnswerDelta]:
+        """Stream the answer to `prompt`. Raises ModelError."""
+        ...
 
     async def aclose(self) -> None: ...

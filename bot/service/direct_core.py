@@ -15,7 +15,7 @@ from bot.errors import KeepthreadError, PlatformError
 from bot.ports import Admission, CommandSpec, Connection, ConversationSummary, Reply
 from bot.turns.handler import Request
 from bot.turns.stop_signal import StopSignal
-from bot.wiring import Bot
+from bot.wiring import Components
 
 log = structlog.get_logger("keepthread.direct")
 
@@ -24,17 +24,16 @@ LEAVING_S = 1.0
 
 
 class DirectCore:
-    """The `Core` port over a `Bot`. Messages of a session are answered one after the other."""
+    """The `Core` port over `Components`. Messages of a session are answered one after the other."""
 
-    def __init__(self, bot: Bot) -> None:
-        self._bot = bot
-        self.settings = bot.settings
-        self.history = bot.history
-        self.sessions = bot.sessions
-        self.handler = bot.handler
-        self.access = bot.access
-        self.vault = bot.vault
-        self.key_values = bot.key_values
+    def __init__(self, components: Components) -> None:
+        self.settings = components.settings
+        self.history = components.history
+        self.sessions = components.sessions
+        self.handler = components.handler
+        self.access = components.access
+        self.vault = components.vault
+        self.key_values = components.key_values
         self._connection: Connection | None = None
         self._running: dict[SessionKey, StopSignal] = {}
         self._order: dict[SessionKey, asyncio.Lock] = {}

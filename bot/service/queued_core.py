@@ -22,7 +22,7 @@ from bot.ports import Admission, CommandSpec, Connection, ConversationSummary, R
 from bot.worker.executor import ASKED
 
 if TYPE_CHECKING:
-    from bot.wiring import Bot
+    from bot.wiring import Components
 
 log = structlog.get_logger("keepthread.core")
 
@@ -54,19 +54,19 @@ class QueuedCore:
 
     def __init__(
         self,
-        bot: Bot,
+        components: Components,
         inbox: Inbox,
         sessions: Sessions,
         people: People,
         metrics: Metrics,
         connections: Mapping[str, Connection],
     ) -> None:
-        self.settings = bot.settings
-        self.vault = bot.vault
-        self.key_values = bot.key_values
-        self.history = bot.history
-        self.handler = bot.handler
-        self.access = bot.access
+        self.settings = components.settings
+        self.vault = components.vault
+        self.key_values = components.key_values
+        self.history = components.history
+        self.handler = components.handler
+        self.access = components.access
         self.sessions = sessions
         self.inbox = inbox
         self._people = people

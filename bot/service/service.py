@@ -35,7 +35,7 @@ from bot.storage.client import RedisLink, connect
 from bot.storage.dedicated_connection import DedicatedConnection
 from bot.storage.durability import Durability
 from bot.turns.preparation import TurnPreparation
-from bot.wiring import Bot, open_bot
+from bot.wiring import Components, open_components
 from bot.worker.executor import TurnExecutor
 from bot.worker.leases import Timing
 from bot.worker.worker import Worker
@@ -80,31 +80,31 @@ async def open_service(
     """
     configured = configured_adapters((adapters() if platforms is None else platforms).values())
     async with AsyncExitStack() as stack:
-        bot = await stack.enter_async_context(open_bot(settings, patient=True))
+        components = await stack.enter_async_context(open_components(settings, patient=True))
         ingress = await _link(stack, settings, patient=False)
         metrics = Metrics()
         connections: dict[str, Connection] = {}
         keys = InboxKeys(settings.bot_redis_prefix, settings.bot_shards)
         ttl_s = settings.bot_history_ttl_days * 86_400
-        sessions = Sessions(ingress.client, bot.history)
+        sessions = Sessions(ingress.client, components.history)
         people = People(ingress.client, settings.bot_redis_prefix, ttl_s, sessions)
         inbox = _inbox(ingress, keys, settings)
-        core = QueuedCore(bot, inbox, sessions, people, metrics, connections)
+        core = QueuedCore(components, inbox, sessions, people, metrics, connections)
         worker = None
         if role != "ingress":
-            worker = await _worker(stack, bot, core, people, metrics, connections, keys)
+            worker = await _worker(stack, components, core, people, metrics, connections, keys)
             core.on_put_off = worker.expect_due
         for adapter in configured:
             connection = await adapter.open(core)
             stack.push_async_callback(connection.aclose)
             connections[adapter.name] = connection
-            bot.access.ask_platform(adapter.name, connection.is_admin)
+            components.access.ask_platform(adapter.name, connection.is_admin)
         stack.push_async_callback(core.aclose)
         stats = InboxStats(ingress.client, keys)
         probes = HealthProbes(connections, metrics, inbox, stats, worker, listens=role != "worker")
         letters = DeadLetters(ingress.client, inbox)
         service = Service(core, connections, metrics, inbox, letters, stats, worker, probes)
-        await _run(stack, service, bot.model, settings)
+        await _run(stack, service, components.model, settings)
         log.info("serving", role=role, platforms=sorted(connections), port=service.port)
         try:
             yield service
@@ -199,30 +199,30 @@ def _inbox(link: RedisLink, keys: InboxKeys, settings: Settings) -> Inbox:
 
 async def _worker(
     stack: AsyncExitStack,
-    bot: Bot,
+    components: Components,
     core: QueuedCore,
     people: People,
     metrics: Metrics,
     connections: dict[str, Connection],
     keys: InboxKeys,
 ) -> Worker:
-    settings = bot.settings
+    settings = components.settings
     link = await _link(stack, settings, patient=True)
     waiting = await connect(settings, patient=True, read_timeout_s=None)
     stack.push_async_callback(waiting.aclose)
     if not waiting.is_cluster:
-        bot.history.courier = DedicatedConnection(waiting.client)
-        stack.push_async_callback(bot.history.courier.aclose)
+        components.history.courier = DedicatedConnection(waiting.client)
+        stack.push_async_callback(components.history.courier.aclose)
     transcriber = Transcriber(settings)
     stack.push_async_callback(transcriber.aclose)
-    preparer = TurnPreparation(
-        bot.history,
+    preparation = TurnPreparation(
+        components.history,
         transcriber,
-        max_chars=bot.handler.context.budget_tokens * CHARS_A_TOKEN // 2,
+        max_chars=components.handler.context.budget_tokens * CHARS_A_TOKEN // 2,
         sees_images=not settings.uses_local_model,
     )
     turns = TurnExecutor(
-        bot.handler, bot.history, bot.access, core, connections, preparer, people, metrics,
+        components.handler, components.history, components.access, core, connections, preparation, people, metrics,
         settings.bot_max_attempts,
     )  # fmt: skip
     return Worker(

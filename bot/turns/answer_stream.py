@@ -40,7 +40,7 @@ class AnswerStream:
             ModelError: the model failed.
             MessageTooLong: a shorter prompt is not possible.
         """
-        await stop.unless(self._stream(model, context, reply, trace))
+        await stop.run_until_stopped(self._stream(model, context, reply, trace))
 
     async def _stream(
         self, model: Model, context: PromptBuilder, reply: Reply, trace: TurnTrace

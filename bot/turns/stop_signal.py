@@ -24,13 +24,13 @@ class StopSignal:
     def request(self) -> None:
         self._asked.set()
 
-    async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
+    async def run_until_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
         """What `work` gives, or raises; None if it was stopped first: then it is cancelled, and gone on return."""
         if self.requested:
             work.close()
             return None
         # A task of its own, so that a stop ends the work and not the turn around it.
-        working = asyncio.create_task(work, name="unless stopped")
+        working = asyncio.create_task(work, name="until stopped")
         stopping = asyncio.create_task(self._asked.wait(), name="stop")
         try:
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)

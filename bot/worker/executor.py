@@ -61,7 +61,7 @@ class TurnExecutor:
     access: Authorizer
     services: Services
     connections: Mapping[str, Connection]
-    preparer: TurnPreparation
+    preparation: TurnPreparation
     people: People
     metrics: Metrics
     max_attempts: int = 5
@@ -168,7 +168,10 @@ class TurnExecutor:
         self, turn: Turn, connection: Connection, stop: StopSignal
     ) -> tuple[Turn, tuple[str, ...]]:
         """Who says stop waits for no attachment."""
-        return await stop.unless(self.preparer.prepare(turn, connection)) or (turn, ())
+        return await stop.run_until_stopped(self.preparation.prepare(turn, connection)) or (
+            turn,
+            (),
+        )
 
     async def _edit(self, one: Incoming, reply: LeasedReply) -> None:
         """Memory follows; if it was the latest question, offer to answer it again."""

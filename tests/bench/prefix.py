@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from bot.conversation import Turn
 from bot.memory.compaction import Compactor
 from bot.memory.history import RedisHistory
-from bot.ports import Message, Piece, Prompt, TurnTrace
+from bot.ports import AnswerDelta, Message, Prompt, TurnTrace
 from bot.prompt.builder import PromptBuilder
 from bot.prompt.transcript import messages_of, tokens_of
 from bot.settings import Settings
@@ -92,14 +92,14 @@ class ScriptedModel:
 
     async def stream(
         self, prompt: Prompt, trace: TurnTrace | None = None
-    ) -> AsyncGenerator[Piece, None]:
+    ) -> AsyncGenerator[AnswerDelta, None]:
         if prompt.messages[0].text.startswith("You keep the notes"):
             self.summary_tokens += _beginnings(prompt.messages)[0]
             lines = [line for line in prompt.messages[-1].text.splitlines() if line.strip()]
-            yield Piece("\n".join(line[:100].rpartition(" ")[0] for line in lines[::3]))
+            yield AnswerDelta("\n".join(line[:100].rpartition(" ")[0] for line in lines[::3]))
             return
         self.turns.ask(prompt.messages)
-        yield Piece(self.talk.answer(self.turns.prompts - 1))
+        yield AnswerDelta(self.talk.answer(self.turns.prompts - 1))
 
     async def aclose(self) -> None:
         """Nothing is open."""

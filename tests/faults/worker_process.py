@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bot.logs import configure_logging
 from bot.plugins import load_settings
-from bot.ports import Piece, Prompt, TurnTrace
+from bot.ports import AnswerDelta, Prompt, TurnTrace
 from bot.service.service import open_service
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
 
@@ -30,7 +30,7 @@ class Echo:
 
     async def stream(
         self, prompt: Prompt, trace: TurnTrace | None = None
-    ) -> AsyncGenerator[Piece, None]:
+    ) -> AsyncGenerator[AnswerDelta, None]:
         text = prompt.messages[-1].text
         if "poison" in text:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -38,7 +38,7 @@ class Echo:
         think_s = float(long.group(1)) if long else self._think_s
         for part in ("You ", "said: ", text):
             await asyncio.sleep(think_s / 3)
-            yield Piece(part)
+            yield AnswerDelta(part)
 
     async def aclose(self) -> None:
         pass

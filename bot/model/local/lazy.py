@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from bot.errors import ModelUnreachable
 from bot.model.openai import NO_KEY, Endpoint, OpenAIModel
-from bot.ports import Piece, Prompt, TurnTrace
+from bot.ports import AnswerDelta, Prompt, TurnTrace
 from bot.settings import Settings
 
 StartLocal = Callable[[], Awaitable[tuple[str, str]]]
@@ -38,15 +38,17 @@ class LazyModel:
         """Start the runtime now rather than with the first message. Raises LocalModelError."""
         await self._ready()
 
-    async def stream(self, prompt: Prompt, trace: TurnTrace | None = None) -> AsyncGenerator[Piece]:
+    async def stream(
+        self, prompt: Prompt, trace: TurnTrace | None = None
+    ) -> AsyncGenerator[AnswerDelta]:
         for last_try in (False, False, True):
             model = await self._ready()
             shown = False
             try:
-                async with aclosing(model.stream(prompt, trace)) as pieces:
-                    async for piece in pieces:
+                async with aclosing(model.stream(prompt, trace)) as deltas:
+                    async for delta in deltas:
                         shown = True
-                        yield piece
+                        yield delta
                 return
             except ModelUnreachable:
                 if shown or last_try:

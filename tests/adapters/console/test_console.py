@@ -33,7 +33,7 @@ from bot.errors import (
 from bot.ports import Adapter, Connection, Health
 from bot.service.direct_core import DirectCore
 from bot.settings import Settings
-from bot.wiring import open_bot
+from bot.wiring import open_components
 from tests.fakes.model_server import ModelServer, fail, say, stall
 from tests.support.wait import wait_until
 
@@ -224,7 +224,7 @@ async def model() -> AsyncIterator[ModelServer]:
 @pytest.fixture
 async def core(settings: Settings, model: ModelServer) -> AsyncIterator[DirectCore]:
     changed = {"openai_base_url": model.base_url, "openai_api_key": "fake"}
-    async with open_bot(Settings.load(**{**dict(settings), **changed})) as bot:
+    async with open_components(Settings.load(**{**dict(settings), **changed})) as bot:
         core = DirectCore(bot)
         try:
             yield core

@@ -13,7 +13,7 @@ from bot.conversation import Incoming, PlaceKind, SessionKey, Speaker, Turn
 from bot.service.direct_core import DirectCore
 from bot.settings import Settings
 from bot.turns.handler import Request
-from bot.wiring import open_bot
+from bot.wiring import open_components
 from tests.fakes.model_server import ModelServer, fail, say, truncated
 from tests.support.handler_harness import Paper, said
 from tests.support.service_harness import settings_for
@@ -69,7 +69,7 @@ class Room:
 
 @pytest.fixture
 async def private(settings: Settings) -> AsyncIterator[Room]:
-    async with ModelServer() as model, open_bot(settings_for(settings, model)) as bot:
+    async with ModelServer() as model, open_components(settings_for(settings, model)) as bot:
         bot.access.ask_platform("loop", _is_admin)
         yield Room(DirectCore(bot), model, PRIVATE, "private")
 

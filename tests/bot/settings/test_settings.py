@@ -13,7 +13,7 @@ from bot.errors import SettingsError
 from bot.plugins import load_settings
 from bot.settings import Settings, SettingsBase
 from bot.settings.unknown_names import refuse_misspelt
-from bot.wiring import open_bot
+from bot.wiring import open_components
 
 SECRET = "do-not-show-me"
 
@@ -212,7 +212,7 @@ def test_a_pattern_of_a_platform_that_is_not_there_is_refused(setenv: SetEnv, na
 async def test_a_system_prompt_that_leaves_no_room_is_refused(settings: Settings) -> None:
     long = settings.model_copy(update={"bot_system_prompt": "word " * 16_000})
     with pytest.raises(SettingsError, match="BOT_SYSTEM_PROMPT leaves 0 of"):
-        async with open_bot(long):
+        async with open_components(long):
             pass
 
 

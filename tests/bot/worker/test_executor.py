@@ -28,7 +28,7 @@ from bot.ports import CommandButton, Delivery
 from bot.service.direct_core import DirectCore
 from bot.settings import Settings
 from bot.turns.preparation import TurnPreparation
-from bot.wiring import Bot, open_bot
+from bot.wiring import Components, open_components
 from bot.worker.executor import GIVEN_UP, NO_ADAPTER_S, TurnExecutor, turn_id
 from bot.worker.leases import Lease
 from bot.worker.outcome import MAX_DELAY_S, _delay_s
@@ -68,7 +68,7 @@ class Place:
 @dataclass
 class Bench:
     turns: TurnExecutor
-    bot: Bot
+    bot: Components
     model: ModelServer
     place: Place
     metrics: Metrics
@@ -96,12 +96,12 @@ class Bench:
 
 @pytest.fixture
 async def bench(settings: Settings) -> AsyncIterator[Bench]:
-    async with ModelServer() as model, open_bot(settings_for(settings, model)) as bot:
+    async with ModelServer() as model, open_components(settings_for(settings, model)) as bot:
         core, place, metrics = DirectCore(bot), Place(), Metrics()
         people = People(bot.store.client, settings.bot_redis_prefix, 1_000, bot.sessions)
-        preparer = TurnPreparation(bot.history, Transcriber(settings), max_chars=1_000)
+        preparation = TurnPreparation(bot.history, Transcriber(settings), max_chars=1_000)
         turns = TurnExecutor(
-            bot.handler, bot.history, bot.access, core, {"loop": place}, preparer, people, metrics,
+            bot.handler, bot.history, bot.access, core, {"loop": place}, preparation, people, metrics,
             max_attempts=3,
         )  # fmt: skip
         yield Bench(turns, bot, model, place, metrics)

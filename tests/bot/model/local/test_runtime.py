@@ -29,7 +29,7 @@ from bot.model.local.lazy import LOCAL_ANSWER_TOKENS, LazyModel
 from bot.model.local.runtime import ANSWERS_AT_ONCE, CONTEXT_TOKENS, LocalRuntime
 from bot.ports import Message, Prompt
 from bot.settings import Settings
-from bot.wiring import LOCAL_HISTORY_TOKENS, open_bot
+from bot.wiring import LOCAL_HISTORY_TOKENS, open_components
 from tests.fakes.model_server import ModelServer
 from tests.fakes.small_model import small_model
 from tests.support.wait import wait_until
@@ -323,7 +323,7 @@ async def test_a_file_that_does_not_load_is_told_with_what_the_server_said(
 async def test_the_bot_answers_with_nothing_set_but_a_file(settings: Settings, gguf: Path) -> None:
     short = {"bot_max_answer_tokens": 30, "bot_temperature": 0.0}
     settings = settings.model_copy(update={"bot_local_model": gguf, **short})
-    async with open_bot(settings) as bot:
+    async with open_components(settings) as bot:
         assert servers(settings) == []  # not before somebody asks
         said = ""
         prompt = Prompt((Message("user", "What is the capital of France?"),), cache_key="x")
