@@ -25,6 +25,7 @@ from redis.asyncio import Redis
 from bot.logs import CHATTY
 from bot.settings import Settings
 from bot.storage.embedded.server import EmbeddedServer
+from tests.fakes.model_server import ModelServer
 
 BOUNDED_KEYS: tuple[str, ...] = ()
 """Patterns of keys that may live for ever, because their size is bounded. Each names its bound."""
@@ -94,6 +95,13 @@ def settings(redis_url: str, tmp_path: Path, clean_environment: None) -> Setting
         bot_data_dir=tmp_path / "data",
         bot_redis_prefix=f"kt-{uuid.uuid4().hex[:8]}",
     )
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[ModelServer]:
+    """The loopback model server that `OPENAI_BASE_URL` may point at."""
+    async with ModelServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -6,11 +6,8 @@ Read it from top to bottom: it is all that `keepthread chat` asks of a person, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.fakes.model_server import ModelServer, fail, say, stall
 from tests.fakes.terminal import Terminal
@@ -45,12 +42,6 @@ class Ada:
     @staticmethod
     async def _there(wait: Any, *words: Any) -> Any:
         return await asyncio.to_thread(wait, *words)  # the model lives in our event loop
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[ModelServer]:
-    async with ModelServer() as server:
-        yield server
 
 
 def exported_to(folder: Path) -> str:

@@ -216,12 +216,6 @@ def test_an_error_is_told_with_its_cure_once() -> None:
 
 
 @pytest.fixture
-async def model() -> AsyncIterator[ModelServer]:
-    async with ModelServer() as server:
-        yield server
-
-
-@pytest.fixture
 async def core(settings: Settings, model: ModelServer) -> AsyncIterator[DirectCore]:
     changed = {"openai_base_url": model.base_url, "openai_api_key": "fake"}
     async with open_components(Settings.load(**{**dict(settings), **changed})) as bot:

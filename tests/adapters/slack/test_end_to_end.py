@@ -27,12 +27,6 @@ async def slack() -> AsyncIterator[SlackWorkspace]:
 
 
 @pytest.fixture
-async def model() -> AsyncIterator[ModelServer]:
-    async with ModelServer() as found:
-        yield found
-
-
-@pytest.fixture
 def premises(slack: SlackWorkspace, model: ModelServer, redis_url: str, tmp_path: Path) -> Premises:
     return Premises(slack, model, redis_url, f"kt-{uuid.uuid4().hex[:8]}", tmp_path)
 

@@ -36,11 +36,11 @@ from bot.errors import (
 from bot.logs import redact
 from bot.settings import Settings
 from bot.settings.unknown_names import refuse_misspelt
-from tests.adapters.telegram.harness import ANNA, BEN, EVE, GROUP, World, model, telegram, world
+from tests.adapters.telegram.harness import ANNA, BEN, EVE, GROUP, World, telegram, world
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 from tests.support.wait import wait_until
 
-__all__ = ["model", "telegram", "world"]
+__all__ = ["telegram", "world"]
 
 
 # -- settings ------------------------------------------------------------------------------------

@@ -20,13 +20,13 @@ from adapters.telegram.transport.webhook import Webhook
 from bot.conversation import Address, SessionKey, Speaker
 from bot.service.http import serving as http_serving
 from bot.settings import Settings
-from tests.adapters.telegram.harness import ANNA, BEN, GROUP, World, model, serving, telegram, world
+from tests.adapters.telegram.harness import ANNA, BEN, GROUP, World, serving, telegram, world
 from tests.fakes.model_server import ModelServer
 from tests.fakes.telegram.methods import METHODS
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 from tests.support.wait import wait_until
 
-__all__ = ["model", "telegram", "world"]
+__all__ = ["telegram", "world"]
 
 OLD_POLL = {"id": "1", "question": "Tea?", "options": [{"text": "Yes"}], "type": "regular"}
 """A poll as servers sent it that are older than the SDK."""

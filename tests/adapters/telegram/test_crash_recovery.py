@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.adapters.telegram.harness import ANNA, BEN, EVE, FAST, GROUP, allowed, model, telegram
+from tests.adapters.telegram.harness import ANNA, BEN, EVE, FAST, GROUP, allowed, telegram
 from tests.fakes.free_ports import free_port
 from tests.fakes.model_server import ModelServer, stall
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until
 
-__all__ = ["model", "telegram"]
+__all__ = ["telegram"]
 
 PLACES = (ANNA, BEN, GROUP)
 

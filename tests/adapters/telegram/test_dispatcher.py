@@ -18,7 +18,6 @@ from tests.adapters.telegram.harness import (
     GROUP,
     World,
     allowed,
-    model,
     serving,
     telegram,
     world,
@@ -27,7 +26,7 @@ from tests.fakes.model_server import ModelServer, say, stall, truncated
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
 
-__all__ = ["model", "telegram", "world"]
+__all__ = ["telegram", "world"]
 
 
 def prompt(world: World, number: int = -1) -> str:

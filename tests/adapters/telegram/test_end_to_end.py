@@ -15,7 +15,6 @@ from tests.adapters.telegram.harness import (
     FORUM,
     GROUP,
     World,
-    model,
     serving,
     telegram,
     world,
@@ -25,7 +24,7 @@ from tests.fakes.redis_server import running
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
 
-__all__ = ["model", "telegram", "world"]
+__all__ = ["telegram", "world"]
 
 SECOND_S = 0.3
 """A second of flood control, so that nobody has to wait for the real one."""

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ import pytest
 from tests.fakes.model_server import ModelServer, fail, say, stall, truncated
 from tests.support.chat_process import Program
 from tests.support.wait import wait_until
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[ModelServer]:
-    async with ModelServer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -21,12 +21,6 @@ CURSOR_ON = "\x1b[?25h"
 
 
 @pytest.fixture
-async def model() -> AsyncIterator[ModelServer]:
-    async with ModelServer() as server:
-        yield server
-
-
-@pytest.fixture
 def program(tmp_path: Path, model: ModelServer) -> Program:
     return Program.with_model(tmp_path, model)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,6 @@ from tests.support.chat_process import Program
 from tests.support.service_harness import settings_for
 
 PASSWORD, KEY = "pass-of-a-test", "key-of-a-test-model"
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[ModelServer]:
-    async with ModelServer() as server:
-        yield server
 
 
 async def doctor(program: Program, *options: str) -> tuple[int, str]:

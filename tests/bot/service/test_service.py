@@ -27,12 +27,6 @@ from tests.support.wait import wait_until
 SESSION = str(said("x").session)
 
 
-@pytest.fixture
-async def model():
-    async with ModelServer() as server:
-        yield server
-
-
 async def test_what_is_said_is_answered_and_remembered(
     settings: Settings, tmp_path: Path, model: ModelServer
 ) -> None:
