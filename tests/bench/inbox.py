@@ -23,7 +23,7 @@ from tests.bench.redis_load import commands_a_second
 from tests.bench.tables import Promise, Table, number
 from tests.faults.servers import RedisProcess
 from tests.faults.world import world
-from tests.support.inbox_harness import said
+from tests.support.messages import make_message
 
 SHARDS = 8
 TRIALS = 3
@@ -78,7 +78,7 @@ async def measure() -> dict[str, float]:
         for trial in range(TRIALS):
             before = (await client.info("memory"))["used_memory"]
             for at in range(5_000):
-                await inbox.enqueue(said("x" * 100, f"W{at}", event_id=f"w{trial}-{at}"))
+                await inbox.enqueue(make_message("x" * 100, f"W{at}", event_id=f"w{trial}-{at}"))
             after = (await client.info("memory"))["used_memory"]
             sizes.append((after - before) / 5_000)
             async with _workers(redis, "bench", 2) as starts:
@@ -92,7 +92,7 @@ async def measure() -> dict[str, float]:
             await asyncio.sleep(1)
             next_at = time.perf_counter()
             for number in range(2_000):
-                await inbox.enqueue(said("hi", f"P{number % 500}", event_id=f"p{number}"))
+                await inbox.enqueue(make_message("hi", f"P{number % 500}", event_id=f"p{number}"))
                 next_at += 1 / 200
                 await asyncio.sleep(max(0, next_at - time.perf_counter()))
             await _until_empty(client, keys)

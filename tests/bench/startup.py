@@ -69,10 +69,10 @@ def start(program: Program, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def run(program: Program, *arguments: str, said: str = "") -> Ran:
+def run(program: Program, *arguments: str, stdin: str = "") -> Ran:
     """Run the command to its end. Blocks."""
     with start(program, *arguments) as started:
-        out, err = started.communicate(said.encode())
+        out, err = started.communicate(stdin.encode())
     assert started.returncode == 0, err
     assert out
     return Ran(**json.loads(err.splitlines()[-1]))
@@ -134,7 +134,8 @@ async def measure() -> Table:
             )
             helped = [await asyncio.to_thread(run, console, "--help") for _ in range(STARTS)]
             chatted = [
-                await asyncio.to_thread(run, console, "chat", said="hello\n") for _ in range(STARTS)
+                await asyncio.to_thread(run, console, "chat", stdin="hello\n")
+                for _ in range(STARTS)
             ]
             served, idle = await serve(service, redis.port)
     return Table(

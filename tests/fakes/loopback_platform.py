@@ -1,6 +1,6 @@
-"""A platform without a vendor: what people see goes line by line into a journal, which survives every kill.
+"""Loopback platform: an adapter whose replies are written to a journal file, line by line, so that a kill loses none.
 
-A reply can be made to fail, to hang, or to kill its process at a chosen moment.
+A reply can be made to fail, to hang, or to kill its process at a chosen step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bot.settings import Settings, SettingsBase
 
 @dataclass(slots=True)
 class Journal:
-    """Lines of what was shown, in the order it was."""
+    """Append-only file of JSON lines, one for each call of a reply: `what` is the kind of the call."""
 
     path: Path
 
@@ -57,7 +57,7 @@ class LoopbackReply:
         self.journal.write(what=what, session=str(self.address.session), **more)
 
     async def set_status(self, text: str) -> None:
-        self._write("status", words=text)
+        self._write("status", text=text)
 
     async def show(self, piece: str) -> None:
         self.shown += piece
@@ -66,13 +66,13 @@ class LoopbackReply:
 
     async def finish(self, turn: Turn) -> Delivery:
         await self.platform.before("finish", turn)
-        texts = [one.text for one in turn.incoming]
+        texts = [message.text for message in turn.incoming]
         self._write("answer", turn=turn.id, answer=turn.answer, texts=texts, state=turn.state)
-        await self.platform.before("note", turn)
+        await self.platform.before("delivered", turn)
         return Delivery((f"m-{turn.id}",))
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
-        texts = [one.text for one in turn.incoming]
+        texts = [message.text for message in turn.incoming]
         self._write("failure", turn=turn.id, text=error.user_text, shown=self.shown, texts=texts)
 
     async def find_delivery(self, turn: Turn) -> Delivery | None:
@@ -82,12 +82,12 @@ class LoopbackReply:
         return Delivery((f"m-{turn.id}",)) if there else None
 
     async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
-        await self.platform.may_say.wait()
-        self._write("word", text=text, file=file[0] if file else "")
+        await self.platform.may_post.wait()
+        self._write("post", text=text, file=file[0] if file else "")
         return Delivery(("w",))
 
     async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
-        self._write("offer", text=text, offers=[offer.command for offer in buttons])
+        self._write("buttons", text=text, commands=[button.command for button in buttons])
         return Delivery(("o",))
 
     async def aclose(self) -> None:
@@ -129,9 +129,13 @@ class LoopbackSettings(SettingsBase):
 
 @dataclass(slots=True)
 class LoopbackPlatform:
-    """The `Adapter` port. `name` is the platform's; `trouble` is called before a step, and may raise or kill.
+    """`Adapter` of the loopback platform.
 
-    While `may_say` is not set, the platform has no room for the bot's own words.
+    Attributes:
+        can_be_asked: whether `find_delivery` looks into the journal.
+        journaled: optional kinds of lines that are written.
+        faults: by step (`finish`, `delivered`), a function called before it, which may raise or kill.
+        may_post: while it is not set, posts wait.
     """
 
     journal: Journal
@@ -141,17 +145,17 @@ class LoopbackPlatform:
     files: dict[str, bytes] = field(default_factory=dict)
     journaled: frozenset[str] = frozenset({"show"})
     health: Health = field(default_factory=lambda: Health(True))
-    trouble: dict[str, Callable[[Turn], None]] = field(default_factory=dict)
-    may_say: asyncio.Event = field(default_factory=asyncio.Event)
+    faults: dict[str, Callable[[Turn], None]] = field(default_factory=dict)
+    may_post: asyncio.Event = field(default_factory=asyncio.Event)
     settings_class: type[LoopbackSettings] = LoopbackSettings
     setup_hint: str = ""
 
     def __post_init__(self) -> None:
-        self.may_say.set()
+        self.may_post.set()
 
     async def before(self, step: str, turn: Turn) -> None:
-        if step in self.trouble:
-            self.trouble[step](turn)
+        if step in self.faults:
+            self.faults[step](turn)
 
     def is_configured(self, settings: LoopbackSettings) -> bool:
         return True
@@ -164,5 +168,5 @@ class LoopbackPlatform:
 
 
 def kill_this_process(_: Turn) -> None:
-    """As a crash would, without a word."""
+    """End this process as `kill -9` would."""
     os.kill(os.getpid(), signal.SIGKILL)

@@ -233,7 +233,7 @@ async def poison(folder: Path, load: Load, seed: int) -> Tally:
         await here.say("BAD", "poison")
         await here.talk(load.conversations, load.messages, seed=seed)
         began_at = time.time()
-        await until(lambda: here.journal.read("word"), 90, every_s=0.2)
+        await until(lambda: here.journal.read("post"), 90, every_s=0.2)
         await here.until_idle()
         over.set()
         await supervisor

@@ -19,7 +19,7 @@ from tests.fakes.model_server import ModelServer, Seen
 from tests.fakes.slack.people import SlackWorkspace, slack_workspace
 from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN
 from tests.fakes.slack.workspace_state import Message
-from tests.support.service_harness import settings_for
+from tests.support.service_harness import service_settings
 from tests.support.wait import wait_until
 
 ADA, BEN, CORA, NORA = "U1", "U2", "UADMIN", "U9"
@@ -78,6 +78,6 @@ async def working_day(
         for name, value in (own | environment).items():
             monkeypatch.setenv(name, value)
         platforms: Any = {"slack": ADAPTER}
-        async with open_service(settings_for(settings, model), platforms=platforms) as service:
+        async with open_service(service_settings(settings, model), platforms=platforms) as service:
             await wait_until(lambda: service.connections["slack"].health().ready)
             yield Day(slack, model, service)

@@ -54,8 +54,8 @@ class Program:
             stderr=subprocess.PIPE,
         )
 
-    def run(self, *arguments: str, said: str = "") -> tuple[int, str, str]:
+    def run(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
         """Run it to its end: exit status, standard output, standard error. Blocks."""
         with self.start(*arguments) as process:
-            out, err = process.communicate(said.encode(), timeout=240)
+            out, err = process.communicate(stdin.encode(), timeout=240)
         return process.returncode, out.decode(), err.decode()

@@ -1,4 +1,4 @@
-"""The handler at work for tests: real memory, a real model over HTTP, and paper for what a person reads."""
+"""Handler harness: real memory, a model server on loopback, and a reply that records its calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from bot.conversation import Address, Incoming, PlaceKind, SessionKey, Speaker, Turn
+from bot.conversation import Turn
 from bot.errors import KeepthreadError
 from bot.memory.compaction import Compactor
 from bot.memory.history import RedisHistory
@@ -23,64 +23,66 @@ from bot.tracing import NoopTracer
 from bot.turns.handler import Handler, Request
 from bot.turns.stop_signal import StopSignal
 from tests.fakes.model_server import ModelServer
-
-KEY = SessionKey("loop", "A1", "C1")
+from tests.support.messages import KEY, make_message
 
 
 @dataclass
-class Paper:
-    """The `Reply` port. `lines` is what happened to it, in order.
+class RecordingReply:
+    """`Reply` that records each call as (method, text).
 
     Attributes:
-        troubles: what the next `finish` or `fail` raises instead.
-        is_there: what a platform that can be asked would say.
+        failures: errors that the next calls of `finish` and `fail` raise.
+        existing_delivery: the result of `find_delivery`.
+        files: (name, content) of each posted file.
     """
 
-    lines: list[tuple[str, str]] = field(default_factory=list)
-    troubles: list[Exception] = field(default_factory=list)
-    is_there: Delivery | None = None
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    existing_delivery: Delivery | None = None
     files: list[tuple[str, bytes]] = field(default_factory=list)
 
-    def read(self, what: str) -> list[str]:
-        return [text for kind, text in self.lines if kind == what]
+    def texts(self, method: str) -> list[str]:
+        """Texts of the calls of one method, in order."""
+        return [text for name, text in self.calls if name == method]
 
     async def set_status(self, text: str) -> None:
-        self.lines.append(("status", text))
+        self.calls.append(("set_status", text))
 
     async def show(self, piece: str) -> None:
-        self.lines.append(("show", piece))
+        self.calls.append(("show", piece))
 
     async def finish(self, turn: Turn) -> Delivery:
-        if self.troubles:
-            raise self.troubles.pop(0)
-        self.lines.append(("finish", turn.answer))
+        if self.failures:
+            raise self.failures.pop(0)
+        self.calls.append(("finish", turn.answer))
         return Delivery((f"m-{turn.id}",))
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
-        if self.troubles:
-            raise self.troubles.pop(0)
-        self.lines.append(("fail", error.user_text))
+        if self.failures:
+            raise self.failures.pop(0)
+        self.calls.append(("fail", error.user_text))
 
     async def find_delivery(self, turn: Turn) -> Delivery | None:
-        self.lines.append(("asked", turn.id))
-        return self.is_there
+        self.calls.append(("find_delivery", turn.id))
+        return self.existing_delivery
 
     async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
-        return await self.post(text)
+        self.calls.append(("post_buttons", " ".join(button.command for button in buttons)))
+        return Delivery()
 
     async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
-        self.lines.append(("say", text))
+        self.calls.append(("post", text))
         if file is not None:
             self.files.append(file)
         return Delivery()
 
     async def aclose(self) -> None:
-        self.lines.append(("close", ""))
+        self.calls.append(("aclose", ""))
 
 
 @dataclass(slots=True)
-class Desk:
-    """Where turns are answered."""
+class HandlerHarness:
+    """A handler with its history, its model server and its Redis client."""
 
     handler: Handler
     history: RedisHistory
@@ -88,29 +90,27 @@ class Desk:
     redis: Redis
 
     async def ask(
-        self, text: str, turn_id: str = "", *, reply: Paper | None = None, stop: StopSignal | None = None,
-        **how: Any,
-    ) -> Turn:  # fmt: skip
-        """Say `text` in the one conversation there is."""
-        turn = Turn(turn_id or uuid.uuid4().hex, (said(text),))
-        return await self.handler.answer(Request(turn, **how), reply or Paper(), stop)
+        self,
+        text: str,
+        turn_id: str = "",
+        *,
+        reply: RecordingReply | None = None,
+        stop: StopSignal | None = None,
+        **request: Any,
+    ) -> Turn:
+        """Answer a turn of one message in the session `KEY`."""
+        turn = Turn(turn_id or uuid.uuid4().hex, (make_message(text),))
+        return await self.handler.answer(Request(turn, **request), reply or RecordingReply(), stop)
 
     async def remembered(self) -> list[Turn]:
         return [item.turn for item in (await self.history.read(KEY)).window]
 
 
-def said(
-    text: str, session: SessionKey = KEY, place_kind: PlaceKind = "private", **more: Any
-) -> Incoming:
-    """One message of Ada's."""
-    return Incoming(Address(session, place_kind), Speaker("U1", "Ada", "A1"), text, **more)
-
-
 @asynccontextmanager
-async def desk_over(
+async def open_handler(
     redis: Redis, settings: Settings, *, budget_tokens: int = 4_000
-) -> AsyncIterator[Desk]:
-    """A handler that gives up writing at once."""
+) -> AsyncIterator[HandlerHarness]:
+    """Open a handler that does not retry a failed write to memory."""
     async with ModelServer() as server:
         history = RedisHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
         model = OpenAIModel(
@@ -120,7 +120,7 @@ async def desk_over(
         compactor = Compactor(history, model, context)
         handler = Handler(history, model, NoopTracer(), context, compactor, write_patience_s=0)
         try:
-            yield Desk(handler, history, server, redis)
+            yield HandlerHarness(handler, history, server, redis)
         finally:
             await compactor.aclose()
             await model.aclose()

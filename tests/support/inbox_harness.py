@@ -1,4 +1,4 @@
-"""What tests of the inbox share: messages to put, and workers on a real server."""
+"""Inbox harness: an inbox on the test's Redis, workers on it, and pending entries made older."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from bot.conversation import Address, Incoming, IncomingKind, SessionKey, Speaker
 from bot.inbox.claim import ClaimedTurn
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
@@ -19,59 +18,42 @@ from bot.worker.leases import Lease, Timing
 from bot.worker.outcome import TurnOutcome
 from bot.worker.worker import Worker
 
-
-def said(
-    text: str,
-    place: str = "C1",
-    *,
-    speaker: str = "U1",
-    kind: IncomingKind = "message",
-    event_id: str = "",
-    platform: str = "loop",
-) -> Incoming:
-    """One message of a person in a place."""
-    session = SessionKey(platform, "A1", place)
-    return Incoming(
-        Address(session), Speaker(speaker, account="A1"), text, event_id=event_id, kind=kind
-    )
+HOUR_MS = 3_600_000
+GENEROUS_TIMING = Timing(last_word_s=60)
+"""Worker timing under which a starved process still records how its turns ended."""
 
 
-def inbox_on(redis: Redis, settings: Settings, **options: Any) -> Inbox:
+def make_inbox(redis: Redis, settings: Settings, **options: Any) -> Inbox:
     return Inbox(redis, InboxKeys(settings.bot_redis_prefix, settings.bot_shards), **options)
 
 
-HOUR_MS = 3_600_000
-PATIENT = Timing(last_word_s=60)
-"""A starved process can still say how its turns ended."""
-
-
-async def silence(redis: Redis, inbox: Inbox, *turns: ClaimedTurn, ms: int = HOUR_MS) -> None:
-    """As if the worker of these turns had given no sign of life for so long."""
+async def mark_idle(redis: Redis, inbox: Inbox, *turns: ClaimedTurn, ms: int = HOUR_MS) -> None:
+    """Set the idle time of these turns' pending entries, as if their worker had sent no heartbeat."""
     for turn in turns:
         ready = inbox.keys.of(turn.shard, "ready")
         (pending,) = await redis.xpending_range(ready, "w", turn.entry, turn.entry, 1)
         await redis.xclaim(ready, "w", pending["consumer"], 0, [turn.entry], idle=ms, justid=True)
 
 
-async def silent_ms(redis: Redis, inbox: Inbox, turn: ClaimedTurn) -> int:
-    """How long ago its worker gave the last sign of life."""
+async def idle_ms(redis: Redis, inbox: Inbox, turn: ClaimedTurn) -> int:
+    """Milliseconds since the last heartbeat for this turn."""
     ready = inbox.keys.of(turn.shard, "ready")
     (pending,) = await redis.xpending_range(ready, "w", turn.entry, turn.entry, 1)
     return int(pending["time_since_delivered"])
 
 
 @asynccontextmanager
-async def working(
+async def running_worker(
     inbox: Inbox,
     execute: Callable[[Lease], Awaitable[TurnOutcome]],
     settings: Settings,
     *,
     name: str = "w1",
     grace_s: float = 5,
-    timing: Timing = PATIENT,
+    timing: Timing = GENEROUS_TIMING,
     **options: Any,
 ) -> AsyncIterator[Worker]:
-    """A worker, drained at the end."""
+    """Run a worker, and drain it at the end."""
     assert settings.redis_url is not None
     async with Redis.from_url(settings.redis_url.get_secret_value(), max_connections=50) as waiter:
         worker = Worker(inbox, waiter, execute, Metrics(), name=name, timing=timing, **options)

@@ -1,4 +1,4 @@
-"""A whole service for tests: the loopback platform, a loopback model, real Redis."""
+"""Service harness: a whole service with the loopback platform, a model server and real Redis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from bot.conversation import Turn
+from bot.conversation import Incoming, SessionKey, Turn
 from bot.service.service import Role, Service, open_service
 from bot.settings import Settings
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
@@ -18,30 +18,32 @@ from tests.fakes.model_server import ModelServer
 
 
 @dataclass(slots=True)
-class Served:
-    """What a test works with."""
+class RunningService:
+    """A service with its platform, the journal of that platform, and its model server."""
 
     service: Service
     platform: LoopbackPlatform
     journal: Journal
     model: ModelServer
 
-    async def say(self, incoming: Any, **options: Any) -> str:
+    async def enqueue(self, incoming: Incoming, **options: Any) -> str:
         return await self.service.core.enqueue(incoming, **options)
 
     def answers(self, session: str = "") -> list[str]:
-        """What people read as finished answers, in order."""
+        """Finished answers that the platform showed, in order."""
         lines = self.journal.read("answer")
         return [line["answer"] for line in lines if not session or line["session"] == session]
 
-    def words(self) -> list[str]:
-        return [line["text"] for line in self.journal.read("word")]
+    def posts(self) -> list[str]:
+        """Texts that the bot posted beside its answers, in order."""
+        return [line["text"] for line in self.journal.read("post")]
 
-    async def turns(self, session: Any) -> list[Turn]:
+    async def turns(self, session: SessionKey) -> list[Turn]:
         return [turn async for turn in self.service.core.sessions.turns(session)]
 
 
-def settings_for(settings: Settings, model: ModelServer, **changes: Any) -> Settings:
+def service_settings(settings: Settings, model: ModelServer, **changes: Any) -> Settings:
+    """`settings` with the model server, a free HTTP port, a short drain, and `changes`."""
     return settings.model_copy(
         update={
             "openai_base_url": model.base_url,
@@ -54,7 +56,7 @@ def settings_for(settings: Settings, model: ModelServer, **changes: Any) -> Sett
 
 
 @asynccontextmanager
-async def served(
+async def running_service(
     settings: Settings,
     tmp_path: Path,
     model: ModelServer,
@@ -62,11 +64,12 @@ async def served(
     role: Role = "all",
     platform: LoopbackPlatform | None = None,
     **changes: Any,
-) -> AsyncIterator[Served]:
+) -> AsyncIterator[RunningService]:
+    """Open a service whose settings differ from the test's by `changes`."""
     journal = Journal(tmp_path / "journal")
     platform = platform or LoopbackPlatform(journal)
     platforms: dict[str, Any] = {platform.name: platform}
     async with open_service(
-        settings_for(settings, model, **changes), role=role, platforms=platforms
+        service_settings(settings, model, **changes), role=role, platforms=platforms
     ) as service:
-        yield Served(service, platform, platform.journal, model)
+        yield RunningService(service, platform, platform.journal, model)

@@ -21,12 +21,12 @@ def program(tmp_path: Path, model: ModelServer) -> Program:
     return Program.with_model(tmp_path, model)
 
 
-async def run(program: Program, *arguments: str, said: str = "") -> tuple[int, str, str]:
-    return await asyncio.to_thread(program.run, *arguments, said=said)
+async def run(program: Program, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+    return await asyncio.to_thread(program.run, *arguments, stdin=stdin)
 
 
 async def test_piped_lines_are_answered_one_after_the_other(program: Program) -> None:
-    status, out, err = await run(program, "chat", said="my name is Ada\nwhat is my name?\n")
+    status, out, err = await run(program, "chat", stdin="my name is Ada\nwhat is my name?\n")
     assert (status, err) == (0, "")
     assert out == "You said: my name is Ada\nYour name is Ada.\n"
 
@@ -34,7 +34,7 @@ async def test_piped_lines_are_answered_one_after_the_other(program: Program) ->
 async def test_empty_lines_and_a_missing_last_line_end_do_no_harm(
     program: Program, model: ModelServer
 ) -> None:
-    status, out, _ = await run(program, "chat", said="\n  \r\nfirst\r\n\n\nsecond")
+    status, out, _ = await run(program, "chat", stdin="\n  \r\nfirst\r\n\n\nsecond")
     assert (status, out) == (0, "You said: first\nYou said: second\n")
     assert len(model.requests) == 2
 
@@ -45,8 +45,8 @@ async def test_no_words_at_all_are_no_error(program: Program, model: ModelServer
 
 
 async def test_the_next_run_remembers(program: Program, model: ModelServer) -> None:
-    await run(program, "chat", said="my name is Ada\n")
-    status, out, _ = await run(program, "chat", said="what is my name?\n")
+    await run(program, "chat", stdin="my name is Ada\n")
+    status, out, _ = await run(program, "chat", stdin="what is my name?\n")
     assert (status, out) == (0, "Your name is Ada.\n")
     told = [(message["role"], message["content"]) for message in model.requests[-1].messages[1:]]
     assert told == [
@@ -57,8 +57,8 @@ async def test_the_next_run_remembers(program: Program, model: ModelServer) -> N
 
 
 async def test_named_conversations_keep_apart(program: Program, model: ModelServer) -> None:
-    await run(program, "chat", "-s", "work", said="my name is Ada\n")
-    _, out, _ = await run(program, "chat", "-s", "play", said="what is my name?\n")
+    await run(program, "chat", "-s", "work", stdin="my name is Ada\n")
+    _, out, _ = await run(program, "chat", "-s", "play", stdin="what is my name?\n")
     assert out == "I do not know your name.\n"
     assert len(model.requests[-1].messages) == 2
 
@@ -67,13 +67,13 @@ async def test_control_characters_of_an_answer_do_not_come_through(
     program: Program, model: ModelServer
 ) -> None:
     model.script = [say("red \x1b[31malert\x07 \x9b2Jdone\ttab\nnext\r\n")]
-    _, out, _ = await run(program, "chat", said="hello\n")
+    _, out, _ = await run(program, "chat", stdin="hello\n")
     assert out == "red [31malert 2Jdone\ttab\nnext\n"
 
 
 async def test_commands_work_in_a_pipe(program: Program) -> None:
     said = "my name is Ada\n/reset\nwhat is my name?\n/etc/passwd?\n/exit\nnever\n"
-    status, out, _ = await run(program, "chat", said=said)
+    status, out, _ = await run(program, "chat", stdin=said)
     assert status == 0
     assert out.splitlines() == [
         "You said: my name is Ada",
@@ -84,7 +84,7 @@ async def test_commands_work_in_a_pipe(program: Program) -> None:
 
 
 async def test_an_export_never_overwrites_a_file(program: Program) -> None:
-    _, out, _ = await run(program, "chat", said="my name is Ada\n/export\n/export\n/export json\n")
+    _, out, _ = await run(program, "chat", stdin="my name is Ada\n/export\n/export\n/export json\n")
     paths = [Path(line) for line in out.splitlines() if line.startswith("/")]
     assert len(set(paths)) == 3
     assert [path.parent for path in paths] == [program.home] * 3
@@ -99,7 +99,7 @@ async def test_a_refused_key_is_told_on_standard_error(
     program: Program, model: ModelServer
 ) -> None:
     model.script = [fail(401, "invalid_api_key", "Incorrect API key provided")]
-    status, out, err = await run(program, "chat", said="hello\nhello again\n")
+    status, out, err = await run(program, "chat", stdin="hello\nhello again\n")
     assert status == 1
     assert out == "You said: hello again\n"
     assert "does not let me in" in err
@@ -109,14 +109,14 @@ async def test_a_refused_key_is_told_on_standard_error(
 
 async def test_a_broken_answer_keeps_what_was_shown(program: Program, model: ModelServer) -> None:
     model.script = [truncated("the first half")]
-    status, out, err = await run(program, "chat", said="hello\n")
+    status, out, err = await run(program, "chat", stdin="hello\n")
     assert (status, out) == (1, "the first half\n")
     assert "cut off" in err
 
 
 async def test_a_store_that_cannot_be_reached_is_told(program: Program) -> None:
     program.settings["REDIS_URL"] = "redis://127.0.0.1:1/0"
-    status, out, err = await run(program, "chat", said="hello\n")
+    status, out, err = await run(program, "chat", stdin="hello\n")
     assert (status, out) == (1, "")
     assert "127.0.0.1:1" in err
     assert "Traceback" not in err
@@ -124,7 +124,7 @@ async def test_a_store_that_cannot_be_reached_is_told(program: Program) -> None:
 
 async def test_a_misspelt_setting_is_refused_with_the_right_name(program: Program) -> None:
     program.settings["BOT_MODLE"] = "gpt-5-mini"
-    status, out, err = await run(program, "chat", said="hello\n")
+    status, out, err = await run(program, "chat", stdin="hello\n")
     assert (status, out) == (1, "")
     assert "BOT_MODLE is no setting; did you mean BOT_MODEL?" in err
 
@@ -200,7 +200,7 @@ async def test_a_file_as_input_and_a_full_disk_as_output(program: Program) -> No
 async def test_killed_in_mid_answer_it_loses_nothing_before(
     program: Program, model: ModelServer
 ) -> None:
-    await run(program, "chat", said="my name is Ada\n")
+    await run(program, "chat", stdin="my name is Ada\n")
     model.script = [stall("I was just")]
     with program.start("chat") as process:
         assert process.stdin
@@ -210,7 +210,7 @@ async def test_killed_in_mid_answer_it_loses_nothing_before(
         await asyncio.to_thread(process.stdout.read, len("I was just"))
         process.kill()
         await asyncio.to_thread(process.communicate)
-    status, out, err = await run(program, "chat", said="what is my name?\n")
+    status, out, err = await run(program, "chat", stdin="what is my name?\n")
     assert (status, out, err) == (0, "Your name is Ada.\n", "")
     assert not _alive_in(program.home)
 
@@ -241,7 +241,7 @@ async def test_two_at_the_same_time_share_the_memory(program: Program) -> None:
         first.stdin.write(b"my name is Ada\n")
         first.stdin.flush()
         await asyncio.to_thread(first.stdout.readline)
-        _, out, _ = await run(program, "chat", said="what is my name?\n")
+        _, out, _ = await run(program, "chat", stdin="what is my name?\n")
         assert out == "Your name is Ada.\n"
         first.stdin.write(b"and still, what is my name?\n")
         last, _ = await asyncio.to_thread(first.communicate)
@@ -250,12 +250,12 @@ async def test_two_at_the_same_time_share_the_memory(program: Program) -> None:
 
 async def test_conversations_can_be_looked_at_and_forgotten(program: Program) -> None:
     """By processes of their own; tests/bot/cli/test_sessions.py has the rest."""
-    await run(program, "chat", "-s", "bees", said="my name is Ada\n")
+    await run(program, "chat", "-s", "bees", stdin="my name is Ada\n")
     listed = json.loads((await run(program, "sessions", "list", "--json"))[1])
     assert [(one["session"], one["turns"]) for one in listed] == [("console/local/bees/", 1)]
     _, out, err = await run(program, "sessions", "forget", "bees", "--yes")
     assert (out, err) == ("console/local/bees/: forgotten, 1 turn\n", "")
-    _, out, _ = await run(program, "chat", "-s", "bees", said="what is my name?\n")
+    _, out, _ = await run(program, "chat", "-s", "bees", stdin="what is my name?\n")
     assert out == "I do not know your name.\n"
 
 

@@ -19,7 +19,7 @@ from tests.fakes.langsmith_server import LangSmithServer
 from tests.fakes.model_server import ModelServer, fail, say
 from tests.fakes.redis_server import running
 from tests.support.chat_process import Program
-from tests.support.service_harness import settings_for
+from tests.support.service_harness import service_settings
 
 PASSWORD, KEY = "pass-of-a-test", "key-of-a-test-model"
 
@@ -120,7 +120,7 @@ async def test_each_failure_of_a_model_has_a_cure_at_the_first_try(
     settings: Settings, model: ModelServer, behaviour: Any, words: str, cure: str
 ) -> None:
     model.default = behaviour
-    (found,) = await check(settings_for(settings, model, bot_model="gpt-5-minni"))
+    (found,) = await check(service_settings(settings, model, bot_model="gpt-5-minni"))
     assert (found.name, found.state) == ("model gpt-5-minni", "failed")
     assert words in found.detail
     assert cure in found.cure
@@ -131,7 +131,7 @@ async def test_a_fallback_that_would_fail_when_it_is_needed_is_found_before(
     settings: Settings, model: ModelServer
 ) -> None:
     model.script = [say("OK"), fail(401)]
-    first, second = await check(settings_for(settings, model, bot_fallback_model="other"))
+    first, second = await check(service_settings(settings, model, bot_fallback_model="other"))
     assert first.state == "ok"
     assert (second.name, second.state) == ("fallback model other", "failed")
     assert "BOT_FALLBACK_API_KEY" in second.cure
@@ -142,7 +142,7 @@ async def test_an_answer_cut_at_the_few_words_asked_for_is_a_good_one(
     settings: Settings, model: ModelServer
 ) -> None:
     model.script = [say("Okay, I", reason="length")]
-    found = await check(settings_for(settings, model))
+    found = await check(service_settings(settings, model))
     assert found == [Check("model gpt-5-mini", "ok", model.base_url)]
 
 

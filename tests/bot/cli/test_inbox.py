@@ -14,10 +14,9 @@ from bot.inbox.inbox import Inbox
 from bot.inbox.stats import InboxStats
 from bot.settings import Settings
 from bot.wiring import open_store
-from tests.support.cli_harness import Shell, shell
-from tests.support.inbox_harness import inbox_on, said
-
-__all__ = ["shell"]
+from tests.support.cli_harness import Shell
+from tests.support.inbox_harness import make_inbox
+from tests.support.messages import make_message
 
 With = Callable[[Callable[[Inbox, DeadLetters], Awaitable[Any]]], Any]
 
@@ -29,7 +28,7 @@ def inbox(settings: Settings) -> With:
     def do(work: Callable[[Inbox, DeadLetters], Awaitable[Any]]) -> Any:
         async def opened() -> Any:
             async with open_store(settings) as store:
-                made = inbox_on(store.client, settings)
+                made = make_inbox(store.client, settings)
                 return await work(made, DeadLetters(store.client, made))
 
         return asyncio.run(opened())
@@ -42,7 +41,7 @@ def given_up(*texts: str) -> Callable[[Inbox, DeadLetters], Awaitable[list[DeadL
 
     async def work(inbox: Inbox, letters: DeadLetters) -> list[DeadLetter]:
         for number, text in enumerate(texts):
-            await inbox.enqueue(said(text, f"C{number}", event_id=f"e{number}"))
+            await inbox.enqueue(make_message(text, f"C{number}", event_id=f"e{number}"))
         taken, _ = await inbox.claim("w", 99, range(inbox.keys.shards))
         for turn in taken:
             await inbox.complete(turn, "dead", reason="ModelBroken: [/engine] on fire")
@@ -81,8 +80,8 @@ def test_dead_letters_are_listed_whatever_stands_in_them(shell: Shell, inbox: Wi
 
 def test_what_waits_is_counted(shell: Shell, inbox: With) -> None:
     async def put(inbox: Inbox, _: DeadLetters) -> None:
-        await inbox.enqueue(said("now"))
-        await inbox.enqueue(said("later", "C2"), hold_s=60)
+        await inbox.enqueue(make_message("now"))
+        await inbox.enqueue(make_message("later", "C2"), hold_s=60)
 
     inbox(put)
     found = json.loads(shell.out("inbox", "list", "--json"))
@@ -102,13 +101,13 @@ def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With
     (letter,) = inbox(given_up("precious"))
 
     async def crowd(inbox: Inbox, _: DeadLetters) -> list[str]:
-        return [(await inbox.enqueue(said(str(n), "C0")))[0] for n in range(101)]
+        return [(await inbox.enqueue(make_message(str(n), "C0")))[0] for n in range(101)]
 
     assert inbox(crowd)[-1] == "full"
     shell.out("inbox", "retry", letter.id)
 
     async def waiting(inbox: Inbox, _: DeadLetters) -> list[str]:
-        return [one.text for _, one in await inbox.messages(said("x", "C0").session)]
+        return [one.text for _, one in await inbox.messages(make_message("x", "C0").session)]
 
     assert inbox(waiting)[-1] == "precious"
 

@@ -16,10 +16,8 @@ from bot.settings import Settings
 from bot.wiring import Store, open_store
 from tests.fakes.terminal import Terminal
 from tests.support.chat_process import Program
-from tests.support.cli_harness import Shell, shell
-from tests.support.handler_harness import said
-
-__all__ = ["shell"]
+from tests.support.cli_harness import Shell
+from tests.support.messages import make_message
 
 WORK = SessionKey("console", "local", "work")
 CHAT = SessionKey("telegram", "7", "-100 1", "5")
@@ -42,7 +40,7 @@ def store(settings: Settings) -> Callable[[Callable[[Store], Awaitable[Any]]], A
 async def tell(store: Store, session: SessionKey, *texts: str, state: Any = "complete") -> None:
     for text in texts:
         past = await store.history.read(session)
-        turn = Turn(f"t-{text}", (said(text, session),), generation=past.generation)
+        turn = Turn(f"t-{text}", (make_message(text, session),), generation=past.generation)
         done = turn.ended(state, f"answer to {text}")
         await store.history.append(done, tokens=tokens_of(done))
 
@@ -108,10 +106,10 @@ def test_forgetting_asks_first_and_erases_earlier_talks_too(shell: Shell, store:
     store(lambda s: tell(s, WORK, "one"))
     shell.out("sessions", "reset", "work", "--keep")
     store(lambda s: tell(s, WORK, "two"))
-    refused = shell.run("sessions", "forget", "work", said="n\n")
+    refused = shell.run("sessions", "forget", "work", stdin="n\n")
     assert refused.exit_code == 1
     assert f"Erase 1 turn of {WORK}?" in refused.output
-    assert shell.run("sessions", "forget", "work", said="y\n").exit_code == 0
+    assert shell.run("sessions", "forget", "work", stdin="y\n").exit_code == 0
     assert json.loads(shell.out("sessions", "list", "--json")) == []
     assert shell.run("sessions", "export", "work").exit_code == 1
 

@@ -15,8 +15,9 @@ from bot.settings import Settings
 from bot.turns.handler import Request
 from bot.wiring import open_components
 from tests.fakes.model_server import ModelServer, fail, say, truncated
-from tests.support.handler_harness import Paper, said
-from tests.support.service_harness import settings_for
+from tests.support.handler_harness import RecordingReply
+from tests.support.messages import make_message
+from tests.support.service_harness import service_settings
 
 PRIVATE, SHARED = SessionKey("loop", "A1", "ada"), SessionKey("loop", "A1", "room")
 CORA = Speaker("UADMIN", "Cora", "A1")
@@ -32,33 +33,35 @@ class Room:
     kind: PlaceKind
     number: int = 0
 
-    def said(self, text: str, speaker: Speaker | None = None) -> Incoming:
+    def message(self, text: str, speaker: Speaker | None = None) -> Incoming:
         self.number += 1
-        one = said(text, self.session, self.kind, message_id=str(self.number))
-        return replace(one, speaker=speaker) if speaker else one
+        message = make_message(text, self.session, self.kind, message_id=str(self.number))
+        return replace(message, speaker=speaker) if speaker else message
 
     async def ask(self, text: str, speaker: Speaker | None = None) -> Turn:
-        turn = Turn(f"t-{text}", (self.said(text, speaker),))
-        return await self.core.handler.answer(Request(turn), Paper())
+        turn = Turn(f"t-{text}", (self.message(text, speaker),))
+        return await self.core.handler.answer(Request(turn), RecordingReply())
 
     async def remember(self, text: str) -> None:
         """As if `text` had been asked and answered, without asking a model."""
         past = await self.core.history.read(self.session)
-        turn = Turn(f"t-{text}", (self.said(text),), generation=past.generation)
+        turn = Turn(f"t-{text}", (self.message(text),), generation=past.generation)
         await self.core.history.append(turn.ended("complete", "an answer"), tokens=9)
 
     async def overhear(self, text: str) -> None:
-        await self.core.handler.overhear(Turn(f"o-{text}", (self.said(text),)))
+        await self.core.handler.overhear(Turn(f"o-{text}", (self.message(text),)))
 
-    async def tell(self, text: str, speaker: Speaker | None = None, call_id: str = "") -> Paper:
+    async def tell(
+        self, text: str, speaker: Speaker | None = None, call_id: str = ""
+    ) -> RecordingReply:
         """Use a command."""
-        paper = Paper()
-        await COMMANDS.run(Call(self.core, self.said(text, speaker), paper, id=call_id))
-        return paper
+        reply = RecordingReply()
+        await COMMANDS.run(Call(self.core, self.message(text, speaker), reply, id=call_id))
+        return reply
 
     async def word(self, text: str, speaker: Speaker | None = None) -> str:
         """All it said to a command."""
-        return "\n".join((await self.tell(text, speaker)).read("say"))
+        return "\n".join((await self.tell(text, speaker)).texts("post"))
 
     async def questions(self) -> list[str]:
         return [turn.incoming[0].text async for turn in self.core.sessions.turns(self.session)]
@@ -69,7 +72,7 @@ class Room:
 
 @pytest.fixture
 async def private(settings: Settings) -> AsyncIterator[Room]:
-    async with ModelServer() as model, open_components(settings_for(settings, model)) as bot:
+    async with ModelServer() as model, open_components(service_settings(settings, model)) as bot:
         bot.access.ask_platform("loop", _is_admin)
         yield Room(DirectCore(bot), model, PRIVATE, "private")
 
@@ -121,7 +124,7 @@ async def test_undo_forgets_the_latest_question_and_not_what_others_said_since(
 async def test_undo_asked_twice_by_a_repetition_forgets_once(private: Room) -> None:
     await private.remember("one")
     await private.remember("x" * 100)
-    (word,) = (await private.tell("undo", call_id="c1")).read("say")
+    (word,) = (await private.tell("undo", call_id="c1")).texts("post")
     assert word == f"Forgotten: “{'x' * 59}…” and its answer."
     await private.tell("undo", call_id="c1")
     assert await private.questions() == ["one"]
@@ -134,12 +137,12 @@ async def test_retry_answers_the_latest_question_again_in_its_place(private: Roo
     await private.ask("hello")
     await private.overhear("not for you")
     private.model.script = [say("a better answer")]
-    paper = await private.tell("again", call_id="c1")
-    assert paper.read("finish") == ["a better answer"]
+    reply = await private.tell("again", call_id="c1")
+    assert reply.texts("finish") == ["a better answer"]
     past = await private.core.history.read(PRIVATE)
     assert [item.turn.answer for item in past.window] == ["a better answer", ""]
-    paper = await private.tell("again", call_id="c1")
-    assert paper.read("finish") == [], "the same call once more: it was answered"
+    reply = await private.tell("again", call_id="c1")
+    assert reply.texts("finish") == [], "the same call once more: it was answered"
     assert len(private.model.requests) == 2
 
 
@@ -148,8 +151,8 @@ async def test_retry_after_a_failure_makes_good_and_a_failed_retry_changes_nothi
 ) -> None:
     private.model.script = [truncated("half"), fail(401), say("whole")]
     await private.ask("hello")
-    assert (await private.tell("retry")).read("fail")
-    assert (await private.tell("retry")).read("finish") == ["whole"]
+    assert (await private.tell("retry")).texts("fail")
+    assert (await private.tell("retry")).texts("finish") == ["whole"]
     past = await private.core.history.read(PRIVATE)
     assert [(item.turn.state, item.turn.answer) for item in past.window] == [("complete", "whole")]
 

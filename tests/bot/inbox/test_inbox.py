@@ -15,7 +15,8 @@ from bot.inbox.claim import ClaimedTurn
 from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import MAX_MESSAGES, SIDE_LANE, Inbox
 from bot.settings import Settings
-from tests.support.inbox_harness import HOUR_MS, inbox_on, said, silence, silent_ms
+from tests.support.inbox_harness import HOUR_MS, idle_ms, make_inbox, mark_idle
+from tests.support.messages import make_message
 from tests.support.wait import wait_until
 
 ALL = range(8)
@@ -38,7 +39,7 @@ async def claim_abandoned(
 
 def conv_of(inbox: Inbox) -> str:
     """The key of what Redis knows of the one conversation there is."""
-    session = said("x").session
+    session = make_message("x").session
     return inbox.keys.of(inbox.keys.shard(session), f"conv:{session}")
 
 
@@ -57,8 +58,8 @@ async def keys_left(redis: Redis, settings: Settings) -> list[str]:
 
 
 async def test_what_is_put_is_taken_once_and_then_gone(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
-    assert (await inbox.enqueue(said("hello")))[0] == "queued"
+    inbox = make_inbox(redis, settings)
+    assert (await inbox.enqueue(make_message("hello")))[0] == "queued"
     turn = await claim_one(inbox)
     assert turn is not None
     assert [one.text for one in turn.incoming] == ["hello"]
@@ -69,29 +70,29 @@ async def test_what_is_put_is_taken_once_and_then_gone(redis: Redis, settings: S
 
 
 async def test_the_same_event_is_taken_in_once(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
-    twice = [await inbox.enqueue(said("hi", event_id="Ev1")) for _ in range(2)]
+    inbox = make_inbox(redis, settings)
+    twice = [await inbox.enqueue(make_message("hi", event_id="Ev1")) for _ in range(2)]
     assert [verdict for verdict, _ in twice] == ["queued", "duplicate"]
 
 
 async def test_the_same_message_under_two_event_ids_is_taken_in_once(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     for event_id, verdict in (("Ev1", "queued"), ("Ev2", "duplicate")):
-        got, _ = await inbox.enqueue(said("hi", event_id=event_id), dedupe=["C1:17.1"])
+        got, _ = await inbox.enqueue(make_message("hi", event_id=event_id), dedupe=["C1:17.1"])
         assert got == verdict
 
 
 async def test_messages_that_arrive_during_a_turn_become_the_next_one_in_order(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("first"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("first"))
     turn = await claim_one(inbox)
     assert turn
     for text in ("second", "third"):
-        assert (await inbox.enqueue(said(text)))[0] == "merged"
+        assert (await inbox.enqueue(make_message(text)))[0] == "merged"
     assert await claim_one(inbox) is None, "two turns of one conversation at once"
     await inbox.complete(turn, "done")
     following = await claim_one(inbox)
@@ -102,12 +103,12 @@ async def test_messages_that_arrive_during_a_turn_become_the_next_one_in_order(
 async def test_commands_and_overheard_messages_are_turns_of_their_own_in_order(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     for text, kind in (
         ("a", "message"), ("b", "message"), ("reset", "command"), ("undo", "command"),
         ("x", "overheard"), ("y", "overheard"), ("c", "message"),
     ):  # fmt: skip
-        await inbox.enqueue(said(text, kind=kind))
+        await inbox.enqueue(make_message(text, kind=kind))
     batches = []
     while turn := await claim_one(inbox):
         batches.append([one.text for one in turn.incoming])
@@ -116,9 +117,9 @@ async def test_commands_and_overheard_messages_are_turns_of_their_own_in_order(
 
 
 async def test_a_turn_has_no_more_messages_than_it_may(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     for number in range(MAX_MESSAGES + 3):
-        await inbox.enqueue(said(str(number)))
+        await inbox.enqueue(make_message(str(number)))
     turn = await claim_one(inbox)
     assert turn
     assert len(turn.incoming) == MAX_MESSAGES
@@ -129,25 +130,25 @@ async def test_a_turn_has_no_more_messages_than_it_may(redis: Redis, settings: S
 
 
 async def test_a_full_mailbox_takes_no_more(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings, max_waiting=2)
-    verdicts = [(await inbox.enqueue(said("x", event_id=f"E{n}")))[0] for n in range(3)]
+    inbox = make_inbox(redis, settings, max_waiting=2)
+    verdicts = [(await inbox.enqueue(make_message("x", event_id=f"E{n}")))[0] for n in range(3)]
     assert verdicts == ["queued", "merged", "full"]
     turn = await claim_one(inbox)
     assert turn
     await inbox.complete(turn, "done")
-    again, _ = await inbox.enqueue(said("x", event_id="E2"))
+    again, _ = await inbox.enqueue(make_message("x", event_id="E2"))
     assert again == "queued", "what was refused was not taken in, so it may come again"
 
 
 async def test_a_silent_workers_turn_is_taken_over_with_the_same_messages(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     lost = await claim_one(inbox, "dead")
     assert lost
-    await inbox.enqueue(said("two"))
-    await silence(redis, inbox, lost)
+    await inbox.enqueue(make_message("two"))
+    await mark_idle(redis, inbox, lost)
     again = await claim_abandoned(inbox, "w2")
     assert again
     assert again.ids == lost.ids
@@ -161,28 +162,28 @@ async def test_a_silent_workers_turn_is_taken_over_with_the_same_messages(
 async def test_a_sign_of_life_renews_a_lease_and_a_look_does_not(
     redis: Redis, settings: Settings, touch: bool
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     turn = await claim_one(inbox)
     assert turn
-    await silence(redis, inbox, turn)
+    await mark_idle(redis, inbox, turn)
     assert await inbox.renew("w1", [turn], touch=touch) == {}
-    assert (await silent_ms(redis, inbox, turn) < HOUR_MS) == touch
+    assert (await idle_ms(redis, inbox, turn) < HOUR_MS) == touch
 
 
 async def test_a_turn_that_its_own_worker_claims_is_renewed_and_not_begun_again(
     redis: Redis, settings: Settings
 ) -> None:
     """A starved process finds its turn silent like any other, and still runs it."""
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     turn = await claim_one(inbox)
     assert turn
-    await silence(redis, inbox, turn)
+    await mark_idle(redis, inbox, turn)
     assert await claim_abandoned(inbox, "w1", own=[turn]) is None
-    assert await silent_ms(redis, inbox, turn) < HOUR_MS
+    assert await idle_ms(redis, inbox, turn) < HOUR_MS
     assert await inbox.renew("w1", [turn]) == {}
-    await silence(redis, inbox, turn)
+    await mark_idle(redis, inbox, turn)
     others = await claim_abandoned(inbox, "w2")
     assert others, "another worker's claim begins it again"
     assert await inbox.complete(others, "requeue")
@@ -193,13 +194,13 @@ async def test_a_turn_that_its_own_worker_claims_is_renewed_and_not_begun_again(
 async def test_a_silent_turn_is_found_behind_many_that_live(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
+    inbox = make_inbox(redis, settings.model_copy(update={"bot_shards": 1}))
     for number in range(40):
-        await inbox.enqueue(said("long", f"C{number}"))
+        await inbox.enqueue(make_message("long", f"C{number}"))
     living, _ = await inbox.claim("alive", 40, [0])
-    await inbox.enqueue(said("left behind", "last"))
+    await inbox.enqueue(make_message("left behind", "last"))
     (dead,), _ = await inbox.claim("dead", 1, [0])
-    await silence(redis, inbox, dead)
+    await mark_idle(redis, inbox, dead)
 
     async def it_is_found() -> bool:
         await inbox.renew("alive", living)
@@ -212,9 +213,9 @@ async def test_a_silent_turn_is_found_behind_many_that_live(
 async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_list(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings.model_copy(update={"bot_shards": 1}))
+    inbox = make_inbox(redis, settings.model_copy(update={"bot_shards": 1}))
     for place in ("C1", "C2"):
-        await inbox.enqueue(said("one", place))
+        await inbox.enqueue(make_message("one", place))
     await inbox.claim("left two turns", 2, [0])
     await inbox.claim("left nothing", 1, [0])
 
@@ -234,18 +235,18 @@ async def test_workers_that_left_nothing_and_are_long_gone_are_taken_off_the_lis
 
 
 async def test_a_lost_lease_is_reported(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     lost = await claim_one(inbox, "w1")
     assert lost
-    await silence(redis, inbox, lost)
+    await mark_idle(redis, inbox, lost)
     assert await claim_abandoned(inbox, "w2")
     assert await inbox.renew("w1", [lost]) == {0: "lost"}
 
 
 async def test_a_failed_turn_comes_again_when_it_is_due(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     turn = await claim_one(inbox)
     assert turn
     await inbox.complete(turn, "retry", delay_s=60)
@@ -253,7 +254,7 @@ async def test_a_failed_turn_comes_again_when_it_is_due(redis: Redis, settings: 
     assert count == 0
     assert next_s is not None
     assert 0 < next_s <= 60
-    await inbox.enqueue(said("two"))
+    await inbox.enqueue(make_message("two"))
     assert await claim_one(inbox) is None, "a new message must not overtake the one that waits"
     await make_due(redis, inbox)
     assert (await inbox.promote_due(ALL))[0] == 1
@@ -263,8 +264,8 @@ async def test_a_failed_turn_comes_again_when_it_is_due(redis: Redis, settings: 
 
 
 async def test_handing_over_costs_no_try(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     for _ in range(3):
         turn = await claim_one(inbox)
         assert turn
@@ -275,13 +276,13 @@ async def test_handing_over_costs_no_try(redis: Redis, settings: Settings) -> No
 async def test_a_split_turn_leaves_each_message_one_try_alone(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings, max_attempts=5)
+    inbox = make_inbox(redis, settings, max_attempts=5)
     for text in ("a", "b"):
-        await inbox.enqueue(said(text))
+        await inbox.enqueue(make_message(text))
     turn = await claim_one(inbox)
     assert turn
-    await inbox.enqueue(said("c"))
-    await inbox.enqueue(said("d"))
+    await inbox.enqueue(make_message("c"))
+    await inbox.enqueue(make_message("d"))
     await inbox.complete(turn, "split")
     seen = []
     while turn := await claim_one(inbox):
@@ -293,10 +294,10 @@ async def test_a_split_turn_leaves_each_message_one_try_alone(
 async def test_a_dead_letter_is_listed_retried_and_dropped(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     letters = DeadLetters(redis, inbox)
-    await inbox.enqueue(said("poison", event_id="E1"))
-    await inbox.enqueue(said("fine", "C2"))
+    await inbox.enqueue(make_message("poison", event_id="E1"))
+    await inbox.enqueue(make_message("fine", "C2"))
     for _ in range(2):
         turn = await claim_one(inbox)
         assert turn
@@ -320,14 +321,16 @@ async def test_a_dead_letter_is_listed_retried_and_dropped(
 async def test_stop_marks_what_runs_and_drops_what_waited_before_it(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    session = said("x").session
-    await inbox.enqueue(said("running"))
+    inbox = make_inbox(redis, settings)
+    session = make_message("x").session
+    await inbox.enqueue(make_message("running"))
     turn = await claim_one(inbox)
     assert turn
-    await inbox.enqueue(said("waits"))
-    _, stop_id = await inbox.enqueue(said("stop", kind="command"), lane=f"{session}{SIDE_LANE}")
-    await inbox.enqueue(said("after the stop"))
+    await inbox.enqueue(make_message("waits"))
+    _, stop_id = await inbox.enqueue(
+        make_message("stop", kind="command"), lane=f"{session}{SIDE_LANE}"
+    )
+    await inbox.enqueue(make_message("after the stop"))
     assert await inbox.stop(session, before=stop_id) == (True, 1)
     assert await inbox.renew("w1", [turn], touch=False) == {0: "cancel"}
     await inbox.complete(turn, "done")
@@ -342,9 +345,9 @@ async def test_stop_marks_what_runs_and_drops_what_waited_before_it(
 async def test_stop_drops_what_has_not_begun_and_the_next_message_runs(
     redis: Redis, settings: Settings, state: str
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    session = said("x").session
-    await inbox.enqueue(said("one"), hold_s=60 if state == "held" else 0)
+    inbox = make_inbox(redis, settings)
+    session = make_message("x").session
+    await inbox.enqueue(make_message("one"), hold_s=60 if state == "held" else 0)
     if state == "retrying":
         turn = await claim_one(inbox)
         assert turn
@@ -352,18 +355,18 @@ async def test_stop_drops_what_has_not_begun_and_the_next_message_runs(
     assert await inbox.stop(session) == (False, 1)
     assert await claim_one(inbox) is None
     assert await keys_left(redis, settings) == []
-    await inbox.enqueue(said("two"))
+    await inbox.enqueue(make_message("two"))
     turn = await claim_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["two"]
 
 
 async def test_stop_keeps_commands_and_overheard_messages(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("m"))
-    await inbox.enqueue(said("o", kind="overheard"))
-    await inbox.enqueue(said("reset", kind="command"))
-    assert await inbox.stop(said("x").session) == (False, 1)
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("m"))
+    await inbox.enqueue(make_message("o", kind="overheard"))
+    await inbox.enqueue(make_message("reset", kind="command"))
+    assert await inbox.stop(make_message("x").session) == (False, 1)
     seen = []
     while turn := await claim_one(inbox):
         seen.append(turn.incoming[0].text)
@@ -375,14 +378,14 @@ async def test_stop_keeps_commands_and_overheard_messages(redis: Redis, settings
 async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
     redis: Redis, settings: Settings, end: str
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("long"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("long"))
     turn = await claim_one(inbox)
     assert turn
     assert not turn.is_stopped
-    await inbox.stop(said("x").session)
+    await inbox.stop(make_message("x").session)
     if end == "crash":
-        await silence(redis, inbox, turn)
+        await mark_idle(redis, inbox, turn)
         turn = await claim_abandoned(inbox, "w2")
     else:
         await inbox.complete(turn, end)
@@ -390,7 +393,7 @@ async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
         turn = await claim_one(inbox, "w2")
     assert turn
     assert turn.is_stopped
-    await inbox.enqueue(said("next"))
+    await inbox.enqueue(make_message("next"))
     await inbox.complete(turn, "done")
     turn = await claim_one(inbox)
     assert turn
@@ -400,22 +403,22 @@ async def test_a_word_to_stop_outlives_the_worker_that_did_not_hear_it(
 async def test_what_a_stop_leaves_waits_for_no_failure_any_more(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     turn = await claim_one(inbox)
     assert turn
     await inbox.complete(turn, "retry", delay_s=60)
-    await inbox.enqueue(said("reset", kind="command"))
-    await inbox.stop(said("x").session)
+    await inbox.enqueue(make_message("reset", kind="command"))
+    await inbox.stop(make_message("x").session)
     turn = await claim_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["reset"]
 
 
 async def test_a_held_turn_waits_for_the_rest_and_is_one(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     for number in range(3):
-        await inbox.enqueue(said(f"picture {number}"), hold_s=60)
+        await inbox.enqueue(make_message(f"picture {number}"), hold_s=60)
     assert await claim_one(inbox) is None
     await redis.hset(conv_of(inbox), "hold", 1)
     await make_due(redis, inbox)
@@ -428,14 +431,14 @@ async def test_a_held_turn_waits_for_the_rest_and_is_one(redis: Redis, settings:
 async def test_what_arrives_in_parts_while_a_turn_runs_is_held_after_it(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     turn = await claim_one(inbox)
     assert turn
-    await inbox.enqueue(said("part 1"), hold_s=60)
+    await inbox.enqueue(make_message("part 1"), hold_s=60)
     await inbox.complete(turn, "done")
     assert await claim_one(inbox) is None
-    await inbox.enqueue(said("part 2"))
+    await inbox.enqueue(make_message("part 2"))
     turn = await claim_one(inbox)
     assert turn
     assert [one.text for one in turn.incoming] == ["part 1", "part 2"]
@@ -444,11 +447,11 @@ async def test_what_arrives_in_parts_while_a_turn_runs_is_held_after_it(
 async def test_parts_that_arrive_while_a_turn_is_ready_are_waited_for(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("look at these"))
-    await inbox.enqueue(said("picture 1"), hold_s=60)
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("look at these"))
+    await inbox.enqueue(make_message("picture 1"), hold_s=60)
     assert await claim_one(inbox) is None
-    await inbox.enqueue(said("that is all"))
+    await inbox.enqueue(make_message("that is all"))
     turn = await claim_one(inbox)
     assert turn
     assert len(turn.incoming) == 3
@@ -457,10 +460,10 @@ async def test_parts_that_arrive_while_a_turn_is_ready_are_waited_for(
 async def test_a_moved_conversation_takes_along_what_waits(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    old, new = said("x", "old").session, said("x", "new").session
+    inbox = make_inbox(redis, settings)
+    old, new = make_message("x", "old").session, make_message("x", "new").session
     for text in ("a", "b"):
-        await inbox.enqueue(said(text, "old", event_id=f"E{text}"))
+        await inbox.enqueue(make_message(text, "old", event_id=f"E{text}"))
     assert await inbox.migrate(old, new) == 2
     turn = await claim_one(inbox)
     assert turn is None or turn.session == new
@@ -476,8 +479,8 @@ async def test_a_moved_conversation_takes_along_what_waits(
 async def test_a_group_that_went_with_a_crash_is_made_again(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     for shard in ALL:
         if await redis.exists(inbox.keys.of(shard, "ready")):
             await redis.xgroup_create(inbox.keys.of(shard, "ready"), "w", "0")
@@ -488,10 +491,10 @@ async def test_a_group_that_went_with_a_crash_is_made_again(
 async def test_a_message_nobody_can_read_is_given_up_and_not_in_the_way(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("good"))
-    shard = inbox.keys.shard(said("x").session)
-    await redis.xadd(inbox.keys.of(shard, f"box:{said('x').session}"), {"k": "c", "d": "{"})
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("good"))
+    shard = inbox.keys.shard(make_message("x").session)
+    await redis.xadd(inbox.keys.of(shard, f"box:{make_message('x').session}"), {"k": "c", "d": "{"})
     first = await claim_one(inbox)
     assert first
     await inbox.complete(first, "done")
@@ -504,9 +507,9 @@ async def test_a_message_nobody_can_read_is_given_up_and_not_in_the_way(
 
 
 async def test_tokens_grow_even_when_the_clock_goes_back(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
-    shard = inbox.keys.shard(said("x").session)
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
+    shard = inbox.keys.shard(make_message("x").session)
     ahead = 9_000_000_000_000_000
     await redis.set(inbox.keys.of(shard, "clock"), ahead, px=60_000)
     turn = await claim_one(inbox)
@@ -535,7 +538,7 @@ async def test_whatever_happens_everything_is_answered_once_and_in_order(
 ) -> None:
     """A law over any history of puts, turns, failures and crashed workers."""
     await redis.flushall()
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     held: list[ClaimedTurn] = []
     put: dict[str, list[str]] = {place: [] for place in PLACES}
     answered: dict[str, list[str]] = {place: [] for place in PLACES}
@@ -552,7 +555,7 @@ async def test_whatever_happens_everything_is_answered_once_and_in_order(
     for step, what in steps:
         if step == "put":
             put[what].append(str(len(put[what])))
-            await inbox.enqueue(said(put[what][-1], what))
+            await inbox.enqueue(make_message(put[what][-1], what))
         elif step == "take":
             await take(what)
             assert len({turn.lane for turn in held}) == len(held), "two turns of one conversation"
@@ -560,7 +563,7 @@ async def test_whatever_happens_everything_is_answered_once_and_in_order(
             await end(held.pop(0), what)
         elif step == "crash" and held:
             lost = held.pop()
-            await silence(redis, inbox, lost, *held)
+            await mark_idle(redis, inbox, lost, *held)
             held.extend(await inbox.claim_abandoned("w3", 9, ALL, min_idle_ms=ABANDONED_MS))
             held[:] = [turn for turn in held if turn.entry != lost.entry or turn.token > lost.token]
             held[:] = list(

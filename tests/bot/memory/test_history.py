@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation import Address, Incoming, Overheard, SessionKey, Speaker, Turn
+from bot.conversation import Incoming, Overheard, SessionKey, Speaker, Turn
 from bot.errors import Overtaken
 from bot.memory.history import MOST_ARCHIVES, RedisHistory, new_conversation_id
 from bot.memory.sessions import Sessions
@@ -20,6 +20,7 @@ from bot.ports import HistorySnapshot
 from bot.prompt.builder import MAX_WINDOW_TURNS
 from bot.prompt.transcript import tokens_of
 from bot.settings import Settings
+from tests.support.messages import make_message
 from tests.support.wait import wait_until
 
 KEY = SessionKey("slack", "T1", "C1", "1.2")
@@ -31,14 +32,10 @@ def history(redis: Redis, settings: Settings) -> RedisHistory:
     return RedisHistory(redis, settings.bot_redis_prefix, timedelta(seconds=TTL_S))
 
 
-def said(text: str, message_id: str = "", session: SessionKey = KEY) -> Incoming:
-    return Incoming(Address(session), Speaker("U1", "Ada"), text, message_id=message_id)
-
-
 def turn_of(
     name: str, past: HistorySnapshot | None = None, *more: Incoming, **changes: Any
 ) -> Turn:
-    turn = Turn(name, (said(f"question {name}", f"m-{name}"), *more))
+    turn = Turn(name, (make_message(f"question {name}", KEY, message_id=f"m-{name}"), *more))
     return turn.ended(
         "complete",
         f"answer {name}",
@@ -165,7 +162,7 @@ async def test_what_is_overheard_does_not_bring_back_a_bot_that_was_sent_away(
 
 async def test_an_edited_message_is_read_as_it_is_now(history: RedisHistory) -> None:
     past = await history.read(KEY)
-    two = turn_of("a", past, said("and this", "m-2"))
+    two = turn_of("a", past, make_message("and this", KEY, message_id="m-2"))
     await history.append(two, tokens=tokens_of(two))
     await history.edit_message(KEY, "m-2", "and " + "😀" * 500)
     (item,) = (await history.read(KEY)).window
@@ -195,7 +192,7 @@ async def test_a_deleted_message_is_gone_and_with_the_last_one_its_turn(
     history: RedisHistory,
 ) -> None:
     past = await history.read(KEY)
-    two = turn_of("a", past, said("and this", "m-2"))
+    two = turn_of("a", past, make_message("and this", KEY, message_id="m-2"))
     await history.append(two, tokens=tokens_of(two))
     await tell(history, "b")
     assert await history.delete_message(KEY, "m-2") == two
@@ -211,7 +208,9 @@ async def test_no_byte_of_a_deleted_message_stays_on_the_server(
     history: RedisHistory, redis: Redis
 ) -> None:
     past = await history.read(KEY)
-    await history.append(turn_of("a", past, said("pineapple", "m-2")), tokens=9)
+    await history.append(
+        turn_of("a", past, make_message("pineapple", KEY, message_id="m-2")), tokens=9
+    )
     await history.append(turn_of("b", past), tokens=9)
     await history.fold(await history.read(KEY), KEY, summary="They like pineapple.", to=1)
     await history.delete_message(KEY, "m-2")

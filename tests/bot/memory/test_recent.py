@@ -13,9 +13,9 @@ from bot.memory.history import RedisHistory
 from bot.memory.recent import MOST_LISTED, People
 from bot.memory.sessions import Sessions
 from bot.settings import Settings
-from tests.support.handler_harness import said
+from tests.support.messages import make_message
 
-ADA = said("x").speaker
+ADA = make_message("x").speaker
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def room(name: str) -> SessionKey:
 
 
 async def talk(people: People, history: RedisHistory, place: str, *speakers: Speaker) -> None:
-    incoming = tuple(said("hello", room(place)) for _ in speakers or (ADA,))
+    incoming = tuple(make_message("hello", room(place)) for _ in speakers or (ADA,))
     turn = Turn(f"t-{place}", incoming)
     await history.append(turn.ended("complete", "hi"), tokens=9)
     await people.note(turn)

@@ -15,7 +15,8 @@ from redis.exceptions import RedisError, ResponseError
 from bot.settings import Settings
 from bot.storage.dedicated_connection import DedicatedConnection
 from tests.fakes.redis_server import RedisServer, running
-from tests.support.handler_harness import KEY, desk_over
+from tests.support.handler_harness import open_handler
+from tests.support.messages import KEY
 from tests.support.wait import wait_until
 
 
@@ -142,13 +143,13 @@ async def test_a_line_that_went_dead_is_given_up(
 async def test_what_the_courier_cannot_take_goes_the_usual_way(
     redis: Redis, settings: Settings
 ) -> None:
-    async with desk_over(redis, settings) as desk:
-        desk.history.courier = DedicatedConnection(redis)
-        await desk.ask("hello")
-        await desk.history.courier.aclose()
-        (turn,) = await desk.remembered()
+    async with open_handler(redis, settings) as harness:
+        harness.history.courier = DedicatedConnection(redis)
+        await harness.ask("hello")
+        await harness.history.courier.aclose()
+        (turn,) = await harness.remembered()
         assert turn.answer_ids
-        desk.history.courier = DedicatedConnection(redis)  # never made ready
-        await desk.history.append(turn, tokens=9, at_once=True)
-        assert (await desk.history.read(KEY)).next_seq == 1
-        await desk.history.courier.aclose()
+        harness.history.courier = DedicatedConnection(redis)  # never made ready
+        await harness.history.append(turn, tokens=9, at_once=True)
+        assert (await harness.history.read(KEY)).next_seq == 1
+        await harness.history.courier.aclose()

@@ -13,11 +13,11 @@ from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.storage.durability import Durability
 from tests.fakes.redis_server import RedisServer, cluster, running
-from tests.support.inbox_harness import said
+from tests.support.messages import make_message
 from tests.support.wait import wait_until
 
 
-def inbox_on(
+def make_inbox(
     client: Redis, *, disk: bool = False, replicas: int = 0, wait_ms: int = 60_000
 ) -> Inbox:
     durability = Durability(client, is_cluster=False, disk=disk, replicas=replicas, wait_ms=wait_ms)
@@ -34,20 +34,20 @@ async def test_a_message_that_no_replica_has_is_not_taken_in_and_neither_is_its_
     primary: RedisServer,
 ) -> None:
     async with primary.admin() as client:
-        inbox = inbox_on(client, replicas=1, wait_ms=50)
-        hello = said("hello", event_id="e1")
+        inbox = make_inbox(client, replicas=1, wait_ms=50)
+        hello = make_message("hello", event_id="e1")
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):
                 await inbox.enqueue(hello)
         with pytest.raises(StoreUnavailable):
             await inbox.check_writable(safely=True)
         await inbox.check_writable()
-        inbox = inbox_on(client, replicas=1)
+        inbox = make_inbox(client, replicas=1)
         replica = RedisServer("--replicaof", "127.0.0.1", str(primary.port))
         try:
             await replica.start()
             assert await wait_until(lambda: verdict_of(inbox, hello)) == "duplicate"
-            assert (await inbox.enqueue(said("again", event_id="e2")))[0] == "merged"
+            assert (await inbox.enqueue(make_message("again", event_id="e2")))[0] == "merged"
             await inbox.check_writable(safely=True)
             async with replica.admin() as copy:
                 assert len(await copy.keys("kt:{q*}:box:*")) == 1
@@ -66,13 +66,13 @@ async def verdict_of(inbox: Inbox, incoming: Incoming) -> str:
 
 async def test_a_message_waits_for_the_disk_where_that_is_asked_for(primary: RedisServer) -> None:
     async with primary.admin() as client:
-        inbox = inbox_on(client, disk=True)
-        assert (await inbox.enqueue(said("hello", event_id="e1")))[0] == "queued"
-        assert (await inbox.enqueue(said("hello", event_id="e1")))[0] == "duplicate"
+        inbox = make_inbox(client, disk=True)
+        assert (await inbox.enqueue(make_message("hello", event_id="e1")))[0] == "queued"
+        assert (await inbox.enqueue(make_message("hello", event_id="e1")))[0] == "duplicate"
         assert "waitaof" in str(await client.info("commandstats"))
         await client.config_set("appendonly", "no")
         with pytest.raises(StoreError):
-            await inbox.enqueue(said("and now"))
+            await inbox.enqueue(make_message("and now"))
 
 
 async def test_on_a_cluster_the_node_of_the_message_is_asked() -> None:
@@ -80,9 +80,9 @@ async def test_on_a_cluster_the_node_of_the_message_is_asked() -> None:
         durability = Durability(client, is_cluster=True, disk=True, replicas=0)
         inbox = Inbox(client, InboxKeys("kt", 2), is_cluster=True, durability=durability)
         with pytest.raises(StoreError, match="appendonly is disabled"):
-            await inbox.enqueue(said("hello", event_id="e1"))
+            await inbox.enqueue(make_message("hello", event_id="e1"))
         for node in nodes:
             async with node.admin() as admin:
                 await admin.config_set("appendonly", "yes")
-        assert (await inbox.enqueue(said("hello", event_id="e1")))[0] == "duplicate"
+        assert (await inbox.enqueue(make_message("hello", event_id="e1")))[0] == "duplicate"
         await inbox.check_writable(safely=True)

@@ -3,117 +3,111 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
 from aiohttp import web
-from redis.asyncio import Redis
 
 from bot.errors import PromptTooLong
-from bot.settings import Settings
 from bot.turns.stop_signal import StopSignal
 from tests.fakes.model_server import Exchange, fail, say, stall
-from tests.support.handler_harness import Desk, Paper, desk_over
+from tests.support.handler_harness import HandlerHarness, RecordingReply
 from tests.support.wait import wait_until
 
 TOO_LONG = fail(400, "context_length_exceeded")
 
 
-@pytest.fixture
-async def desk(redis: Redis, settings: Settings) -> AsyncIterator[Desk]:
-    async with desk_over(redis, settings) as made:
-        yield made
-
-
-async def test_a_stop_before_the_beginning_asks_no_model(desk: Desk) -> None:
-    stop, paper = StopSignal(), Paper()
+async def test_a_stop_before_the_beginning_asks_no_model(harness: HandlerHarness) -> None:
+    stop, reply = StopSignal(), RecordingReply()
     stop.request()
-    done = await desk.ask("hello", reply=paper, stop=stop)
+    done = await harness.ask("hello", reply=reply, stop=stop)
     assert (done.state, done.answer) == ("stopped", "")
-    assert paper.read("finish") == [""]
-    assert desk.model.requests == []
-    assert await desk.remembered() == [done]
+    assert reply.texts("finish") == [""]
+    assert harness.model.requests == []
+    assert await harness.remembered() == [done]
 
 
-async def test_a_stop_before_the_first_word_closes_the_stream(desk: Desk) -> None:
-    desk.model.script = [stall("")]
+async def test_a_stop_before_the_first_word_closes_the_stream(harness: HandlerHarness) -> None:
+    harness.model.script = [stall("")]
     stop = StopSignal()
-    asked = asyncio.create_task(desk.ask("hello", stop=stop))
-    await wait_until(lambda: desk.model.open_streams == 1)
+    asked = asyncio.create_task(harness.ask("hello", stop=stop))
+    await wait_until(lambda: harness.model.open_streams == 1)
     stop.request()
     assert (await asked).state == "stopped"
-    await wait_until(lambda: desk.model.open_streams == 0)
+    await wait_until(lambda: harness.model.open_streams == 0)
 
 
-async def test_a_stop_after_the_end_changes_nothing(desk: Desk) -> None:
+async def test_a_stop_after_the_end_changes_nothing(harness: HandlerHarness) -> None:
     stop = StopSignal()
-    done = await desk.ask("hello", stop=stop)
+    done = await harness.ask("hello", stop=stop)
     stop.request()
     assert (done.state, done.answer) == ("complete", "You said: hello")
-    assert await desk.remembered() == [done]
+    assert await harness.remembered() == [done]
 
 
-async def test_a_stop_while_the_turn_is_written_leaves_the_answer_whole(desk: Desk) -> None:
+async def test_a_stop_while_the_turn_is_written_leaves_the_answer_whole(
+    harness: HandlerHarness,
+) -> None:
     stop = StopSignal()
 
-    class Stopper(Paper):
+    class Stopper(RecordingReply):
         async def finish(self, turn):
             stop.request()
             return await super().finish(turn)
 
-    done = await desk.ask("hello", reply=Stopper(), stop=stop)
+    done = await harness.ask("hello", reply=Stopper(), stop=stop)
     assert (done.state, done.answer) == ("complete", "You said: hello")
 
 
-async def test_asking_twice_to_stop_is_asking_once(desk: Desk) -> None:
-    desk.model.script = [stall("so")]
-    stop, paper = StopSignal(), Paper()
-    asked = asyncio.create_task(desk.ask("hello", reply=paper, stop=stop))
-    await wait_until(lambda: paper.read("show"))
+async def test_asking_twice_to_stop_is_asking_once(harness: HandlerHarness) -> None:
+    harness.model.script = [stall("so")]
+    stop, reply = StopSignal(), RecordingReply()
+    asked = asyncio.create_task(harness.ask("hello", reply=reply, stop=stop))
+    await wait_until(lambda: reply.texts("show"))
     stop.request()
     stop.request()
     assert (await asked).answer == "so"
-    assert (await desk.ask("on", stop=StopSignal())).state == "complete", (
+    assert (await harness.ask("on", stop=StopSignal())).state == "complete", (
         "and it ends no other turn"
     )
 
 
 async def test_a_prompt_that_is_too_long_for_the_model_is_asked_again_with_less_of_the_past(
-    desk: Desk,
+    harness: HandlerHarness,
 ) -> None:
     for number in range(6):
-        await desk.ask(f"number {number}")
-    desk.model.script = [TOO_LONG]
-    paper = Paper()
-    done = await desk.ask("and now?", reply=paper)
-    assert (done.state, paper.read("finish")) == ("complete", ["You said: and now?"])
+        await harness.ask(f"number {number}")
+    harness.model.script = [TOO_LONG]
+    reply = RecordingReply()
+    done = await harness.ask("and now?", reply=reply)
+    assert (done.state, reply.texts("finish")) == ("complete", ["You said: and now?"])
     long, short = (
         [m["content"] for m in seen.messages if m["role"] == "user"]
-        for seen in desk.model.requests[-2:]
+        for seen in harness.model.requests[-2:]
     )
     assert long == [*(f"number {number}" for number in range(6)), "and now?"]
     assert short == ["number 3", "number 4", "number 5", "and now?"]
-    await desk.ask("next")
-    (asked,) = [seen for seen in desk.model.requests if seen.messages[-1]["content"] == "next"]
+    await harness.ask("next")
+    (asked,) = [seen for seen in harness.model.requests if seen.messages[-1]["content"] == "next"]
     assert "number 2" not in str(asked.messages[2:]), "what did not fit stays out"
 
 
-async def test_a_prompt_that_is_too_long_without_any_past_is_told(desk: Desk) -> None:
-    await desk.ask("hello")
-    desk.model.script = [TOO_LONG, TOO_LONG, say("never")]
-    paper = Paper()
-    done = await desk.ask("x" * 3_000, reply=paper)
+async def test_a_prompt_that_is_too_long_without_any_past_is_told(harness: HandlerHarness) -> None:
+    await harness.ask("hello")
+    harness.model.script = [TOO_LONG, TOO_LONG, say("never")]
+    reply = RecordingReply()
+    done = await harness.ask("x" * 3_000, reply=reply)
     assert (done.state, done.note) == ("failed", PromptTooLong.__name__)
-    assert paper.read("fail") == [PromptTooLong.sentence]
-    assert len(desk.model.requests) == 3
-    desk.model.script = []
-    await desk.ask("again")
-    asked = [m["content"] for m in desk.model.requests[-1].messages]
+    assert reply.texts("fail") == [PromptTooLong.sentence]
+    assert len(harness.model.requests) == 3
+    harness.model.script = []
+    await harness.ask("again")
+    asked = [m["content"] for m in harness.model.requests[-1].messages]
     assert "hello" in asked
     assert "x" * 500 not in str(asked), "else the next one would be too long as well"
 
 
-async def test_a_prompt_is_not_made_shorter_once_something_was_shown(desk: Desk) -> None:
+async def test_a_prompt_is_not_made_shorter_once_something_was_shown(
+    harness: HandlerHarness,
+) -> None:
     async def half_way(exchange: Exchange) -> web.StreamResponse:
         response = await exchange.open()
         await exchange.pieces(response, "half")
@@ -122,9 +116,9 @@ async def test_a_prompt_is_not_made_shorter_once_something_was_shown(desk: Desk)
         await response.write_eof()
         return response
 
-    await desk.ask("hello")
-    desk.model.script = [half_way]
-    paper = Paper()
-    done = await desk.ask("more", reply=paper)
+    await harness.ask("hello")
+    harness.model.script = [half_way]
+    reply = RecordingReply()
+    done = await harness.ask("more", reply=reply)
     assert (done.state, done.answer) == ("failed", "half")
-    assert len(desk.model.requests) == 2
+    assert len(harness.model.requests) == 2

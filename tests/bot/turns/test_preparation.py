@@ -21,7 +21,7 @@ from bot.model.transcription import Transcriber
 from bot.settings import Settings
 from bot.turns.preparation import MAX_IMAGE_BYTES, MAX_IMAGES, READ_AT_ONCE, TurnPreparation
 from tests.bot.model.test_transcription import Ear
-from tests.support.handler_harness import KEY, said
+from tests.support.messages import KEY, make_message
 from tests.support.wait import wait_until
 
 PNG = Attachment("image", "a.png", "image/png", "png")
@@ -64,7 +64,7 @@ class Table:
 
     async def read(self, *attachments: Attachment) -> tuple[list[str], tuple[str, ...]]:
         """What became of them in words, and the pictures."""
-        turn = Turn("t", (said("see", attachments=attachments),))
+        turn = Turn("t", (make_message("see", attachments=attachments),))
         turn, images = await self.preparer.prepare(turn, self.shelf)
         return [one.text for one in turn.incoming[0].attachments], images
 
@@ -181,7 +181,7 @@ async def test_what_cannot_be_fetched_costs_no_answer(
 async def test_what_was_read_once_is_not_fetched_again(table: Table) -> None:
     table.shelf.files = {"notes": b"heron"}
     turn, _ = await table.preparer.prepare(
-        Turn("t", (said("see", attachments=(NOTES,)),)), table.shelf
+        Turn("t", (make_message("see", attachments=(NOTES,)),)), table.shelf
     )
     again, _ = await table.preparer.prepare(turn, table.shelf)
     assert (again, table.shelf.fetched) == (turn, ["notes"])
@@ -189,7 +189,7 @@ async def test_what_was_read_once_is_not_fetched_again(table: Table) -> None:
 
 def asked_in(text: str = "what now?") -> Incoming:
     """A question in a place where others talked before."""
-    return replace(said(text), address=Address(KEY, "group", details={"seed": "1"}))
+    return replace(make_message(text), address=Address(KEY, "group", details={"seed": "1"}))
 
 
 EARLIER = (Overheard(Speaker("U2", "Ben"), "the build is red"),)

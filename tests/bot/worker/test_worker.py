@@ -23,22 +23,22 @@ from bot.worker.outcome import TurnOutcome
 from bot.worker.worker import DANGEROUS_CRASHES, FEW, Worker
 from tests.fakes.redis_server import running
 from tests.fakes.stalled_connection import line_to
-from tests.support.handler_harness import Paper
+from tests.support.handler_harness import RecordingReply
 from tests.support.inbox_harness import (
+    GENEROUS_TIMING,
     HOUR_MS,
-    PATIENT,
-    inbox_on,
-    said,
-    silence,
-    silent_ms,
-    working,
+    idle_ms,
+    make_inbox,
+    mark_idle,
+    running_worker,
 )
+from tests.support.messages import make_message
 from tests.support.wait import wait_until
 
-BRISK = replace(PATIENT, renew_every_s=0.02)
+BRISK = replace(GENEROUS_TIMING, renew_every_s=0.02)
 """Signs of life come fast, and a starved process keeps its turns all the same."""
 
-SHORT = replace(PATIENT, lease_s=1)
+SHORT = replace(GENEROUS_TIMING, lease_s=1)
 """Soon takes over what others left. For a worker without others: in time it would lose its own turns to them."""
 
 
@@ -76,27 +76,27 @@ class Work:
 async def test_many_conversations_on_two_workers_stay_in_order_and_apart(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     work = Work()
     async with (
-        working(inbox, work.run, settings, name="w1", max_turns_per_person=99),
-        working(inbox, work.run, settings, name="w2", max_turns_per_person=99),
+        running_worker(inbox, work.run, settings, name="w1", max_turns_per_person=99),
+        running_worker(inbox, work.run, settings, name="w2", max_turns_per_person=99),
     ):
         for number in range(5):
             for place in range(30):
-                await inbox.enqueue(said(str(number), f"C{place}"))
+                await inbox.enqueue(make_message(str(number), f"C{place}"))
         await wait_until(lambda: sum(map(len, work.done.values())) == 150)
     assert all(texts == list("01234") for texts in work.done.values())
     assert work.overlaps == 0
 
 
 async def test_no_more_turns_run_than_a_worker_may(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings, max_turns=3, max_turns_per_person=99):
+    async with running_worker(inbox, work.run, settings, max_turns=3, max_turns_per_person=99):
         for place in range(10):
-            await inbox.enqueue(said("x", f"C{place}"))
+            await inbox.enqueue(make_message("x", f"C{place}"))
         await wait_until(lambda: work.running.total() == 3)
         others, _ = await inbox.claim("another", 99, range(8))
         assert len(others) == 7, "the rest waits in Redis for anybody"
@@ -108,14 +108,14 @@ async def test_no_more_turns_run_than_a_worker_may(redis: Redis, settings: Setti
 
 
 async def test_one_person_cannot_fill_all_places(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings, max_turns=10, max_turns_per_person=2):
+    async with running_worker(inbox, work.run, settings, max_turns=10, max_turns_per_person=2):
         for place in range(6):
-            await inbox.enqueue(said("x", f"greedy{place}", speaker="U1"))
+            await inbox.enqueue(make_message("x", f"greedy{place}", speaker="U1"))
         await wait_until(lambda: work.running.total() == 2)
-        await inbox.enqueue(said("x", "modest", speaker="U2"))
+        await inbox.enqueue(make_message("x", "modest", speaker="U2"))
         await wait_until(lambda: work.running["modest"] == 1)
         assert work.running.total() == 3
         work.go_on.set()
@@ -125,7 +125,7 @@ async def test_one_person_cannot_fill_all_places(redis: Redis, settings: Setting
 async def test_a_failed_turn_is_tried_again_and_keeps_its_place(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     seen: list[tuple[str, int]] = []
 
     async def fails_twice(lease: Lease) -> TurnOutcome:
@@ -133,10 +133,10 @@ async def test_a_failed_turn_is_tried_again_and_keeps_its_place(
         is_bad = lease.turn.incoming[0].text == "first" and lease.turn.tries < 3
         return TurnOutcome("retry", 0.01) if is_bad else TurnOutcome("done")
 
-    async with working(inbox, fails_twice, settings):
-        await inbox.enqueue(said("first"))
+    async with running_worker(inbox, fails_twice, settings):
+        await inbox.enqueue(make_message("first"))
         await wait_until(lambda: bool(seen))
-        await inbox.enqueue(said("second"))
+        await inbox.enqueue(make_message("second"))
         await wait_until(lambda: seen[-1][0] == "second")
     assert seen == [("first", 1), ("first", 2), ("first", 3), ("second", 1)]
 
@@ -152,9 +152,11 @@ async def test_a_turn_that_cancels_itself_has_failed_and_does_not_come_again_for
             raise asyncio.CancelledError  # as a library may that mixes up whom it cancels
         return TurnOutcome("done")
 
-    inbox = inbox_on(redis, settings)
-    async with working(inbox, leaks, settings, timing=replace(PATIENT, self_cancelled_s=0.01)):
-        await inbox.enqueue(said("x"))
+    inbox = make_inbox(redis, settings)
+    async with running_worker(
+        inbox, leaks, settings, timing=replace(GENEROUS_TIMING, self_cancelled_s=0.01)
+    ):
+        await inbox.enqueue(make_message("x"))
         await wait_until(lambda: len(seen) == 3)
     assert seen == [(1, 0), (2, 1), (3, 2)]
 
@@ -162,17 +164,17 @@ async def test_a_turn_that_cancels_itself_has_failed_and_does_not_come_again_for
 async def test_a_word_to_stop_reaches_the_running_turn_wherever_it_runs(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings):
-        await inbox.enqueue(said("long"))
+    async with running_worker(inbox, work.run, settings):
+        await inbox.enqueue(make_message("long"))
         await wait_until(lambda: work.running.total() == 1)
-        await inbox.enqueue(said("waits"))
-        assert await inbox.stop(said("x").session) == (True, 1)
-        await wait_until(lambda: work.stopped == [str(said("x").session)])
+        await inbox.enqueue(make_message("waits"))
+        assert await inbox.stop(make_message("x").session) == (True, 1)
+        await wait_until(lambda: work.stopped == [str(make_message("x").session)])
         work.go_on.set()
-        await inbox.enqueue(said("next"))
+        await inbox.enqueue(make_message("next"))
         await wait_until(lambda: work.done["C1"] == ["next"])
     assert "waits" not in work.began
 
@@ -180,55 +182,57 @@ async def test_a_word_to_stop_reaches_the_running_turn_wherever_it_runs(
 async def test_a_stop_is_heard_by_looking_where_there_is_no_channel(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings, is_cluster=True)
+    inbox = make_inbox(redis, settings, is_cluster=True)
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings):
-        await inbox.enqueue(said("long"))
+    async with running_worker(inbox, work.run, settings):
+        await inbox.enqueue(make_message("long"))
         await wait_until(lambda: work.running.total() == 1)
-        await inbox.stop(said("x").session)
+        await inbox.stop(make_message("x").session)
         await wait_until(lambda: bool(work.stopped))
 
 
 async def test_what_must_not_wait_runs_beside_a_running_turn(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings):
-        await inbox.enqueue(said("long"))
+    async with running_worker(inbox, work.run, settings):
+        await inbox.enqueue(make_message("long"))
         await wait_until(lambda: work.began == ["long"])
-        await inbox.enqueue(said("status", kind="command"), lane=f"{said('x').session}{SIDE_LANE}")
+        await inbox.enqueue(
+            make_message("status", kind="command"), lane=f"{make_message('x').session}{SIDE_LANE}"
+        )
         await wait_until(lambda: work.began == ["long", "status"])
         work.go_on.set()
 
 
 async def test_a_dead_workers_turn_runs_elsewhere(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     (turn,), _ = await inbox.claim("dead", 1, range(8))
-    await silence(redis, inbox, turn)
+    await mark_idle(redis, inbox, turn)
     work = Work()
-    async with working(inbox, work.run, settings, timing=SHORT):
+    async with running_worker(inbox, work.run, settings, timing=SHORT):
         await wait_until(lambda: work.done["C1"] == ["one"])
 
 
 async def test_a_turn_longer_than_its_lease_is_not_run_twice(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings, timing=BRISK) as worker:
-        await inbox.enqueue(said("long"))
+    async with running_worker(inbox, work.run, settings, timing=BRISK) as worker:
+        await inbox.enqueue(make_message("long"))
         await wait_until(lambda: len(worker.leases) == 1)
         (lease,) = worker.leases
         for _ in range(2):
-            await silence(redis, inbox, lease.turn)
+            await mark_idle(redis, inbox, lease.turn)
 
             async def it_is_renewed() -> bool:
-                return await silent_ms(redis, inbox, lease.turn) < HOUR_MS
+                return await idle_ms(redis, inbox, lease.turn) < HOUR_MS
 
             await wait_until(it_is_renewed)
         work.go_on.set()
@@ -240,14 +244,14 @@ async def test_a_turn_is_not_run_twice_by_a_process_that_finds_it_silent_itself(
     redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process was starved between the sign of life and the look for silent workers."""
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     work, claim_abandoned, check_writable = Work(), inbox.claim_abandoned, inbox.check_writable
     work.go_on.clear()
     claims = 0
 
     async def starved() -> None:
         await check_writable()
-        await silence(redis, inbox, *[lease.turn for lease in worker.leases])
+        await mark_idle(redis, inbox, *[lease.turn for lease in worker.leases])
 
     async def counted(*args: Any, **options: Any) -> Any:
         nonlocal claims
@@ -255,8 +259,8 @@ async def test_a_turn_is_not_run_twice_by_a_process_that_finds_it_silent_itself(
         claims += 1
         return taken
 
-    async with working(inbox, work.run, settings, timing=SHORT) as worker:
-        await inbox.enqueue(said("long"))
+    async with running_worker(inbox, work.run, settings, timing=SHORT) as worker:
+        await inbox.enqueue(make_message("long"))
         await wait_until(lambda: work.began == ["long"])
         (lease,) = worker.leases
         monkeypatch.setattr(inbox, "check_writable", starved)
@@ -273,28 +277,28 @@ async def test_a_turn_is_not_run_twice_by_a_process_that_finds_it_silent_itself(
 async def test_a_process_that_outlived_its_lease_speaks_only_if_nobody_took_its_turn_over(
     redis: Redis, settings: Settings, is_taken_over: bool
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     (turn,), _ = await inbox.claim("starved", 1, range(8))
     leases = Leases(inbox, redis, Metrics(), name="starved", timing=Timing(lease_s=600))
     lease = leases.add(turn, time.monotonic() - 601)
     if is_taken_over:
-        await silence(redis, inbox, turn)
+        await mark_idle(redis, inbox, turn)
         assert await inbox.claim_abandoned("other", 1, range(8), min_idle_ms=1000)
-    paper = Paper()
-    reply = LeasedReply(paper, lease, Metrics())
+    recorded = RecordingReply()
+    reply = LeasedReply(recorded, lease, Metrics())
     if is_taken_over:
         with pytest.raises(Overtaken):
             await reply.post("Here.")
     else:
         await reply.post("Here.")
-    assert paper.read("say") == ([] if is_taken_over else ["Here."])
+    assert recorded.texts("post") == ([] if is_taken_over else ["Here."])
     assert (lease.is_sure, lease.is_lost) == (not is_taken_over, is_taken_over)
 
 
 async def test_an_overtaken_worker_ends_nothing(redis: Redis, settings: Settings) -> None:
     """Its lease went to another while it was frozen; the other's turn is the one that counts."""
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     cancelled: list[str] = []
 
     async def frozen(lease: Lease) -> TurnOutcome:
@@ -305,13 +309,13 @@ async def test_an_overtaken_worker_ends_nothing(redis: Redis, settings: Settings
             raise
         return TurnOutcome("done")
 
-    async with working(inbox, frozen, settings, name="frozen", timing=BRISK) as worker:
-        await inbox.enqueue(said("one"))
+    async with running_worker(inbox, frozen, settings, name="frozen", timing=BRISK) as worker:
+        await inbox.enqueue(make_message("one"))
         await wait_until(lambda: len(worker.leases) == 1)
         (lease,) = worker.leases
 
         async def it_is_taken_over() -> list[ClaimedTurn]:
-            await silence(redis, inbox, lease.turn)
+            await mark_idle(redis, inbox, lease.turn)
             return await inbox.claim_abandoned("other", 1, range(8), min_idle_ms=1000)
 
         taken = await wait_until(it_is_taken_over)
@@ -321,26 +325,26 @@ async def test_an_overtaken_worker_ends_nothing(redis: Redis, settings: Settings
 
 
 async def test_draining_lets_a_turn_end(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings) as worker:
-        await inbox.enqueue(said("one"))
+    async with running_worker(inbox, work.run, settings) as worker:
+        await inbox.enqueue(make_message("one"))
         await wait_until(lambda: work.running.total() == 1)
         draining = asyncio.create_task(worker.drain(60))
-        await inbox.enqueue(said("two", "C2"))
+        await inbox.enqueue(make_message("two", "C2"))
         work.go_on.set()
         await draining
     assert dict(work.done) == {"C1": ["one"]}, "a draining worker takes no more"
-    assert await inbox.is_active(said("x", "C2").session)
+    assert await inbox.is_active(make_message("x", "C2").session)
 
 
 async def test_draining_hands_over_what_takes_too_long(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings, grace_s=0.02):
-        await inbox.enqueue(said("one"))
+    async with running_worker(inbox, work.run, settings, grace_s=0.02):
+        await inbox.enqueue(make_message("one"))
         await wait_until(lambda: work.running.total() == 1)
     taken, _ = await inbox.claim("w2", 1, range(8))
     assert [turn.tries for turn in taken] == [1], "at once, and without counting as a failure"
@@ -354,12 +358,12 @@ async def crash(inbox: Inbox, redis: Redis, *, times: int, turns: int) -> None:
         else:
             taken, _ = await inbox.claim("dead", turns, range(8))
         assert len(taken) == turns
-        await silence(redis, inbox, *taken)
+        await mark_idle(redis, inbox, *taken)
 
 
 async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("poison", "C1"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("poison", "C1"))
     await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=1)
     alongside: list[int] = []
     work = Work()
@@ -371,36 +375,36 @@ async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> 
             return TurnOutcome("done")
         return await work.run(lease)
 
-    async with working(inbox, run, settings, timing=SHORT, max_turns_per_person=9) as worker:
+    async with running_worker(inbox, run, settings, timing=SHORT, max_turns_per_person=9) as worker:
         for place in range(3):
-            await inbox.enqueue(said("good", f"G{place}"))
+            await inbox.enqueue(make_message("good", f"G{place}"))
         await wait_until(lambda: work.running.total() == 3)
         await wait_until(lambda: len(worker.leases) == 4)
         assert alongside == []
         work.go_on.set()
         await wait_until(lambda: alongside == [0])
-        await inbox.enqueue(said("after", "G1"))
+        await inbox.enqueue(make_message("after", "G1"))
         await wait_until(lambda: work.done["G1"] == ["good", "after"])
 
 
 async def test_a_stop_that_no_worker_heard_ends_the_turn_at_the_next_one(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     (turn,), _ = await inbox.claim("dead", 1, range(8))
     await inbox.stop(turn.session)
     await inbox.complete(turn, "requeue")
     work = Work()
     work.go_on.clear()
-    async with working(inbox, work.run, settings):
+    async with running_worker(inbox, work.run, settings):
         await wait_until(lambda: work.stopped == [turn.lane])
 
 
 async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
     redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     claim, asked, answer = inbox.claim, asyncio.Event(), asyncio.Event()
 
     async def slowly(*args: Any, **options: Any) -> Any:
@@ -413,8 +417,8 @@ async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
     monkeypatch.setattr(inbox, "claim", slowly)
     work = Work()
     work.go_on.clear()
-    await inbox.enqueue(said("one"))
-    async with working(inbox, work.run, settings, grace_s=0):
+    await inbox.enqueue(make_message("one"))
+    async with running_worker(inbox, work.run, settings, grace_s=0):
         await asked.wait()
         asyncio.get_running_loop().call_later(0.05, answer.set)
     assert work.began == []
@@ -425,10 +429,10 @@ async def test_what_is_taken_while_draining_begins_is_handed_over_at_once(
 async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
     redis: Redis, settings: Settings
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     places = [f"C{number}" for number in range(FEW + 4)]
     for place in places:
-        await inbox.enqueue(said("x", place))
+        await inbox.enqueue(make_message("x", place))
     await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=len(places))
     work = Work()
     work.go_on.clear()
@@ -437,8 +441,10 @@ async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
         convs = [f"{inbox.keys.of(inbox.keys.shard(s), 'conv')}:{s}" for s in sessions]
         return sorted([int(await redis.hget(conv, "tries") or 0) for conv in convs])
 
-    sessions = [said("x", place).session for place in places]
-    async with working(inbox, work.run, settings, timing=SHORT, max_turns_per_person=99) as worker:
+    sessions = [make_message("x", place).session for place in places]
+    async with running_worker(
+        inbox, work.run, settings, timing=SHORT, max_turns_per_person=99
+    ) as worker:
         await wait_until(lambda: work.running.total() == FEW)
         await wait_until(lambda: len(worker.leases) == FEW)
         assert await tries() == [DANGEROUS_CRASHES] * 4 + [DANGEROUS_CRASHES + 1] * FEW
@@ -448,12 +454,12 @@ async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
 
 
 async def test_the_most_dangerous_turns_run_one_by_one(redis: Redis, settings: Settings) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     for place in ("C1", "C2", "C3"):
-        await inbox.enqueue(said("x", place))
+        await inbox.enqueue(make_message("x", place))
     await crash(inbox, redis, times=DANGEROUS_CRASHES + 1, turns=3)
     work = Work()
-    async with working(inbox, work.run, settings, timing=SHORT, max_turns_per_person=99):
+    async with running_worker(inbox, work.run, settings, timing=SHORT, max_turns_per_person=99):
         await wait_until(lambda: len(work.done) == 3)
     assert work.most_at_once == 1
 
@@ -461,8 +467,8 @@ async def test_the_most_dangerous_turns_run_one_by_one(redis: Redis, settings: S
 async def test_a_dangerous_turn_that_waits_for_others_begins_no_more_when_draining(
     redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("poison", "C1"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("poison", "C1"))
     await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=1)
     claim_abandoned, work = inbox.claim_abandoned, Work()
     work.go_on.clear()
@@ -472,8 +478,8 @@ async def test_a_dangerous_turn_that_waits_for_others_begins_no_more_when_draini
         return await claim_abandoned(*args, **options)
 
     monkeypatch.setattr(inbox, "claim_abandoned", once_the_other_runs)
-    async with working(inbox, work.run, settings, timing=SHORT, grace_s=0.02) as worker:
-        await inbox.enqueue(said("good", "C2"))
+    async with running_worker(inbox, work.run, settings, timing=SHORT, grace_s=0.02) as worker:
+        await inbox.enqueue(make_message("good", "C2"))
         await wait_until(lambda: len(worker.leases) == 2)
     assert work.began == ["good"]
 
@@ -482,13 +488,13 @@ async def test_draining_ends_also_where_redis_does_not_come_back(
     settings: Settings,
 ) -> None:
     async with running() as server, Redis(port=server.port, retry=None) as client:
-        inbox = inbox_on(client, settings)
+        inbox = make_inbox(client, settings)
         work = Work()
         timing = Timing(last_word_s=0.05)
         worker = Worker(inbox, client, work.run, Metrics(), name="w1", timing=timing)
         task = asyncio.create_task(worker.run())
         work.go_on.clear()
-        await inbox.enqueue(said("one"))
+        await inbox.enqueue(make_message("one"))
         await wait_until(lambda: work.running.total() == 1)
         server.kill()
         work.go_on.set()
@@ -501,19 +507,19 @@ async def test_a_line_that_went_dead_makes_no_worker_deaf(redis: Redis, settings
     """The server's machine lost its power, say, and another took over: nobody closes the old connections."""
     path = redis.connection_pool.connection_kwargs["path"]
     async with line_to(path) as line, Redis(port=line.port, socket_timeout=None) as waiter:
-        inbox, work = inbox_on(redis, settings), Work()
+        inbox, work = make_inbox(redis, settings), Work()
         work.go_on.clear()
         timing = Timing(lease_s=600, wait_s=0.05, dead_s=0.2, listen_s=0.2)
         worker = Worker(inbox, waiter, work.run, Metrics(), name="w1", timing=timing)
         task = asyncio.create_task(worker.run())
         await wait_until(lambda: line.opened >= 2)
         line.go_dead()
-        await inbox.enqueue(said("one"))
+        await inbox.enqueue(make_message("one"))
         await wait_until(lambda: work.running.total() == 1)
         line.go_dead()
 
         async def a_stop_is_heard() -> bool:
-            await inbox.stop(said("x").session)
+            await inbox.stop(make_message("x").session)
             return bool(work.stopped)
 
         await wait_until(a_stop_is_heard)
@@ -525,11 +531,11 @@ async def test_the_next_turn_of_a_conversation_keeps_its_lease_when_the_last_one
     redis: Redis, settings: Settings
 ) -> None:
     """Both replies of Redis can be there before the task of the first turn goes on."""
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     leases = Leases(inbox, redis, Metrics(), name="w1")
     held = []
     for text in ("one", "two"):
-        await inbox.enqueue(said(text))
+        await inbox.enqueue(make_message(text))
         (turn,), _ = await inbox.claim("w1", 1, range(8))
         held.append(leases.add(turn, time.monotonic()))
         await inbox.complete(turn, "done")
@@ -539,8 +545,8 @@ async def test_the_next_turn_of_a_conversation_keeps_its_lease_when_the_last_one
 
 async def test_a_lease_is_as_old_as_the_question_for_it(redis: Redis, settings: Settings) -> None:
     """A process may be frozen between a turn's beginning in Redis and its own hearing of it."""
-    inbox = inbox_on(redis, settings)
-    await inbox.enqueue(said("one"))
+    inbox = make_inbox(redis, settings)
+    await inbox.enqueue(make_message("one"))
     asked_at = time.monotonic() - 31
     (turn,), _ = await inbox.claim("w1", 1, range(8))
     leases = Leases(inbox, redis, Metrics(), name="w1")
@@ -550,9 +556,9 @@ async def test_a_lease_is_as_old_as_the_question_for_it(redis: Redis, settings: 
 async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
     redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
     for number in range(20):
-        await inbox.enqueue(said("x", f"C{number}"))
+        await inbox.enqueue(make_message("x", f"C{number}"))
     turns, _ = await inbox.claim("w1", 20, range(8))
     leases = Leases(inbox, redis, Metrics(), name="w1", timing=BRISK)
     held = [leases.add(turn, time.monotonic()) for turn in turns]
@@ -582,12 +588,12 @@ async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
 async def test_an_idle_worker_asks_redis_little(
     redis: Redis, settings: Settings, is_cluster: bool
 ) -> None:
-    inbox = inbox_on(redis, settings, is_cluster=is_cluster)
+    inbox = make_inbox(redis, settings, is_cluster=is_cluster)
 
     async def never(_: Lease) -> TurnOutcome:
         raise AssertionError
 
-    async with working(inbox, never, settings):
+    async with running_worker(inbox, never, settings):
         await asyncio.sleep(0.5)
         await redis.config_resetstat()
         began_at = time.monotonic()
@@ -600,7 +606,7 @@ async def test_an_idle_worker_asks_redis_little(
 
 async def test_a_worker_that_waits_for_redis_counts_as_alive(settings: Settings) -> None:
     async with running() as server, Redis(port=server.port, retry=None) as client:
-        leases = Leases(inbox_on(client, settings), client, Metrics(), name="w1", timing=BRISK)
+        leases = Leases(make_inbox(client, settings), client, Metrics(), name="w1", timing=BRISK)
 
         async def nothing() -> None:
             pass
@@ -617,7 +623,7 @@ async def test_a_worker_that_waits_for_redis_counts_as_alive(settings: Settings)
 async def test_a_worker_whose_helper_breaks_ends_and_says_so(
     redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inbox = inbox_on(redis, settings)
+    inbox = make_inbox(redis, settings)
 
     async def broken(*_: object) -> None:
         raise RuntimeError("a mistake of a library's")
