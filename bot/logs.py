@@ -1,4 +1,4 @@
-"""Logs: structured, JSON when nobody watches, tokens redacted wherever they come from."""
+"""Logging: structured, JSON unless on a terminal, with every token redacted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -15,7 +15,7 @@ from bot.text import plain
 _SECRET = re.compile(
     r"xox[a-z](?:\.xox[a-z])?-[\w-]+"  # Slack tokens
     r"|xapp-[\w-]+"
-    r"|(?<=hooks\.slack\.com/)[\w./-]+"  # whoever has the address may post there
+    r"|(?<=hooks\.slack\.com/)[\w./-]+"  # the address alone allows posting
     r"|(?<!\d)\d{6,}(?::|%3[Aa])[A-Za-z0-9_-]{30,}"  # Telegram bot tokens, also after `/bot`
     r"|(?<![A-Za-z0-9])(?:sk|pk|lsv2|gsk|xai|hf|r8)[-_][\w-]{12,}"  # model and LangSmith keys
     r"|(?<![A-Za-z0-9])AIza[\w-]{30,}"
@@ -24,7 +24,7 @@ _SECRET = re.compile(
 )
 REDACTED = "[secret]"
 
-CHATTY = (
+QUIETED_LOGGERS = (
     "httpx",
     "httpx2",
     "httpcore",
@@ -34,7 +34,7 @@ CHATTY = (
     "slack_sdk",
     "aiohttp.access",
 )
-"""Libraries that log each request at INFO, some with the token in its address."""
+"""Loggers raised to WARNING: they log each request at INFO, some with the token in its address."""
 
 
 def redact(text: str) -> str:
@@ -49,21 +49,25 @@ def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
 
 
 def _redacted(value: object) -> object:
-    """Of anything, also within lists and mappings; what is no plain data becomes its `repr`."""
+    """A log field without tokens, also within lists and mappings; other objects become their `repr`."""
     if isinstance(value, str):
         return redact(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Mapping):
-        return {redact(str(name)): _redacted(one) for name, one in value.items()}
+        return {redact(str(name)): _redacted(item) for name, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_redacted(one) for one in value]
+        return [_redacted(item) for item in value]
     return redact(repr(value))
 
 
-def _plain_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Names and texts of strangers stand in logs, and people read those on terminals."""
+def _strip_controls(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Log fields without control characters: texts of strangers are read on terminals."""
     return {key: plain(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+class LogHandler(logging.StreamHandler[TextIO]):
+    """Handler that `configure_logging` installed, and replaces when it is called again."""
 
 
 def configure_logging(level: str, style: str = "auto") -> None:
@@ -84,7 +88,7 @@ def configure_logging(level: str, style: str = "auto") -> None:
     rendered: list[Any] = (
         [structlog.processors.JSONRenderer()]  # it escapes
         if as_json
-        else [_plain_event, structlog.dev.ConsoleRenderer(colors=False)]
+        else [_strip_controls, structlog.dev.ConsoleRenderer(colors=False)]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -94,16 +98,15 @@ def configure_logging(level: str, style: str = "auto") -> None:
             *rendered,
         ],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
-    for old in [one for one in root.handlers if getattr(one, "keepthread", False)]:
+    for old in [handler for handler in root.handlers if isinstance(handler, LogHandler)]:
         root.removeHandler(old)
-    handler.keepthread = True  # type: ignore[attr-defined]
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for chatty in CHATTY:
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+    for name in QUIETED_LOGGERS:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus (https://prometheus.io/docs/practices/naming/)."""
+"""Prometheus metrics (https://prometheus.io/docs/practices/naming/)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bot.conversation import Usage
 
 _TURN_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
 _START_BUCKETS_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
-MOST_MODELS = 50
-"""Names of models that are counted apart: an endpoint may give each answer another one."""
+MAX_MODELS = 50
+"""Limit of the label `model`: an endpoint may name another model in each answer."""
 
 
 class Metrics:
-    """The metrics of one process, on a registry of their own."""
+    """Metrics of one process, on their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -69,15 +69,15 @@ class Metrics:
         )
 
     def count_tokens(self, model: str, usage: Usage) -> None:
-        """Add what an answer cost. Of too many models the rest is `other`."""
-        if len(self._models) < MOST_MODELS:
+        """Add the tokens of an answer. Models beyond MAX_MODELS count as `other`."""
+        if len(self._models) < MAX_MODELS:
             self._models.add(model)
         name = model if model in self._models else "other"
         self.tokens.labels(name, "input").inc(usage.input_tokens)
         self.tokens.labels(name, "output").inc(usage.output_tokens)
 
     def render(self) -> bytes:
-        """Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:

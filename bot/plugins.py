@@ -10,7 +10,7 @@ from typing import Any, cast
 from bot.errors import SettingsError
 from bot.ports import Adapter, Connection, Core, LocalAdapter
 from bot.settings import Settings, SettingsBase
-from bot.settings.unknown_names import refuse_misspelt
+from bot.settings.unknown_names import refuse_unknown_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: a name is misspelt or a value impossible.
     """
-    refuse_misspelt(settings_classes())
+    refuse_unknown_names(settings_classes())
     settings = Settings.load(**overrides)
     known = adapters()
     for item in (*settings.bot_allow, *settings.bot_admins):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,7 @@ from bot.memory.history import RedisHistory
 from bot.memory.sessions import Sessions
 from bot.model.factory import build_model
 from bot.model.local.runtime import LocalRuntime
+from bot.model.local.weights.spec import ProgressCallback
 from bot.plugins import local_adapters
 from bot.ports import Model, Tracer
 from bot.prompt.builder import PromptBuilder
@@ -35,9 +36,6 @@ bot.model.local.lazy.LOCAL_ANSWER_TOKENS it fills a quarter of the local model's
 
 MIN_ROOM_TOKENS = 100
 """Least tokens that the system prompt must leave: a short question has to fit."""
-
-Progress = Callable[[str, int, int], None]
-"""Progress callback: (task, done, total)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ async def open_store(
 
 @asynccontextmanager
 async def open_components(
-    settings: Settings, *, progress: Progress | None = None, patient: bool = False
+    settings: Settings, *, progress: ProgressCallback | None = None, patient: bool = False
 ) -> AsyncIterator[Components]:
     """Build all components. `patient`: calls of Redis are retried longer than a platform would wait."""
     async with AsyncExitStack() as stack:
@@ -105,7 +103,7 @@ async def open_components(
             if runtime is None:
                 runtime = await LocalRuntime.start(settings, progress)
                 stack.push_async_callback(runtime.aclose)
-            return await runtime.ready()
+            return await runtime.ensure_running()
 
         model = build_model(settings, start_local)
         stack.push_async_callback(model.aclose)

@@ -22,7 +22,7 @@ import redis as sync_redis
 import structlog
 from redis.asyncio import Redis
 
-from bot.logs import CHATTY
+from bot.logs import QUIETED_LOGGERS, LogHandler
 from bot.settings import Settings
 from bot.storage.embedded.server import EmbeddedServer
 from tests.fakes.model_server import ModelServer
@@ -45,13 +45,13 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def own_logs() -> Iterator[None]:
     """What a command or a test makes of logging ends with the test."""
-    loggers = [logging.getLogger(name) for name in (None, *CHATTY)]
+    loggers = [logging.getLogger(name) for name in (None, *QUIETED_LOGGERS)]
     levels = [one.level for one in loggers]
     yield
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
     for handler in logging.getLogger().handlers[:]:
-        if getattr(handler, "keepthread", False):
+        if isinstance(handler, LogHandler):
             logging.getLogger().removeHandler(handler)
     logging.captureWarnings(False)
     structlog.reset_defaults()

@@ -57,13 +57,6 @@ class SlackSettings(SettingsBase):
         """A secret read from a file often ends with a line break, which would make every signature wrong."""
         return (value.strip() or None) if isinstance(value, str) else value
 
-    @field_validator("slack_workspaces", "slack_mentions_only", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return (
-            tuple(re.split(r"[,\s]+", value.strip(", \n\t"))) if isinstance(value, str) else value
-        )
-
     @field_validator("slack_api_url")
     @classmethod
     def _is_root(cls, value: str) -> str:

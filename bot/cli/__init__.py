@@ -1,1 +1,1 @@
-"""Command line of `keepthread`."""
+"""Command line of `keepthread`: one module a sub-command, imported when it is needed."""

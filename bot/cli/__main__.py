@@ -1,4 +1,4 @@
-"""`python -m bot.cli` is `keepthread`."""
+"""`python -m bot.cli`: the command `keepthread`."""
 
 import sys
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.progress import Progress
+if TYPE_CHECKING:
+    from bot.settings import Settings
 
 
 @click.command()
@@ -23,18 +25,17 @@ def chat(session: str) -> None:
 
 
 async def _chat(session: str) -> int:
+    from bot.cli.progress import ProgressDisplay
     from bot.model.local.lazy import LazyModel
     from bot.plugins import load_settings, local_adapter
     from bot.service.direct_core import DirectCore
     from bot.wiring import open_components
 
     settings = load_settings()
-    with Progress() as progress:
+    with ProgressDisplay() as progress:
         async with open_components(settings, progress=progress) as components:
             if isinstance(components.model, LazyModel) and sys.stdout.isatty():
-                await (
-                    components.model.start()
-                )  # so that its progress bar does not run into an answer
+                await components.model.start()  # its progress bar ends before the first prompt
             core = DirectCore(components)
             try:
                 return await local_adapter().chat(
@@ -46,10 +47,7 @@ async def _chat(session: str) -> int:
                 await core.aclose()
 
 
-def _banner(settings: object, store: str) -> str:
-    from bot.settings import Settings
-
-    assert isinstance(settings, Settings)  # noqa: S101  narrows a lazily imported type
+def _banner(settings: Settings, store: str) -> str:
     model = "a small model on this machine" if settings.uses_local_model else settings.bot_model
     memory = store.replace(str(Path.home()), "~")
     return f"Keepthread with {model}. Memory: {memory}.\n/help lists the commands, Ctrl-D leaves."

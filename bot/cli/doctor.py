@@ -1,4 +1,4 @@
-"""`keepthread doctor`: what works, what does not, and the cure."""
+"""`keepthread doctor`: one check for each part, and the cure of each failure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.text import Text
 
 from bot.cli.output import print_table
-from bot.errors import SettingsError
-from bot.ports import Adapter, Check
 
 if TYPE_CHECKING:
+    from bot.ports import Adapter, Check
     from bot.settings import Settings
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "off": ""}
@@ -26,25 +24,27 @@ def doctor(as_json: bool) -> None:
     """Check settings, Redis, the model, LangSmith and the platforms. Exit status 1 if one failed."""
     from bot.cli.runner import run
 
-    sys.exit(run(_doctor(as_json)))
+    sys.exit(run(_print_checks(as_json)))
 
 
-async def examine() -> list[Check]:
+async def run_checks() -> list[Check]:
     """All checks. A broken setting is a check that failed, not an error."""
     from bot import tracing
+    from bot.errors import SettingsError
     from bot.model.doctor import check as check_model
-    from bot.model.local.doctor import check as check_local
+    from bot.model.local.doctor import check as check_local_model
     from bot.plugins import adapters, load_settings
+    from bot.ports import Check
     from bot.storage import doctor
 
     try:
         settings = load_settings()
     except SettingsError as error:
         return [Check("settings", "failed", str(error), error.cure)]
-    tracing.switch_off_automatic_tracing()  # else asking the model would be traced
+    tracing.switch_off_automatic_tracing()  # else the question to the model would be traced
     checks = [Check("settings", "ok")]
     checks += await doctor.check(settings)
-    checks += await (check_local if settings.uses_local_model else check_model)(settings)
+    checks += await (check_local_model if settings.uses_local_model else check_model)(settings)
     checks += await tracing.check(settings)
     for adapter in adapters().values():
         checks += await _check_adapter(adapter, settings)
@@ -52,6 +52,9 @@ async def examine() -> list[Check]:
 
 
 async def _check_adapter(adapter: Adapter[Any], core_settings: Settings) -> list[Check]:
+    from bot.errors import SettingsError
+    from bot.ports import Check
+
     try:
         settings = adapter.settings_class.load()
     except SettingsError as error:
@@ -59,8 +62,10 @@ async def _check_adapter(adapter: Adapter[Any], core_settings: Settings) -> list
     return await adapter.check(core_settings, settings)
 
 
-async def _doctor(as_json: bool) -> int:
-    checks = await examine()
+async def _print_checks(as_json: bool) -> int:
+    from rich.text import Text
+
+    checks = await run_checks()
     if as_json:
         click.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:

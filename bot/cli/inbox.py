@@ -1,23 +1,21 @@
-"""`keepthread inbox`: what waits, and what was given up."""
+"""`keepthread inbox`: how much waits to be answered, and the dead letters."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from bot.cli.output import print_table
-from bot.cli.runner import run
 from bot.errors import CommandError
-from bot.inbox.dead_letters import DeadLetter, DeadLetters
-from bot.inbox.inbox import Inbox
-from bot.inbox.keys import InboxKeys
-from bot.inbox.stats import InboxStats
-from bot.plugins import load_settings
 from bot.text import plain_json
-from bot.wiring import open_store
+
+if TYPE_CHECKING:
+    from bot.inbox.dead_letters import DeadLetter, DeadLetters
+    from bot.inbox.stats import InboxStats
 
 
 @click.group()
@@ -30,14 +28,14 @@ def inbox() -> None:
 def list_letters(as_json: bool) -> None:
     """How much waits, and all dead letters, the newest first."""
 
-    async def command(dead_letters: DeadLetters, stats: InboxStats) -> int:
+    async def print_letters(dead_letters: DeadLetters, stats: InboxStats) -> int:
         ready, waiting = await stats.depth()
         letters = await dead_letters.list()
         if as_json:
             data = {
                 "ready": ready,
                 "waiting": waiting,
-                "dead": [_plain(letter) for letter in letters],
+                "dead": [_as_json(letter) for letter in letters],
             }
             click.echo(json.dumps(data, indent=2))
             return 0
@@ -49,7 +47,7 @@ def list_letters(as_json: bool) -> None:
             )
         return 0
 
-    sys.exit(run(_with_inbox(command)))
+    _run_with_inbox(print_letters)
 
 
 @inbox.command()
@@ -57,11 +55,11 @@ def list_letters(as_json: bool) -> None:
 def show(letter_id: str) -> None:
     """All of a dead letter, as JSON."""
 
-    async def command(dead_letters: DeadLetters, _: InboxStats) -> int:
-        click.echo(plain_json(_plain(await _get(dead_letters, letter_id))))
+    async def print_letter(dead_letters: DeadLetters, _: InboxStats) -> int:
+        click.echo(plain_json(_as_json(await _find(dead_letters, letter_id))))
         return 0
 
-    sys.exit(run(_with_inbox(command)))
+    _run_with_inbox(print_letter)
 
 
 @inbox.command()
@@ -70,13 +68,13 @@ def show(letter_id: str) -> None:
 def retry(letter_ids: tuple[str, ...], every: bool) -> None:
     """Put dead letters into the inbox again."""
 
-    async def command(dead_letters: DeadLetters, _: InboxStats) -> int:
-        letters = await _chosen(dead_letters, letter_ids, every)
+    async def requeue(dead_letters: DeadLetters, _: InboxStats) -> int:
+        letters = await _select(dead_letters, letter_ids, every)
         done = [await dead_letters.retry(letter) for letter in letters]
         click.echo(f"{sum(done)} put back; {len(done) - sum(done)} cannot be read.")
         return 0 if all(done) else 1
 
-    sys.exit(run(_with_inbox(command)))
+    _run_with_inbox(requeue)
 
 
 @inbox.command()
@@ -85,33 +83,45 @@ def retry(letter_ids: tuple[str, ...], every: bool) -> None:
 def drop(letter_ids: tuple[str, ...], every: bool) -> None:
     """Throw dead letters away."""
 
-    async def command(dead_letters: DeadLetters, _: InboxStats) -> int:
-        letters = await _chosen(dead_letters, letter_ids, every)
+    async def delete(dead_letters: DeadLetters, _: InboxStats) -> int:
+        letters = await _select(dead_letters, letter_ids, every)
         for letter in letters:
             await dead_letters.drop(letter)
         click.echo(f"{len(letters)} thrown away.")
         return 0
 
-    sys.exit(run(_with_inbox(command)))
+    _run_with_inbox(delete)
 
 
-async def _with_inbox(command: Callable[[DeadLetters, InboxStats], Awaitable[int]]) -> int:
-    settings = load_settings()
-    async with open_store(settings) as store:
-        keys = InboxKeys(settings.bot_redis_prefix, settings.bot_shards)
-        inbox = Inbox(store.client, keys, is_cluster=store.is_cluster)
-        return await command(DeadLetters(store.client, inbox), InboxStats(store.client, keys))
+def _run_with_inbox(command: Callable[[DeadLetters, InboxStats], Awaitable[int]]) -> None:
+    """Run `command` on the inbox of the configured Redis, and exit with its status."""
+    from bot.cli.runner import run
+    from bot.inbox.dead_letters import DeadLetters
+    from bot.inbox.inbox import Inbox
+    from bot.inbox.keys import InboxKeys
+    from bot.inbox.stats import InboxStats
+    from bot.plugins import load_settings
+    from bot.wiring import open_store
+
+    async def with_inbox() -> int:
+        settings = load_settings()
+        async with open_store(settings) as store:
+            keys = InboxKeys(settings.bot_redis_prefix, settings.bot_shards)
+            queue = Inbox(store.client, keys, is_cluster=store.is_cluster)
+            return await command(DeadLetters(store.client, queue), InboxStats(store.client, keys))
+
+    sys.exit(run(with_inbox()))
 
 
-async def _chosen(dead_letters: DeadLetters, ids: tuple[str, ...], every: bool) -> list[DeadLetter]:
+async def _select(dead_letters: DeadLetters, ids: tuple[str, ...], every: bool) -> list[DeadLetter]:
     if every:
         return await dead_letters.list()
     if not ids:
         raise click.UsageError("Name dead letters, or say --all.")
-    return [await _get(dead_letters, letter_id) for letter_id in ids]
+    return [await _find(dead_letters, letter_id) for letter_id in ids]
 
 
-async def _get(dead_letters: DeadLetters, letter_id: str) -> DeadLetter:
+async def _find(dead_letters: DeadLetters, letter_id: str) -> DeadLetter:
     letter = await dead_letters.get(letter_id)
     if letter is None:
         raise CommandError(
@@ -126,7 +136,7 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
     return letter.id, died, letter.lane, str(letter.tries), letter.reason, text
 
 
-def _plain(letter: DeadLetter) -> dict[str, object]:
+def _as_json(letter: DeadLetter) -> dict[str, object]:
     return {
         "id": letter.id,
         "session": letter.lane,

@@ -1,4 +1,4 @@
-"""The command line: chat · serve · doctor · sessions · model, and what the adapters add."""
+"""Command-line entry point: finds the sub-commands of the core and of installed packages."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import click
 
 from bot import __version__
 from bot.errors import KeepthreadError
-from bot.logs import configure_logging
 from bot.text import plain
 
 
-class _Group(click.Group):
-    """Loads sub-commands only when they are asked for, and shows our errors without a traceback."""
+class _LazyGroup(click.Group):
+    """Command group that imports a sub-command when it is needed, and prints our errors without a traceback.
 
-    own: ClassVar[dict[str, str]] = {
+    `--help` imports every sub-command: their modules import at the top only what is quick to import.
+    """
+
+    core_commands: ClassVar[dict[str, str]] = {
         "chat": "bot.cli.chat:chat",
         "doctor": "bot.cli.doctor:doctor",
         "inbox": "bot.cli.inbox:inbox",
@@ -30,17 +32,17 @@ class _Group(click.Group):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*self.own, *(point.name for point in _added())})
+        return sorted({*self.core_commands, *(point.name for point in _installed_commands())})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in self.own:
-            module, _, attribute = self.own[name].partition(":")
-            own: click.Command = getattr(import_module(module), attribute)
-            return own
-        for point in _added():
+        if name in self.core_commands:
+            module, _, attribute = self.core_commands[name].partition(":")
+            core_command: click.Command = getattr(import_module(module), attribute)
+            return core_command
+        for point in _installed_commands():
             if point.name == name:
-                added: click.Command = point.load()
-                return added
+                installed: click.Command = point.load()
+                return installed
         return None
 
     def invoke(self, ctx: click.Context) -> object:
@@ -53,16 +55,18 @@ class _Group(click.Group):
             ctx.exit(1)
 
 
-def _added() -> tuple[EntryPoint, ...]:
-    """Commands that adapters bring along."""
+def _installed_commands() -> tuple[EntryPoint, ...]:
+    """Sub-commands of adapters and other installed packages."""
     return tuple(entry_points(group="keepthread.cli_commands"))
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="keepthread")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens, to standard error.")
 def main(verbose: bool) -> None:
     """Talk with a language model that remembers: here, in Slack, in Telegram."""
+    from bot.logs import configure_logging
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal has every letter
     configure_logging("info" if verbose else "error", "text")

@@ -1,4 +1,4 @@
-"""The parts of README.md that are made from the code: `keepthread settings --write README.md`."""
+"""Generated tables of README.md, written by `keepthread settings --write README.md`."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from bot.plugins import settings_classes
 from bot.settings import SettingsBase
 
 
-def parts(cli: click.Group) -> dict[str, str]:
-    """What stands between `<!-- name -->` and `<!-- /name -->`, by name."""
+def generated_tables(cli: click.Group) -> dict[str, str]:
+    """The tables that belong between `<!-- name -->` and `<!-- /name -->`, by name."""
     return {
-        "settings": table(settings_classes()),
-        "cli": _rows("command", _commands_of(cli, "keepthread")),
-        "commands": _rows("say", _spoken()),
+        "settings": settings_table(settings_classes()),
+        "cli": _two_columns("command", _cli_rows(cli, "keepthread")),
+        "commands": _two_columns("say", _chat_command_rows()),
     }
 
 
-def refreshed(text: str, made: dict[str, str]) -> str:
-    """`text` with each of the parts as it should be.
+def replace_tables(text: str, tables: dict[str, str]) -> str:
+    """`text` with its generated tables replaced by `tables`.
 
     Raises:
-        CommandError: a part has no place in `text`.
+        CommandError: `text` has no place for one of them.
     """
-    for name, part in made.items():
+    for name, table in tables.items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _, rest = text.partition(start)
-        _, mark, after = rest.partition(end)
-        if not mark:
+        _, found, after = rest.partition(end)
+        if not found:
             raise CommandError(f"There is no place for it: <!-- {name} --> and, below, {end}")
-        text = f"{before}{start}{part}\n{end}{after}"
+        text = f"{before}{start}{table}\n{end}{after}"
     return text
 
 
-def table(classes: Iterable[type[SettingsBase]]) -> str:
+def settings_table(classes: Iterable[type[SettingsBase]]) -> str:
     """The settings as a Markdown table."""
     rows = ["| name | default | what it does |", "|---|---|---|"]
     for cls in classes:
@@ -57,24 +57,24 @@ def _default(name: str, info: Any) -> str:
     return f"`{info.default:g}`" if isinstance(info.default, float) else f"`{info.default}`"
 
 
-def _rows(title: str, rows: list[tuple[str, str]]) -> str:
+def _two_columns(title: str, rows: list[tuple[str, str]]) -> str:
     lines = [f"| {title} | what it does |", "|---|---|"]
-    return "\n".join([*lines, *(f"| {name} | {words} |" for name, words in rows)])
+    return "\n".join([*lines, *(f"| {name} | {summary} |" for name, summary in rows)])
 
 
-def _commands_of(group: click.Group, path: str) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+def _cli_rows(group: click.Group, path: str) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
-            found += _commands_of(command, f"{path} {name}")
+            rows += _cli_rows(command, f"{path} {name}")
         elif command is not None and not command.hidden:
-            found.append((f"`{path} {name}`", command.get_short_help_str(200)))
-    return found
+            rows.append((f"`{path} {name}`", command.get_short_help_str(200)))
+    return rows
 
 
-def _spoken() -> list[tuple[str, str]]:
+def _chat_command_rows() -> list[tuple[str, str]]:
     return [
         (
             ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),

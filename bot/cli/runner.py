@@ -1,4 +1,4 @@
-"""Runs a command's coroutine to its exit status; signals cancel it."""
+"""Runner of a command's coroutine: its result is the exit status; SIGTERM and SIGHUP cancel it."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ def run(coroutine: Coroutine[Any, Any, int]) -> int:
     """Run a command's coroutine to its exit status. A signal ends it with everything closed."""
     logging.captureWarnings(True)
     try:
-        return asyncio.run(_until_told(coroutine))
+        return asyncio.run(_run_until_signalled(coroutine))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
 
-async def _until_told(coroutine: Coroutine[Any, Any, int]) -> int:
-    """SIGTERM, and a terminal that closes, cancel it as Ctrl-C does."""
-    told: list[int] = []
+async def _run_until_signalled(coroutine: Coroutine[Any, Any, int]) -> int:
+    """Await `coroutine`; SIGTERM, and SIGHUP from a closed terminal, cancel it as Ctrl-C does."""
+    received: list[int] = []
     task = asyncio.current_task()
     assert task is not None  # noqa: S101  a coroutine runs in one
 
-    def end(number: int) -> None:
-        told.append(number)
+    def cancel(number: int) -> None:
+        received.append(number)
         task.cancel()
 
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             with suppress(RuntimeError):  # Windows' loops have no signal handlers
-                asyncio.get_running_loop().add_signal_handler(number, end, number)
+                asyncio.get_running_loop().add_signal_handler(number, cancel, number)
     try:
         return await coroutine
     except asyncio.CancelledError:
-        if not told:
+        if not received:
             raise
-        _let_go_of_the_terminal()
-        return 128 + told[0]
+        _ignore_closed_stdio()
+        return 128 + received[0]
 
 
-def _let_go_of_the_terminal() -> None:
-    """Where the window was closed nothing can be written any more: Python would exit with 120 for it."""
+def _ignore_closed_stdio() -> None:
+    """Point streams of a closed terminal at the null device: else Python's last flush exits with 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)

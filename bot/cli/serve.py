@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from bot.background import cancel_all
-from bot.plugins import load_settings
-from bot.service.service import Role, open_service
+if TYPE_CHECKING:
+    from bot.service.service import Role
 
 
 @click.command()
@@ -35,19 +35,22 @@ def serve(role: Role) -> None:
 
 
 async def _serve(role: Role) -> int:
+    from bot.background import cancel_all
     from bot.logs import configure_logging
+    from bot.plugins import load_settings
+    from bot.service.service import open_service
 
     settings = load_settings()
     configure_logging(settings.bot_log_level, settings.bot_log_format)
-    ended = asyncio.Event()
+    signalled = asyncio.Event()
     starting = asyncio.current_task()
 
     def end() -> None:
-        if ended.is_set():
-            os._exit(1)  # leases run out, and what was begun here is done elsewhere
-        ended.set()
+        if signalled.is_set():
+            os._exit(1)  # its leases expire, and other workers take its turns
+        signalled.set()
         if starting is not None:
-            starting.cancel()  # there is nothing yet to be finished
+            starting.cancel()  # no turn runs yet
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,11 +60,11 @@ async def _serve(role: Role) -> int:
             starting = None
             platforms = ", ".join(sorted(service.connections))
             click.echo(f"Serving {platforms}; probes on port {service.port}.", err=True)
-            ends = [asyncio.create_task(one.wait()) for one in (ended, service.broken)]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            await cancel_all(ends)
+            waits = [asyncio.create_task(event.wait()) for event in (signalled, service.broken)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await cancel_all(waits)
     except asyncio.CancelledError:
-        if not ended.is_set():
+        if not signalled.is_set():
             raise
         return 0
     return int(service.broken.is_set())

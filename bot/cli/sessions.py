@@ -1,4 +1,4 @@
-"""`keepthread sessions`: look at conversations, export, reset and forget them."""
+"""`keepthread sessions`: list, show, export, reset and forget conversations."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bot.cli.output import print_table
-from bot.conversation import SessionKey, Turn
 from bot.errors import CommandError
-from bot.memory.sessions import SessionInfo
-from bot.plugins import load_settings, local_adapter
 from bot.text import plain, plain_json
-from bot.wiring import Store, open_store
+
+if TYPE_CHECKING:
+    from bot.conversation import SessionKey, Turn
+    from bot.memory.sessions import SessionInfo
+    from bot.wiring import Store
 
 as_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 name = click.argument("session")
@@ -33,14 +34,17 @@ def sessions() -> None:
     """
 
 
-def _run(work: Callable[[Store], Awaitable[int]]) -> None:
-    async def opened() -> int:
-        async with open_store(load_settings()) as store:
-            return await work(store)
-
+def _run_with_store(command: Callable[[Store], Awaitable[int]]) -> None:
+    """Run `command` on the configured Redis, and exit with its status."""
     from bot.cli.runner import run
+    from bot.plugins import load_settings
+    from bot.wiring import open_store
 
-    sys.exit(run(opened()))
+    async def with_store() -> int:
+        async with open_store(load_settings()) as store:
+            return await command(store)
+
+    sys.exit(run(with_store()))
 
 
 @sessions.command("list")
@@ -48,10 +52,10 @@ def _run(work: Callable[[Store], Awaitable[int]]) -> None:
 def list_(as_json: bool) -> None:
     """All conversations, the latest used first."""
 
-    async def work(store: Store) -> int:
+    async def command(store: Store) -> int:
         found = await store.sessions.list()
         if as_json:
-            click.echo(json.dumps([_plain(info) for info in found], indent=2))
+            click.echo(json.dumps([_as_json(info) for info in found], indent=2))
             return 0
         if not found:
             click.echo("No conversations yet.")
@@ -62,7 +66,7 @@ def list_(as_json: bool) -> None:
         )
         return 0
 
-    _run(work)
+    _run_with_store(command)
 
 
 @sessions.command()
@@ -74,13 +78,13 @@ def list_(as_json: bool) -> None:
 def show(session: str, last: int, as_json: bool) -> None:
     """The newest turns of a conversation."""
 
-    async def work(store: Store) -> int:
-        info = await _existing(store, session)
+    async def command(store: Store) -> int:
+        info = await _find(store, session)
         turns: deque[Turn] = deque(maxlen=last)
         async for turn in store.sessions.turns(info.session):
             turns.append(turn)
         if as_json:
-            data = {**_plain(info), "shown": [turn.to_dict() for turn in turns]}
+            data = {**_as_json(info), "shown": [turn.to_dict() for turn in turns]}
             click.echo(plain_json(data))
             return 0
         click.echo(f"{info.session}  ({_turns(info.turns)})")
@@ -90,11 +94,11 @@ def show(session: str, last: int, as_json: bool) -> None:
             for item in turn.incoming:
                 click.echo(plain(f"\n{item.speaker.label}: {item.text}"))
             if turn.answer or turn.state != "complete":
-                mark = "" if turn.state == "complete" else f" ({turn.state})"
-                click.echo(plain(f"bot{mark}: {turn.answer}"))
+                state = "" if turn.state == "complete" else f" ({turn.state})"
+                click.echo(plain(f"bot{state}: {turn.answer}"))
         return 0
 
-    _run(work)
+    _run_with_store(command)
 
 
 @sessions.command()
@@ -104,17 +108,17 @@ def show(session: str, last: int, as_json: bool) -> None:
 def export(session: str, output: Any) -> None:
     """Everything kept of a conversation, as JSON."""
 
-    async def work(store: Store) -> int:
-        info = await _existing(store, session)
-        said = plain_json(await store.sessions.export(info.session))
-        usual = os.umask(0o077)  # the file, which is made now, is for its owner alone
+    async def command(store: Store) -> int:
+        info = await _find(store, session)
+        exported = plain_json(await store.sessions.export(info.session))
+        umask = os.umask(0o077)  # the file is created by the first write, for its owner only
         try:
-            output.write(said + "\n")
+            output.write(exported + "\n")
         finally:
-            os.umask(usual)
+            os.umask(umask)
         return 0
 
-    _run(work)
+    _run_with_store(command)
 
 
 @sessions.command()
@@ -124,13 +128,13 @@ def export(session: str, output: Any) -> None:
 def reset(session: str, keep: bool, as_json: bool) -> None:
     """Begin the conversation anew; a running answer of the old one writes nothing more."""
 
-    async def work(store: Store) -> int:
-        info = await _existing(store, session)
+    async def command(store: Store) -> int:
+        info = await _find(store, session)
         count = await store.history.reset(info.session, keep=keep)
-        _tell(as_json, "reset", info.session, count)
+        _print_result(as_json, "reset", info.session, count)
         return 0
 
-    _run(work)
+    _run_with_store(command)
 
 
 @sessions.command()
@@ -140,36 +144,39 @@ def reset(session: str, keep: bool, as_json: bool) -> None:
 def forget(session: str, yes: bool, as_json: bool) -> None:
     """Erase a conversation, earlier talks included."""
 
-    async def work(store: Store) -> int:
-        info = await _existing(store, session)
+    async def command(store: Store) -> int:
+        info = await _find(store, session)
         if not yes:
             _confirm(f"Erase {_turns(info.turns)} of {info.session}?")
         count = await store.sessions.forget(info.session)
-        _tell(as_json, "forgotten", info.session, count)
+        _print_result(as_json, "forgotten", info.session, count)
         return 0
 
-    _run(work)
+    _run_with_store(command)
 
 
-async def _existing(store: Store, text: str) -> SessionInfo:
-    """The conversation that `text` names.
+async def _find(store: Store, text: str) -> SessionInfo:
+    """The conversation with the key or console name `text`.
 
     Raises:
         CommandError: there is none.
     """
+    from bot.conversation import SessionKey
+    from bot.plugins import local_adapter
+
     try:
         session = SessionKey.parse(text)
     except ValueError:
         session = local_adapter().session_key(text)
     info = await store.sessions.look(session)
-    if info is None or not (info.turns or info.earlier):  # forgotten ones leave a mark for a while
+    if info is None or not (info.turns or info.earlier):  # a forgotten one leaves its generation
         raise CommandError(
             f"There is no conversation {text!r}; `keepthread sessions list` shows all."
         )
     return info
 
 
-def _tell(as_json: bool, what: str, session: SessionKey, turns: int) -> None:
+def _print_result(as_json: bool, what: str, session: SessionKey, turns: int) -> None:
     if as_json:
         click.echo(json.dumps({"session": str(session), what: True, "turns": turns}))
     else:
@@ -177,12 +184,12 @@ def _tell(as_json: bool, what: str, session: SessionKey, turns: int) -> None:
 
 
 def _confirm(question: str) -> None:
-    """Ask. Ctrl-C is a no: while we wait here, the event loop would only take note of it."""
-    of_the_loop = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Ask. Ctrl-C means no: the event loop's own handler would not interrupt the prompt."""
+    loop_handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         click.confirm(question, abort=True)
     finally:
-        signal.signal(signal.SIGINT, of_the_loop)
+        signal.signal(signal.SIGINT, loop_handler)
 
 
 def _turns(count: int) -> str:
@@ -193,7 +200,7 @@ def _when(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M}"
 
 
-def _plain(info: SessionInfo) -> dict[str, Any]:
+def _as_json(info: SessionInfo) -> dict[str, Any]:
     return {
         "session": str(info.session),
         "conversation_id": info.conversation_id,

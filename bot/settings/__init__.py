@@ -2,5 +2,6 @@
 
 from bot.settings.base import Names, SettingsBase
 from bot.settings.core import Settings
+from bot.settings.validators import is_http_url
 
-__all__ = ["Names", "Settings", "SettingsBase"]
+__all__ = ["Names", "Settings", "SettingsBase", "is_http_url"]

@@ -1,19 +1,17 @@
-"""Base class of settings, read from the environment and `.env`."""
+"""Base class of settings, read from the environment and `.env`, and the type of list settings."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import (
-    AliasChoices,
-    ValidationError,
-)
+from pydantic import AliasChoices, BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsError
+from bot.settings.validators import split_list
 
-Names = Annotated[tuple[str, ...], NoDecode]
-"""A list written with commas or blanks between its items."""
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
+"""List setting, written with commas or blanks between its items."""
 
 
 class SettingsBase(BaseSettings):
@@ -54,14 +52,14 @@ class SettingsBase(BaseSettings):
 
     @classmethod
     def names(cls) -> set[str]:
-        """The environment names it reads."""
-        found: set[str] = set()
+        """Names of the environment variables it reads."""
+        names: set[str] = set()
         for name, info in cls.model_fields.items():
             alias = info.validation_alias
             if isinstance(alias, AliasChoices):
-                found.update(str(choice).upper() for choice in alias.choices)
-            found.add(name.upper())
-        return found
+                names.update(str(choice).upper() for choice in alias.choices)
+            names.add(name.upper())
+        return names
 
 
 def _env_name(loc: tuple[int | str, ...]) -> str:

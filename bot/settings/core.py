@@ -1,4 +1,4 @@
-"""Every setting of the core, read once, typed and frozen. Misspelt names are refused.
+"""Settings of the core, read once, typed and frozen. Misspelt names are refused.
 
 The name of a field is the name of its environment variable in lower case. `keepthread doctor`
 and the README's table (tests/project/test_readme.py) are made from here.
@@ -6,7 +6,6 @@ and the README's table (tests/project/test_readme.py) are made from here.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Literal, Self
 
@@ -21,7 +20,7 @@ from pydantic import (
 )
 
 from bot.settings.base import Names, SettingsBase
-from bot.settings.validators import is_pattern, leads_somewhere
+from bot.settings.validators import is_access_pattern, is_http_url
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are a helpful assistant in a chat. Answer in the language you are spoken to, in Markdown, "
@@ -194,59 +193,52 @@ class Settings(SettingsBase):
         description="LangSmith project. (`LANGCHAIN_PROJECT` works too.)",
     )
 
-    @field_validator("bot_allow", "bot_admins", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(filter(None, re.split(r"[,\s]+", value)))
-        return value
-
     @field_validator("bot_allow", "bot_admins")
     @classmethod
-    def _is_pattern(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    def _check_patterns(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         for item in value:
-            if not is_pattern(item, of_person=info.field_name == "bot_admins"):
+            if not is_access_pattern(item, of_person=info.field_name == "bot_admins"):
                 raise ValueError(f"{item!r} is no pattern such as slack:T1/U1 or telegram:42")
         return value
 
     @field_validator("openai_base_url", "bot_fallback_base_url", "langsmith_endpoint")
     @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
-        if value is not None and not leads_somewhere(value):
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is not None and not is_http_url(value):
             raise ValueError("is no address such as https://api.example.org/v1")
         return value
 
     @field_validator("bot_data_dir", "bot_local_model")
     @classmethod
-    def _expand(cls, value: Path | None) -> Path | None:
+    def _make_absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else value
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
-        if found := self._impossible_combinations():
-            raise ValueError("\n".join(found))
+        if messages := self._impossible_combinations():
+            raise ValueError("\n".join(messages))
         return self
 
     @property
     def uses_local_model(self) -> bool:
-        """No key and no endpoint: the small model on this machine answers."""
+        """Whether the small model on this machine answers: there is neither key nor endpoint."""
         return self.openai_api_key is None and self.openai_base_url is None
 
     def _impossible_combinations(self) -> list[str]:
         """One message for each combination of settings that cannot work."""
-        found = []
+        messages = []
         if self.bot_wait_for_replicas and self.redis_url is None:
-            found.append(
+            messages.append(
                 "BOT_WAIT_FOR_REPLICAS needs REDIS_URL: the embedded server has no replicas"
             )
         if self.bot_fallback_model is None:
-            found += [
+            messages += [
                 f"{name.upper()} needs BOT_FALLBACK_MODEL: without it none is asked"
                 for name in ("bot_fallback_base_url", "bot_fallback_api_key")
                 if getattr(self, name) is not None
             ]
         elif self.uses_local_model:
-            found.append(
+            messages.append(
                 "BOT_FALLBACK_MODEL needs OPENAI_API_KEY or OPENAI_BASE_URL: the local model has no fallback"
             )
-        return found
+        return messages

@@ -1,4 +1,4 @@
-"""Names of settings that somebody misspelt: refused, with the nearest right one."""
+"""Check for unknown setting names: refused, with the nearest known name."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from bot.settings.base import SettingsBase
 
 
-def refuse_misspelt(
+def refuse_unknown_names(
     classes: Iterable[type[SettingsBase]], environ: Mapping[str, str] | None = None
 ) -> None:
-    """Refuse names that begin as settings do and are none.
+    """Refuse environment variables with a prefix of `classes` that are no settings.
 
     Raises:
-        SettingsError: names each, with the nearest right one.
+        SettingsError: it lists each name, with the nearest known one.
     """
     classes = tuple(classes)
     known = set().union(*(cls.names() for cls in classes))
@@ -29,15 +29,15 @@ def refuse_misspelt(
     given = set(os.environ if environ is None else environ)
     if environ is None:
         given |= _names_in_env_file()
-    wrong = sorted(
+    unknown = sorted(
         name
         for name in given
         if name.upper().startswith(own_prefixes) and name.upper() not in known
     )
-    if not wrong:
+    if not unknown:
         return
     lines = []
-    for name in wrong:
+    for name in unknown:
         near = difflib.get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.6)
         lines.append(f"{name} is no setting" + (f"; did you mean {near[0]}?" if near else "."))
     raise SettingsError("\n".join(lines), cure="Correct or remove it and start again.")

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bot.cli.main import main
-from bot.cli.readme import parts, refreshed, table
+from bot.cli.readme import generated_tables, replace_tables, settings_table
 from bot.errors import CommandError
 from bot.plugins import settings_classes
 from tests.support.repository import ROOT
@@ -31,7 +31,7 @@ def readme() -> str:
 
 @pytest.mark.parametrize("name", PARTS)
 def test_each_table_of_the_readme_is_the_one_the_code_makes(readme: str, name: str) -> None:
-    assert between(readme, name) == parts(main)[name], REFRESH
+    assert between(readme, name) == generated_tables(main)[name], REFRESH
 
 
 def test_every_file_the_readme_points_at_is_there(readme: str) -> None:
@@ -47,8 +47,8 @@ def test_every_command_the_readme_shows_exists(readme: str) -> None:
 
 
 def test_the_parts_name_every_setting_and_command() -> None:
-    made = parts(main)
-    assert made["settings"] == table(settings_classes())
+    made = generated_tables(main)
+    assert made["settings"] == settings_table(settings_classes())
     for words in ("`keepthread chat`", "`keepthread sessions export`", "`keepthread doctor`"):
         assert f"| {words} | " in made["cli"]
     assert "| `reset`, `clear` | Forget this conversation for good" in made["commands"]
@@ -67,7 +67,7 @@ def test_refreshing_changes_the_parts_and_nothing_else(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     new = file.read_text()
     for name in PARTS:
-        assert between(new, name) == parts(main)[name]
+        assert between(new, name) == generated_tables(main)[name]
     assert new.count("\nmine\n") == 3
     assert "stale words" not in new
     CliRunner().invoke(main, ["settings", "--write", str(file)])
@@ -82,4 +82,4 @@ def test_a_file_without_a_place_for_a_part_is_left_as_it_is(tmp_path: Path) -> N
     assert "<!-- cli -->" in done.output
     assert file.read_text() == "# Hello\n<!-- settings -->\n<!-- /settings -->\n"
     with pytest.raises(CommandError):
-        refreshed("", parts(main))
+        replace_tables("", generated_tables(main))

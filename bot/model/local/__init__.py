@@ -1,1 +1,1 @@
-"""Local model: a runtime on this machine, for use without a key."""
+"""Local model: a small model on this machine, for use without a key."""

@@ -1,4 +1,4 @@
-"""What `keepthread doctor` says of the local model. It never fetches or starts anything."""
+"""Checks of the local model for `keepthread doctor`, which neither download nor start anything."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 import importlib.metadata
 
 from bot.errors import LocalModelError
-from bot.model.local.files import ELSEWHERE
-from bot.model.local.hardware import CONTEXT_BYTES, check_machine, free_memory_bytes
+from bot.model.local.files import OTHER_MODEL_CURE
+from bot.model.local.hardware import CONTEXT_BYTES, check_hardware, free_memory_bytes
 from bot.model.local.weights import store
 from bot.model.local.weights.spec import DEFAULT
 from bot.ports import Check
@@ -17,17 +17,18 @@ from bot.settings import Settings
 async def check(settings: Settings) -> list[Check]:
     """Runtime and processor, weights, memory."""
     try:
-        check_machine()
+        check_hardware()
     except LocalModelError as error:
         runtime = Check("local model runtime", "failed", str(error), error.cure)
     else:
         version = importlib.metadata.version("xllamacpp")
         runtime = Check("local model runtime", "ok", f"xllamacpp {version}")
-    file, size_bytes = await asyncio.to_thread(_file, settings)
-    return [runtime, file, _memory(size_bytes)]
+    file, size_bytes = await asyncio.to_thread(_check_file, settings)
+    return [runtime, file, _check_memory(size_bytes)]
 
 
-def _file(settings: Settings) -> tuple[Check, int]:
+def _check_file(settings: Settings) -> tuple[Check, int]:
+    """The check of the model file, and the file's size."""
     name, default = "local model file", DEFAULT
     if settings.bot_local_model is not None:
         try:
@@ -35,26 +36,26 @@ def _file(settings: Settings) -> tuple[Check, int]:
         except LocalModelError as error:
             return Check(name, "failed", str(error), error.cure), 0
         return Check(name, "ok", str(path)), path.stat().st_size
-    path = store.path_of(settings)
-    if store.installed(settings):
+    path = store.weights_path(settings)
+    if store.is_installed(settings):
         return Check(name, "ok", str(path)), default.size_bytes
     size = f"{default.size_bytes / 1e6:,.0f} MB"
     if path.exists():
         detail = f"{path} is damaged"
-    elif there := store.partial_bytes(settings):
-        detail = f"{there / 1e6:,.0f} MB of {size} are fetched"
+    elif partial := store.partial_bytes(settings):
+        detail = f"{partial / 1e6:,.0f} MB of {size} are fetched"
     else:
         detail = f"not fetched yet ({size})"
-    cure = f"The first message fetches it; `keepthread model fetch` does so now. {ELSEWHERE}"
+    cure = f"The first message fetches it; `keepthread model fetch` does so now. {OTHER_MODEL_CURE}"
     return Check(name, "warning", detail, cure), default.size_bytes
 
 
-def _memory(size_bytes: int) -> Check:
+def _check_memory(size_bytes: int) -> Check:
     name, free = "memory for the local model", free_memory_bytes()
     if free is None:
         return Check(name, "off", "this platform does not say how much is free")
     detail = f"{free / 1e9:.1f} GB free, about {(size_bytes + CONTEXT_BYTES) / 1e9:.1f} GB needed"
     if free >= size_bytes + CONTEXT_BYTES:
         return Check(name, "ok", detail)
-    cure = f"End other programs, or set BOT_LOCAL_MODEL to a smaller GGUF file. {ELSEWHERE}"
+    cure = f"End other programs, or set BOT_LOCAL_MODEL to a smaller GGUF file. {OTHER_MODEL_CURE}"
     return Check(name, "warning", detail, cure)

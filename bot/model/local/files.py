@@ -1,56 +1,54 @@
-"""The folders the local model keeps: private, and with what the file system says in our words."""
+"""Private folders of the local model, and the translation of file-system errors in them."""
 
 from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bot.errors import LocalModelError, StoreRefused
 from bot.local_server.private_dir import make_private
 
-ELSEWHERE = (
+OTHER_MODEL_CURE = (
     "Or use a model elsewhere: set OPENAI_API_KEY, or OPENAI_BASE_URL for any other endpoint."
 )
-"""The other way out of whatever keeps the local model from running."""
+"""Second cure of every LocalModelError."""
 
 
-class model_folder_errors:  # noqa: N801  read like a function
-    """Translate what the file system says about `folder` to LocalModelError."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise no_space(self._folder) from error
-        if isinstance(error, OSError):
-            raise LocalModelError(
-                f"cannot keep the local model in {self._folder}: {error.strerror or error}",
-                cure=f"Set BOT_DATA_DIR to a folder that you may write to. {ELSEWHERE}",
-            ) from error
-        if isinstance(error, StoreRefused):
-            raise LocalModelError(error.detail, cure=f"{error.cure} {ELSEWHERE}") from error
+@contextmanager
+def translate_folder_errors(folder: Path) -> Iterator[None]:
+    """Translates file-system errors within `folder` to LocalModelError."""
+    try:
+        yield
+    except StoreRefused as error:
+        raise LocalModelError(error.detail, cure=f"{error.cure} {OTHER_MODEL_CURE}") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise no_space_error(folder) from error
+        raise LocalModelError(
+            f"cannot keep the local model in {folder}: {error.strerror or error}",
+            cure=f"Set BOT_DATA_DIR to a folder that you may write to. {OTHER_MODEL_CURE}",
+        ) from error
 
 
-def private_folder(folder: Path) -> Path:
-    """Make `folder`, for its owner only.
+def make_private_folder(folder: Path) -> Path:
+    """Create `folder`, for its owner only.
 
     Raises:
-        LocalModelError: it cannot be, or there are no file locks on this platform.
+        LocalModelError: it cannot be created, or there are no file locks on this platform.
     """
     if sys.platform == "win32":
-        raise LocalModelError("the local model runs on Linux and macOS only", cure=ELSEWHERE)
-    with model_folder_errors(folder):
+        raise LocalModelError("the local model runs on Linux and macOS only", cure=OTHER_MODEL_CURE)
+    with translate_folder_errors(folder):
         make_private(folder)
     return folder
 
 
-def no_space(folder: Path, detail: str = "") -> LocalModelError:
+def no_space_error(folder: Path, detail: str = "") -> LocalModelError:
     """The error for a full disk."""
     return LocalModelError(
         f"no space left for the local model in {folder}{detail}",
-        cure=f"Free disk space, or set BOT_DATA_DIR to a folder on another disk. {ELSEWHERE}",
+        cure=f"Free disk space, or set BOT_DATA_DIR to a folder on another disk. {OTHER_MODEL_CURE}",
     )

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 
-from bot.cli.readme import table
+from bot.cli.readme import settings_table
 from bot.errors import SettingsError
-from bot.plugins import load_settings
+from bot.plugins import load_settings, settings_classes
 from bot.settings import Settings, SettingsBase
-from bot.settings.unknown_names import refuse_misspelt
+from bot.settings.unknown_names import refuse_unknown_names
 from bot.wiring import open_components
 
 SECRET = "do-not-show-me"
@@ -58,7 +58,7 @@ def test_the_environment_goes_before_the_env_file(tmp_path: Path, setenv: SetEnv
 def test_names_are_read_in_any_case(setenv: SetEnv) -> None:
     setenv("bot_model", "small")
     assert Settings.load().bot_model == "small"
-    refuse_misspelt([Settings])
+    refuse_unknown_names([Settings])
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -109,7 +109,7 @@ def test_a_misspelt_name_is_refused_with_the_nearest_right_one(
 ) -> None:
     setenv(wrong, SECRET)
     with pytest.raises(SettingsError) as caught:
-        refuse_misspelt([Settings, OtherSettings])
+        refuse_unknown_names([Settings, OtherSettings])
     assert str(caught.value) == f"{wrong} is no setting; did you mean {right}?"
     assert caught.value.cure
 
@@ -117,13 +117,13 @@ def test_a_misspelt_name_is_refused_with_the_nearest_right_one(
 def test_misspelt_names_in_the_env_file_are_refused_too(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("BOT_MODLE=x\n")
     with pytest.raises(SettingsError, match="did you mean BOT_MODEL"):
-        refuse_misspelt([Settings])
+        refuse_unknown_names([Settings])
 
 
 def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"BOT_MODEL=gr\xfcn\n")
     with pytest.raises(SettingsError, match=r"\.env is no UTF-8 text") as caught:
-        refuse_misspelt([Settings])
+        refuse_unknown_names([Settings])
     assert "UTF-8" in caught.value.cure
 
 
@@ -131,7 +131,7 @@ def test_all_misspelt_names_are_told_at_once_and_others_left_alone(setenv: SetEn
     for name in ("BOT_MODLE", "SLACK_ZZZZZZZZ", "ROBOT_MODEL", "OPENAI_ORG", "LANGSMITH_X"):
         setenv(name, "x")
     with pytest.raises(SettingsError) as caught:
-        refuse_misspelt([Settings, OtherSettings])
+        refuse_unknown_names([Settings, OtherSettings])
     lines = str(caught.value).splitlines()
     assert lines == [
         "BOT_MODLE is no setting; did you mean BOT_MODEL?",
@@ -232,9 +232,15 @@ def test_several_mistakes_are_told_at_once_and_show_no_secret(setenv: SetEnv) ->
 
 
 @pytest.mark.parametrize("empty", ["", " ", ",", " , \n"])
-def test_an_empty_list_is_no_list(setenv: SetEnv, empty: str) -> None:
-    setenv("BOT_ALLOW", empty)
-    assert Settings.load().bot_allow == ()
+@pytest.mark.parametrize("cls", settings_classes())
+def test_an_empty_list_of_any_platform_has_no_items(
+    setenv: SetEnv, cls: type[SettingsBase], empty: str
+) -> None:
+    lists = [name for name, info in cls.model_fields.items() if info.annotation == tuple[str, ...]]
+    for name in lists:
+        setenv(name.upper(), empty)
+    settings = cls.load()
+    assert [getattr(settings, name) for name in lists] == [()] * len(lists)
 
 
 def test_an_empty_value_counts_as_not_set(setenv: SetEnv) -> None:
@@ -281,12 +287,12 @@ def test_folders_are_understood_from_the_home_folder_on(setenv: SetEnv, tmp_path
 
 
 def test_the_table_names_each_setting_once_with_its_default_and_meaning() -> None:
-    rows = table([Settings, OtherSettings]).splitlines()[2:]
+    rows = settings_table([Settings, OtherSettings]).splitlines()[2:]
     names = [row.split("`")[1] for row in rows]
     fields = [*Settings.model_fields, *OtherSettings.model_fields]
     assert names == [name.upper() for name in fields]
     for row in rows:
         assert row.count("|") == 4, row
         assert len(row.split("|")[3].strip()) > 5, row
-    assert str(Path.home()) not in table([Settings])
-    assert "| `BOT_SUMMARIZE` | `true` |" in table([Settings])
+    assert str(Path.home()) not in settings_table([Settings])
+    assert "| `BOT_SUMMARIZE` | `true` |" in settings_table([Settings])

@@ -22,7 +22,7 @@ from bot.errors import (
 )
 from bot.inbox.claim import ClaimedTurn
 from bot.memory.recent import People
-from bot.metrics import MOST_MODELS, Metrics
+from bot.metrics import MAX_MODELS, Metrics
 from bot.model.transcription import Transcriber
 from bot.service.direct_core import DirectCore
 from bot.settings import Settings
@@ -111,7 +111,7 @@ async def test_an_answered_turn_is_done_counted_and_noted(bench: Bench) -> None:
 
 def test_an_endpoint_with_a_new_name_for_each_answer_fills_no_metrics() -> None:
     metrics = Metrics()
-    for number in range(MOST_MODELS + 5):
+    for number in range(MAX_MODELS + 5):
         metrics.count_tokens(f"model-{number}", Usage(10, 1))
     (family,) = metrics.tokens.collect()
     counts = {
@@ -119,7 +119,7 @@ def test_an_endpoint_with_a_new_name_for_each_answer_fills_no_metrics() -> None:
         for one in family.samples
         if one.name.endswith("_total") and one.labels["kind"] == "input"
     }
-    assert len(counts) == MOST_MODELS + 1
+    assert len(counts) == MAX_MODELS + 1
     assert counts["other"] == 50
 
 

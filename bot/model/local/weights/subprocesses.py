@@ -1,4 +1,4 @@
-"""Downloaders that run as processes of their own, so that they can be stopped at any moment."""
+"""Subprocesses and threads of downloads, which end before a cancelled download returns."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from bot.logs import redact
 T = TypeVar("T")
 
 
-async def run_child(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Its exit status and the end of what it said. If we are cancelled it is killed, and gone on return."""
+async def run_subprocess(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Exit status and last lines of output of a command. Cancelling kills its process group."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **environment},
-        start_new_session=True,  # Ctrl-C in our terminal reaches it through us only
+        start_new_session=True,  # Ctrl-C in the terminal reaches only us
     )
     try:
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
     except BaseException:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.communicate()
         raise
-    lines = said.decode(errors="replace").strip().splitlines()
+    lines = output.decode(errors="replace").strip().splitlines()
     return process.returncode or 0, redact(" / ".join(line.strip() for line in lines[-3:]))[-600:]
 
 
-async def in_thread(work: Callable[[], T]) -> T:
-    """`work()` in a thread. If we are cancelled it is still waited for, so that it outlives nothing."""
+async def run_in_thread(work: Callable[[], T]) -> T:
+    """Result of `work()` in a thread. Cancelling waits for its end, so that it never outlives its caller."""
     running = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(running)
@@ -46,11 +46,11 @@ async def in_thread(work: Callable[[], T]) -> T:
         raise
 
 
-def bytes_in(folder: Path) -> int:
-    """How much the files in and below `folder` hold, while they may come and go."""
+def folder_bytes(folder: Path) -> int:
+    """Size of all files in and below `folder`, which may appear and vanish meanwhile."""
     total = 0
-    for where, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                total += os.lstat(os.path.join(where, name)).st_size
+                total += os.lstat(os.path.join(parent, name)).st_size
     return total

@@ -26,7 +26,7 @@ from bot.conversation import Usage
 from bot.errors import AnswerCut, LocalModelError, PromptTooLong
 from bot.model.local import doctor, hardware
 from bot.model.local.lazy import LOCAL_ANSWER_TOKENS, LazyModel
-from bot.model.local.runtime import ANSWERS_AT_ONCE, CONTEXT_TOKENS, LocalRuntime
+from bot.model.local.runtime import CONTEXT_TOKENS, PARALLEL_ANSWERS, LocalRuntime
 from bot.ports import Message, Prompt
 from bot.settings import Settings
 from bot.wiring import LOCAL_HISTORY_TOKENS, open_components
@@ -95,7 +95,7 @@ def servers(settings: Settings) -> list[psutil.Process]:
 
 
 def lazy(settings: Settings, runtime: LocalRuntime) -> LazyModel:
-    return LazyModel(settings, runtime.ready)
+    return LazyModel(settings, runtime.ensure_running)
 
 
 async def answer(model: LazyModel, text: str, limit: int = 10_000) -> tuple[str, Usage | None]:
@@ -223,7 +223,7 @@ async def test_what_is_asked_of_the_local_model_fits_its_server() -> None:
     assert "prompt_cache_key" not in seen.body
     assert seen.body["temperature"] == 0.3
     assert seen.body.get("max_completion_tokens", seen.body.get("max_tokens")) == 2_048
-    assert LOCAL_ANSWER_TOKENS + LOCAL_HISTORY_TOKENS <= CONTEXT_TOKENS / ANSWERS_AT_ONCE
+    assert LOCAL_ANSWER_TOKENS + LOCAL_HISTORY_TOKENS <= CONTEXT_TOKENS / PARALLEL_ANSWERS
 
 
 async def test_other_users_of_the_machine_are_refused(
@@ -292,7 +292,7 @@ async def test_signals_of_a_terminal_do_not_end_the_server(local: Settings) -> N
     (server,) = servers(local)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         server.send_signal(number)
-    assert await runtime.ready() == (runtime.base_url, runtime.api_key)
+    assert await runtime.ensure_running() == (runtime.base_url, runtime.api_key)
     assert server.is_running()
     await runtime.aclose()
     assert servers(local) == []
@@ -347,12 +347,12 @@ def test_a_processor_without_avx2_is_told_before_it_crashes(
 ) -> None:
     monkeypatch.setattr(hardware.platform, "machine", lambda: "x86_64")
     with pytest.raises(LocalModelError, match="no AVX2") as caught:
-        hardware.check_machine(cpu(tmp_path, "avx fma f16c"))
+        hardware.check_hardware(cpu(tmp_path, "avx fma f16c"))
     assert "OPENAI_API_KEY" in caught.value.cure
     assert "OPENAI_BASE_URL" in caught.value.cure
-    hardware.check_machine(cpu(tmp_path, "avx avx2 fma f16c"))
+    hardware.check_hardware(cpu(tmp_path, "avx avx2 fma f16c"))
     monkeypatch.setattr(hardware.platform, "machine", lambda: "aarch64")
-    hardware.check_machine(cpu(tmp_path, ""))
+    hardware.check_hardware(cpu(tmp_path, ""))
 
 
 async def test_without_the_runtime_both_ways_out_are_named(

