@@ -21,7 +21,7 @@ from telegram import (
 from telegram.error import BadRequest, InvalidToken
 
 from adapters.telegram.api.client import Client
-from adapters.telegram.api.errors import is_unknown_method, telegram_errors, without_token
+from adapters.telegram.api.errors import is_unknown_method, redact_token, telegram_errors
 from adapters.telegram.menu_translations import TRANSLATIONS
 from bot.ports import CommandSpec
 
@@ -31,7 +31,7 @@ START = CommandSpec("start", "What I am, and how to talk with me.")
 FORGET = CommandSpec("forget", "As an answer to a message: forget it.")
 
 DESCRIPTION_CHARS = 256
-MOST_COMMANDS = 100
+MAX_COMMANDS = 100
 
 
 def for_scope(
@@ -39,7 +39,7 @@ def for_scope(
 ) -> tuple[CommandSpec, ...]:
     """The commands that somebody may use there, the most useful ones first."""
     allowed = [one for one in specs if is_admin or not (is_shared and one.admin_in_shared)]
-    return (*allowed, FORGET, START)[:MOST_COMMANDS]
+    return (*allowed, FORGET, START)[:MAX_COMMANDS]
 
 
 def menus(
@@ -79,7 +79,7 @@ async def set_menus(client: Client, specs: Sequence[CommandSpec], admins: Iterab
             try:
                 await client.set_my_commands(described(shown), scope=scope)
             except BadRequest as error:  # an admin who never wrote to the bot has no chat with it
-                log.info("no menu there", scope=scope.type, why=without_token(str(error)))
+                log.info("no menu there", scope=scope.type, why=redact_token(str(error)))
                 continue
             except InvalidToken as error:
                 if not is_unknown_method(error):

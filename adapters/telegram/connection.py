@@ -10,21 +10,21 @@ from telegram import ChatMember
 from telegram.error import EndPointNotFound, InvalidToken, TelegramError
 
 from adapters.telegram.api.client import make_client
-from adapters.telegram.api.errors import TOKEN_CURE, in_our_words, telegram_errors, without_token
-from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.api.errors import TOKEN_CURE, redact_token, telegram_errors, translate_error
+from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.command_menu import set_menus
-from adapters.telegram.inbound.callbacks import Presses
-from adapters.telegram.inbound.dispatcher import Intake
-from adapters.telegram.inbound.parse import Me
-from adapters.telegram.outbound.messages import Outbound
-from adapters.telegram.outbound.preview import Way
+from adapters.telegram.inbound.callbacks import Callbacks
+from adapters.telegram.inbound.dispatcher import Dispatcher
+from adapters.telegram.inbound.parse import BotIdentity
+from adapters.telegram.outbound.messages import MessageSender
+from adapters.telegram.outbound.preview import PreviewMode
 from adapters.telegram.outbound.reply import TelegramReply
-from adapters.telegram.outbound.sent_messages import Marks
-from adapters.telegram.outbound.target import Spot
+from adapters.telegram.outbound.sent_messages import SentMessages
+from adapters.telegram.outbound.target import Target
 from adapters.telegram.settings import TelegramSettings
-from adapters.telegram.transport.heartbeat import Pulse
+from adapters.telegram.transport.heartbeat import Heartbeat
 from adapters.telegram.transport.polling import Polling
-from adapters.telegram.transport.updates import Take
+from adapters.telegram.transport.updates import UpdateHandler
 from adapters.telegram.transport.webhook import Webhook
 from bot.attachments import MAX_DOCUMENT_BYTES, too_large
 from bot.background import BackgroundTasks
@@ -35,7 +35,7 @@ from bot.text import size
 
 log = structlog.get_logger("keepthread.telegram")
 
-KNOW_ONESELF_AGAIN_S = 2.0
+IDENTITY_RETRY_S = 2.0
 
 
 class TelegramConnection:
@@ -52,23 +52,25 @@ class TelegramConnection:
     def __init__(self, core: Core, settings: TelegramSettings) -> None:
         self._core = core
         self._settings = settings
-        self._budget = Budget(settings.telegram_chat_interval_s, settings.telegram_group_per_minute)
+        self._budget = RateLimiter(
+            settings.telegram_chat_interval_s, settings.telegram_group_per_minute
+        )
         self.client, self._request = make_client(settings, self._budget)
-        self.outbound = Outbound(self.client, self._budget, core.migrate)
-        self._marks = Marks(core.key_values, str(settings.bot_id))
+        self.sender = MessageSender(self.client, self._budget, core.migrate)
+        self._sent_messages = SentMessages(core.key_values, str(settings.bot_id))
         self._commands = frozenset(
             name for one in core.commands() for name in (one.name, *one.aliases)
         )
         self._background = BackgroundTasks()
-        self._pulse = Pulse()
+        self._heartbeat = Heartbeat()
         self._drafts = settings.telegram_streaming == "auto"
-        self._intake: Intake | None = None
+        self._dispatcher: Dispatcher | None = None
         self._webhook: Webhook | None = None
         if settings.webhook_url:
             self._webhook = Webhook(
                 self.client,
                 self._take,
-                self._pulse,
+                self._heartbeat,
                 url=settings.webhook_url,
                 secret=settings.webhook_secret,
             )
@@ -80,20 +82,20 @@ class TelegramConnection:
             PlatformRefused: the token is not, or no longer, valid.
         """
         try:
-            await self._know_oneself()
+            await self._fetch_identity()
         except (InvalidToken, EndPointNotFound) as error:
             await self.aclose()
-            detail = without_token(str(error))
+            detail = redact_token(str(error))
             raise PlatformRefused(
                 f"Telegram refuses TELEGRAM_BOT_TOKEN: {detail}", cure=TOKEN_CURE
             ) from None
         except TelegramError as error:
-            log.warning("Telegram cannot be reached yet", error=in_our_words(error).detail)
+            log.warning("Telegram cannot be reached yet", error=translate_error(error).detail)
 
     def reply(self, address: Address) -> TelegramReply:
         reply = TelegramReply(
-            self.outbound,
-            self._marks,
+            self.sender,
+            self._sent_messages,
             address,
             way=self._way(address),
             pace_s=self._settings.telegram_chat_interval_s,
@@ -104,28 +106,28 @@ class TelegramConnection:
         return reply
 
     async def receive(self) -> None:
-        self._pulse.begin()
-        while self._intake is None:
+        self._heartbeat.begin()
+        while self._dispatcher is None:
             try:
-                await self._know_oneself()
+                await self._fetch_identity()
             except TelegramError as error:
-                ours = in_our_words(error)
-                self._pulse.trouble(f"Telegram cannot be reached: {ours.detail}")
-                await asyncio.sleep(KNOW_ONESELF_AGAIN_S)
+                ours = translate_error(error)
+                self._heartbeat.trouble(f"Telegram cannot be reached: {ours.detail}")
+                await asyncio.sleep(IDENTITY_RETRY_S)
         menu = asyncio.create_task(self._set_menus(), name="menu")
         try:
-            await self._hear(self._intake)
+            await self._receive_updates(self._dispatcher)
         finally:
             menu.cancel()
             for outcome in await asyncio.gather(menu, return_exceptions=True):
                 if isinstance(outcome, Exception):
-                    log.error("the menu of commands is not set", error=without_token(repr(outcome)))
+                    log.error("the menu of commands is not set", error=redact_token(repr(outcome)))
 
     def routes(self) -> list[BaseRoute]:
         return [self._webhook.route()] if self._webhook is not None else []
 
     def health(self) -> Health:
-        return self._pulse.health()
+        return self._heartbeat.health()
 
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
         """Administrators of a group, for that group; anonymous ones speak as the group itself."""
@@ -137,9 +139,9 @@ class TelegramConnection:
             return False
         try:
             async with asyncio.timeout(self.ask_s):
-                status = await self.outbound.at(
-                    Spot.of(address),
-                    lambda spot: self.client.status_of(spot.chat_id, int(speaker.id)),
+                status = await self.sender.at(
+                    Target.of(address),
+                    lambda target: self.client.status_of(target.chat_id, int(speaker.id)),
                     is_edit=True,
                 )
         except TimeoutError:
@@ -165,25 +167,27 @@ class TelegramConnection:
         await self._background.aclose(grace_s=2)
         await self._request.shutdown()
 
-    async def _know_oneself(self) -> None:
+    async def _fetch_identity(self) -> None:
         user = await self.client.get_me()
-        me = Me(user.id, user.username or "", bool(user.can_read_all_group_messages))
-        presses = Presses(self._core, me, self.outbound, self._marks, self._background)
-        self._intake = Intake(self._core, me, self.outbound, self.reply, self._background, presses)
+        me = BotIdentity(user.id, user.username or "", bool(user.can_read_all_group_messages))
+        callbacks = Callbacks(self._core, me, self.sender, self._sent_messages, self._background)
+        self._dispatcher = Dispatcher(
+            self._core, me, self.sender, self.reply, self._background, callbacks
+        )
         log.info("connected", username=me.username, reads_all=me.reads_all)
 
-    async def _hear(self, intake: Intake) -> None:
+    async def _receive_updates(self, dispatcher: Dispatcher) -> None:
         """Take in what happens, until cancelled."""
         if self._webhook is not None:
             await self._webhook.run()
         else:
             poll_s = self._settings.telegram_poll_s
-            await Polling(self.client, intake.take, self._pulse, poll_s=poll_s).run()
+            await Polling(self.client, dispatcher.take, self._heartbeat, poll_s=poll_s).run()
 
-    def _take(self) -> Take | None:
-        return self._intake.take if self._intake is not None else None
+    def _take(self) -> UpdateHandler | None:
+        return self._dispatcher.take if self._dispatcher is not None else None
 
-    def _way(self, address: Address) -> Way:
+    def _way(self, address: Address) -> PreviewMode:
         if self._settings.telegram_streaming == "off":
             return "off"
         return "draft" if self._drafts and not address.shared else "edit"

@@ -8,8 +8,8 @@ from telegram import User
 from telegram.error import EndPointNotFound, InvalidToken, TelegramError
 
 from adapters.telegram.api.client import Client, make_client
-from adapters.telegram.api.errors import TOKEN_CURE, in_our_words, is_unknown_method
-from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.api.errors import TOKEN_CURE, is_unknown_method, translate_error
+from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.settings import TelegramSettings
 from bot.ports import Check
 from bot.settings import Settings
@@ -19,7 +19,7 @@ _PATTERN = re.compile(r"telegram:(\d+/)?-?\d+")
 
 async def examine(ours: TelegramSettings, settings: Settings) -> list[Check]:
     """The token, the rights, the transport."""
-    client, request = make_client(ours, Budget())
+    client, request = make_client(ours, RateLimiter())
     try:
         me = await client.get_me()
         return [_of_bot(me), _of_rights(settings), await _of_transport(client, ours)]
@@ -27,7 +27,7 @@ async def examine(ours: TelegramSettings, settings: Settings) -> list[Check]:
         return [Check("telegram", "failed", "Telegram refuses the token", TOKEN_CURE)]
     except TelegramError as error:
         cure = f"Is {ours.telegram_api_url} reachable from here? Is there a proxy between?"
-        return [Check("telegram", "failed", in_our_words(error).detail, cure)]
+        return [Check("telegram", "failed", translate_error(error).detail, cure)]
     finally:
         await request.shutdown()
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from bot.ports import CommandSpec
 
-SAY_MORE = (
+ASK_FOR_QUESTION = (
     "Yes? Write what you want to know in the same message, or answer a message and mention me."
 )
 FORGET_HOW = "Answer the message that I should forget with /forget."

@@ -11,8 +11,8 @@ from telegram.ext import ExtBot
 from telegram.request import HTTPXRequest
 
 from adapters.shared.rate_limit import Priority
-from adapters.telegram.api.compat import answer_of
-from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.api.compat import complete_result
+from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.settings import TelegramSettings
 
 CONNECTIONS = 128
@@ -42,10 +42,10 @@ class Client(ExtBot[Priority]):
 
     async def _post(self, endpoint: str, data: dict[str, Any] | None = None, **more: Any) -> Any:
         data = {} if data is None else data
-        return answer_of(endpoint, data, await super()._post(endpoint, data, **more))
+        return complete_result(endpoint, data, await super()._post(endpoint, data, **more))
 
 
-def make_client(settings: TelegramSettings, budget: Budget) -> tuple[Client, HTTPXRequest]:
+def make_client(settings: TelegramSettings, budget: RateLimiter) -> tuple[Client, HTTPXRequest]:
     """The bot and its connections; close the latter with `shutdown()`."""
     silence_logs()
     request = HTTPXRequest(

@@ -35,7 +35,7 @@ _OF_ANSWERS: Mapping[str, Raw] = {
 _SAYS = frozenset({"sendMessage", "sendDocument", "editMessageText", "editMessageReplyMarkup"})
 
 
-def update_of(raw: Raw, bot: Bot) -> Update:
+def parse_update(raw: Raw, bot: Bot) -> Update:
     """The update; if need be, without the parts of its messages that cannot be read.
 
     Raises:
@@ -52,7 +52,7 @@ def update_of(raw: Raw, bot: Bot) -> Update:
         return Update.de_json({name: _readable(name, part) for name, part in raw.items()}, bot)
 
 
-def answer_of(endpoint: str, data: Mapping[str, Any], answer: Any) -> Any:
+def complete_result(endpoint: str, data: Mapping[str, Any], answer: Any) -> Any:
     """What a method brought. Of a message of ours only the id is kept: nothing else is used."""
     if not isinstance(answer, dict):
         return answer

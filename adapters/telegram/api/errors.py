@@ -71,22 +71,22 @@ _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]{6,}")
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-class NotNow(TelegramError):
+class NoCapacity(TelegramError):
     """The chat's budget has no room for a courtesy; nothing was sent."""
 
 
-def without_token(text: str) -> str:
+def redact_token(text: str) -> str:
     """`text` without anything that looks like a bot token; they are part of every address."""
     return _TOKEN.sub("[token]", text)
 
 
-def in_our_words(error: TelegramError) -> PlatformError:
+def translate_error(error: TelegramError) -> PlatformError:
     """The error of ours that says the same."""
-    detail = without_token(str(error))
+    detail = redact_token(str(error))
     match error:
         case RetryAfter():
             return PlatformBusy(detail, retry_after_s=wait_of(error))
-        case NotNow():
+        case NoCapacity():
             return PlatformBusy(detail, retry_after_s=1)
         case InvalidToken() | EndPointNotFound():
             return PlatformRefused(f"Telegram refuses the token: {detail}", cure=TOKEN_CURE)
@@ -114,7 +114,7 @@ def telegram_errors() -> Iterator[None]:
     try:
         yield
     except TelegramError as error:
-        raise in_our_words(error) from without_cause(error)
+        raise translate_error(error) from without_cause(error)
 
 
 def without_cause(error: TelegramError) -> TelegramError | None:
@@ -128,7 +128,7 @@ def wait_of(error: RetryAfter) -> float:
     return wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
 
 
-def may_come_again(error: NetworkError) -> bool:
+def was_never_sent(error: NetworkError) -> bool:
     """Whether nothing was done for sure, so that sending again cannot repeat anything.
 
     True: no connection, or the server itself said that it failed. False: the request may have

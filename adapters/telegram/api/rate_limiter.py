@@ -20,18 +20,18 @@ from telegram.error import RetryAfter
 from telegram.ext import BaseRateLimiter
 
 from adapters.shared.rate_limit import Priority
-from adapters.telegram.api.errors import NotNow, wait_of
+from adapters.telegram.api.errors import NoCapacity, wait_of
 
 log = structlog.get_logger("keepthread.telegram")
 
-FREE = frozenset({"sendMessageDraft", "sendChatAction"})
+UNCOUNTED_METHODS = frozenset({"sendMessageDraft", "sendChatAction"})
 """Not counted by Telegram as messages; they only keep quiet while a chat is closed."""
 
-COUNTED = frozenset(
+COUNTED_METHODS = frozenset(
     {"sendMessage", "sendDocument", "editMessageText", "editMessageReplyMarkup", "deleteMessage"}
 )
 OVERALL_PER_SECOND = 30
-KEPT_FOR_ANSWERS = 0.5
+MAX_PREVIEW_SHARE = 0.5
 """Previews use at most this share of a group's minute, so that answers always have room."""
 
 _MINUTE_S = 60.0
@@ -40,7 +40,7 @@ _MARGIN_S = 0.05
 
 
 @dataclass(slots=True)
-class ChatBudget:
+class ChatLane:
     """What one chat may still be sent. Times on the monotonic clock.
 
     Attributes:
@@ -66,7 +66,7 @@ class ChatBudget:
         return not waits and not self.in_last_minute(now)
 
 
-class Budget(BaseRateLimiter[Priority]):
+class RateLimiter(BaseRateLimiter[Priority]):
     """All chats' budgets; the rate limiter of the SDK's bot.
 
     Args:
@@ -81,14 +81,14 @@ class Budget(BaseRateLimiter[Priority]):
         self._interval_s = interval_s
         self._group_per_minute = group_per_minute
         self._patience_s = patience_s
-        self._chats: dict[str, ChatBudget] = {}
+        self._chats: dict[str, ChatLane] = {}
         self._overall: deque[float] = deque()
 
-    def of(self, chat_id: int | str) -> ChatBudget:
+    def of(self, chat_id: int | str) -> ChatLane:
         if len(self._chats) >= _MAX_CHATS:
             now = time.monotonic()
             self._chats = {key: one for key, one in self._chats.items() if not one.is_idle(now)}
-        return self._chats.setdefault(str(chat_id), ChatBudget())
+        return self._chats.setdefault(str(chat_id), ChatLane())
 
     async def initialize(self) -> None:
         """Nothing to begin."""
@@ -112,10 +112,10 @@ class Budget(BaseRateLimiter[Priority]):
             RetryAfter: Telegram said to wait; longer than we are patient, if it must go out.
         """
         chat_id = data.get("chat_id")
-        if chat_id is None or endpoint not in FREE | COUNTED:
+        if chat_id is None or endpoint not in UNCOUNTED_METHODS | COUNTED_METHODS:
             return await callback(*args, **kwargs)
         chat = self.of(chat_id)
-        if endpoint in FREE:
+        if endpoint in UNCOUNTED_METHODS:
             return await self._send_free(chat, callback, args, kwargs)
         is_group = str(chat_id).startswith("-")
         if rate_limit_args == "best_effort":
@@ -128,29 +128,29 @@ class Budget(BaseRateLimiter[Priority]):
         )
 
     async def _send_free(
-        self, chat: ChatBudget, callback: Callable[..., Any], args: Any, kwargs: dict[str, Any]
+        self, chat: ChatLane, callback: Callable[..., Any], args: Any, kwargs: dict[str, Any]
     ) -> Any:
         if time.monotonic() < chat.open_at:
-            raise NotNow("the chat is closed for a while")
+            raise NoCapacity("the chat is closed for a while")
         try:
             return await callback(*args, **kwargs)
         except RetryAfter as error:
             self._close(chat, error)
             raise
 
-    def _refuse_courtesy(self, chat: ChatBudget, *, is_group: bool) -> None:
+    def _refuse_courtesy(self, chat: ChatLane, *, is_group: bool) -> None:
         now = time.monotonic()
         spent = chat.in_last_minute(now) if is_group else 0
         if (
             chat.lock.locked()
             or now < max(chat.open_at, chat.next_at)
-            or spent >= self._group_per_minute * KEPT_FOR_ANSWERS
+            or spent >= self._group_per_minute * MAX_PREVIEW_SHARE
         ):
-            raise NotNow("the chat's budget is for answers now")
+            raise NoCapacity("the chat's budget is for answers now")
 
     async def _send(
         self,
-        chat: ChatBudget,
+        chat: ChatLane,
         call: Callable[[], Coroutine[Any, Any, Any]],
         *,
         is_group: bool,
@@ -173,7 +173,7 @@ class Budget(BaseRateLimiter[Priority]):
                     chat.next_at = now + self._interval_s + min(_MARGIN_S, self._interval_s)
                     chat.sent_at.append(now)
 
-    async def _wait_for_room(self, chat: ChatBudget, *, is_group: bool) -> None:
+    async def _wait_for_room(self, chat: ChatLane, *, is_group: bool) -> None:
         while True:
             now = time.monotonic()
             until = max(chat.open_at, chat.next_at)
@@ -189,7 +189,7 @@ class Budget(BaseRateLimiter[Priority]):
                 return
             await asyncio.sleep(until - now)
 
-    def _close(self, chat: ChatBudget, error: RetryAfter) -> None:
+    def _close(self, chat: ChatLane, error: RetryAfter) -> None:
         """Keep quiet in a chat for as long as Telegram says; an earlier, longer pause stays."""
         wait_s = wait_of(error)
         chat.open_at = max(chat.open_at, time.monotonic() + wait_s + _MARGIN_S)

@@ -53,7 +53,7 @@ def attachments_of(message: Message) -> tuple[Attachment, ...]:
     return tuple(found)
 
 
-def words_of(message: Message) -> str:
+def describe_contents(message: Message) -> str:
     """Stickers, places, contacts, polls, lists and dice in words; `""` if there is none of them."""
     if message.sticker:
         pack = f" from “{message.sticker.set_name}”" if message.sticker.set_name else ""

@@ -17,11 +17,11 @@ from telegram import (
 from telegram.error import BadRequest
 
 from adapters.telegram.api.errors import telegram_errors
-from adapters.telegram.inbound.parse import Me, session_of, speaker_for, topic_of
-from adapters.telegram.outbound.keyboards import Button, Press, rating_buttons
-from adapters.telegram.outbound.messages import Outbound
-from adapters.telegram.outbound.sent_messages import Marks
-from adapters.telegram.outbound.target import Spot
+from adapters.telegram.inbound.parse import BotIdentity, session_of, speaker_for, topic_of
+from adapters.telegram.outbound.keyboards import Button, CallbackData, rating_buttons
+from adapters.telegram.outbound.messages import MessageSender
+from adapters.telegram.outbound.sent_messages import SentMessages
+from adapters.telegram.outbound.target import Target
 from adapters.telegram.texts import (
     ADMINS_ONLY,
     NOTHING_TO_STOP,
@@ -41,18 +41,18 @@ DOWN = frozenset("👎🤬😢🤮💩🤡🥴💔🤨😐🖕😡😱😭")
 
 
 @dataclass(slots=True)
-class Presses:
+class Callbacks:
     """Takes presses, reactions and words to stop a draft."""
 
     core: Core
-    me: Me
-    outbound: Outbound
-    marks: Marks
+    me: BotIdentity
+    sender: MessageSender
+    sent_messages: SentMessages
     background: BackgroundTasks
 
     async def press(self, query: CallbackQuery, update_id: int) -> None:
         """Somebody pressed a button of ours. Raises StoreError: it must come again."""
-        press, message = Press.parse(query.data or ""), query.message
+        press, message = CallbackData.parse(query.data or ""), query.message
         if press is None or message is None:
             self._answer(query, "")
             return
@@ -74,7 +74,7 @@ class Presses:
         user, chat = reaction.user, reaction.chat
         if user is None or user.is_bot:
             return
-        topic = await self.marks.topic_of(chat.id, reaction.message_id)
+        topic = await self.sent_messages.topic_of(chat.id, reaction.message_id)
         address = self._address_in(chat, topic, reaction.message_id)
         if await self.core.allowed(address, speaker_for(user)):
             emoji = [
@@ -93,7 +93,12 @@ class Presses:
             await self.core.stop(session, speaker)
 
     async def _rate(
-        self, query: CallbackQuery, press: Press, address: Address, speaker: Speaker, update_id: int
+        self,
+        query: CallbackQuery,
+        press: CallbackData,
+        address: Address,
+        speaker: Speaker,
+        update_id: int,
     ) -> None:
         message_id = int(address.reply_to_id)
         await self._put_rating(address, speaker, press.rest, message_id, update_id)
@@ -102,7 +107,12 @@ class Presses:
             self._set_buttons(address, rating_buttons(press.topic, press.rest))
 
     async def _do(
-        self, query: CallbackQuery, press: Press, address: Address, speaker: Speaker, update_id: int
+        self,
+        query: CallbackQuery,
+        press: CallbackData,
+        address: Address,
+        speaker: Speaker,
+        update_id: int,
     ) -> None:
         """Put in the command that an offer stands for: once, however often it is pressed."""
         name = press.rest.partition(" ")[0]
@@ -166,7 +176,7 @@ class Presses:
     def _set_buttons(self, address: Address, buttons: list[Button]) -> None:
         self.background.add(
             "set buttons",
-            self.outbound.set_buttons(Spot.of(address), int(address.reply_to_id), buttons),
+            self.sender.set_buttons(Target.of(address), int(address.reply_to_id), buttons),
         )
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 import structlog
 from telegram import ChatMemberUpdated, Message, Update
 
-from adapters.telegram.inbound.callbacks import Presses
-from adapters.telegram.inbound.media_groups import Together
-from adapters.telegram.inbound.parse import Heard, Me, parse_message
-from adapters.telegram.outbound.messages import Outbound
+from adapters.telegram.inbound.callbacks import Callbacks
+from adapters.telegram.inbound.media_groups import MediaGroupBuffer
+from adapters.telegram.inbound.parse import BotIdentity, ParsedMessage, parse_message
+from adapters.telegram.outbound.messages import MessageSender
 from adapters.telegram.texts import (
     ADMINS_ONLY,
+    ASK_FOR_QUESTION,
     FORGET_HOW,
     FORGOTTEN,
-    SAY_MORE,
     cannot_read,
     greeting,
     stranger_line,
@@ -45,7 +45,7 @@ ALLOWED_UPDATES = (
 
 
 @dataclass(slots=True)
-class Intake:
+class Dispatcher:
     """Takes updates, one after the other.
 
     Attributes:
@@ -54,12 +54,12 @@ class Intake:
     """
 
     core: Core
-    me: Me
-    outbound: Outbound
+    me: BotIdentity
+    sender: MessageSender
     reply: Callable[[Address], Reply]
     background: BackgroundTasks
-    presses: Presses
-    together: Together = field(default_factory=Together)
+    callbacks: Callbacks
+    media_groups: MediaGroupBuffer = field(default_factory=MediaGroupBuffer)
     told: dict[str, float] = field(default_factory=dict)
 
     async def take(self, update: Update) -> None:
@@ -73,112 +73,114 @@ class Intake:
         elif update.edited_message is not None:
             await self._edit(update.edited_message, update.update_id)
         elif update.callback_query is not None:
-            await self.presses.press(update.callback_query, update.update_id)
+            await self.callbacks.press(update.callback_query, update.update_id)
         elif update.message_reaction is not None:
-            await self.presses.react(update.message_reaction, update.update_id)
+            await self.callbacks.react(update.message_reaction, update.update_id)
         elif update.my_chat_member is not None:
             _note_membership(update.my_chat_member)
         elif "stopped_message_generation" in update.api_kwargs:
-            await self.presses.stop_draft(update.api_kwargs["stopped_message_generation"])
+            await self.callbacks.stop_draft(update.api_kwargs["stopped_message_generation"])
 
     async def _message(self, message: Message, update_id: int) -> None:
         if message.migrate_to_chat_id is not None:
-            await self.outbound.moved(message.chat.id, message.migrate_to_chat_id)
+            await self.sender.moved(message.chat.id, message.migrate_to_chat_id)
         elif message.migrate_from_chat_id is not None:
-            await self.outbound.moved(message.migrate_from_chat_id, message.chat.id)
-        heard = parse_message(message, self.me, update_id)
-        if heard is None or heard.addressing == "other":
+            await self.sender.moved(message.migrate_from_chat_id, message.chat.id)
+        parsed = parse_message(message, self.me, update_id)
+        if parsed is None or parsed.addressing == "other":
             return
-        if not await self._is_for_me(heard):
-            if not self.together.keep_for_later(heard):
-                await self._overhear(heard)
+        if not await self._is_for_me(parsed):
+            if not self.media_groups.keep_for_later(parsed):
+                await self._overhear(parsed)
             return
-        if not await self.core.allowed(heard.incoming.address, heard.incoming.speaker):
-            self._refuse(heard)
+        if not await self.core.allowed(parsed.incoming.address, parsed.incoming.speaker):
+            self._refuse(parsed)
             return
-        if heard.incoming.kind == "command":
-            await self._command(heard)
-        elif heard.cannot_read and heard.is_empty:
-            self._say(heard, cannot_read(heard.cannot_read))
-        elif heard.is_empty:
-            if heard.addressing == "mine" and message.text:
-                self._say(heard, SAY_MORE)
+        if parsed.incoming.kind == "command":
+            await self._command(parsed)
+        elif parsed.cannot_read and parsed.is_empty:
+            self._say(parsed, cannot_read(parsed.cannot_read))
+        elif parsed.is_empty:
+            if parsed.addressing == "mine" and message.text:
+                self._say(parsed, ASK_FOR_QUESTION)
         else:
-            for part in (*self.together.admit(heard), heard):
+            for part in (*self.media_groups.admit(parsed), parsed):
                 await self._put(part)
 
-    async def _is_for_me(self, heard: Heard) -> bool:
-        if heard.addressing == "nobody":
-            return self.together.is_continued(heard)
-        one = heard.incoming
-        if heard.is_bare_command and one.address.shared:
+    async def _is_for_me(self, parsed: ParsedMessage) -> bool:
+        if parsed.addressing == "nobody":
+            return self.media_groups.is_continued(parsed)
+        one = parsed.incoming
+        if parsed.is_bare_command and one.address.shared:
             # Every bot in the group gets it. Telegram sends it on purpose only if we spoke last.
             is_known = one.text.partition(" ")[0] in self._known_commands()
             return is_known and (not self.me.reads_all or await self.core.takes_part(one.session))
         return True
 
-    async def _put(self, heard: Heard) -> None:
-        incoming = heard.incoming
-        if heard.cannot_read:
-            note = Attachment("other", heard.cannot_read, text="[I cannot read it]")
+    async def _put(self, parsed: ParsedMessage) -> None:
+        incoming = parsed.incoming
+        if parsed.cannot_read:
+            note = Attachment("other", parsed.cannot_read, text="[I cannot read it]")
             incoming = replace(incoming, attachments=(*incoming.attachments, note))
-        await self.core.enqueue(incoming, dedupe=heard.dedupe, hold_s=self.together.hold_s(heard))
+        await self.core.enqueue(
+            incoming, dedupe=parsed.dedupe, hold_s=self.media_groups.hold_s(parsed)
+        )
 
-    async def _overhear(self, heard: Heard) -> None:
+    async def _overhear(self, parsed: ParsedMessage) -> None:
         """Remember what was said to others, where the bot takes part."""
-        one = heard.incoming
-        if one.kind != "message" or heard.is_empty:
+        one = parsed.incoming
+        if one.kind != "message" or parsed.is_empty:
             return
         if await self.core.allowed(one.address, one.speaker) and await self.core.takes_part(
             one.session
         ):
-            await self.core.enqueue(replace(one, kind="overheard"), dedupe=heard.dedupe)
+            await self.core.enqueue(replace(one, kind="overheard"), dedupe=parsed.dedupe)
 
     async def _edit(self, message: Message, update_id: int) -> None:
         """Memory follows what people change. A command that is edited into being runs nothing."""
         if message.text is None and message.caption is None:
             return
-        heard = parse_message(message, self.me, update_id, edited=True)
-        if heard is None:
+        parsed = parse_message(message, self.me, update_id, edited=True)
+        if parsed is None:
             return
-        one = heard.incoming
+        one = parsed.incoming
         if await self.core.allowed(one.address, one.speaker) and (
-            heard.addressing == "mine" or await self.core.takes_part(one.session)
+            parsed.addressing == "mine" or await self.core.takes_part(one.session)
         ):
             await self.core.enqueue(one)
 
-    async def _command(self, heard: Heard) -> None:
-        name = heard.incoming.text.partition(" ")[0]
+    async def _command(self, parsed: ParsedMessage) -> None:
+        name = parsed.incoming.text.partition(" ")[0]
         if name == "start":
             self._say(
-                heard, greeting(self.core.commands(), is_shared=heard.incoming.address.shared)
+                parsed, greeting(self.core.commands(), is_shared=parsed.incoming.address.shared)
             )
         elif name == "forget":
-            await self._forget(heard)
+            await self._forget(parsed)
         else:
-            await self._put(heard)
+            await self._put(parsed)
 
-    async def _forget(self, heard: Heard) -> None:
+    async def _forget(self, parsed: ParsedMessage) -> None:
         """`/forget` as an answer to a message: one's own, or, where several talk, anybody's for admins."""
-        one, target = heard.incoming, heard.target
+        one, target = parsed.incoming, parsed.target
         if target is None:
-            self._say(heard, FORGET_HOW)
+            self._say(parsed, FORGET_HOW)
             return
         is_own = target.from_user is not None and str(target.from_user.id) == one.speaker.id
         needed = "talk" if is_own or not one.address.shared else "undo"
         if not await self.core.allowed(one.address, one.speaker, needed):
-            self._say(heard, ADMINS_ONLY)
+            self._say(parsed, ADMINS_ONLY)
             return
         wish = replace(one, kind="delete", text="", quoted="", attachments=())
         admission = await self.core.enqueue(
-            replace(wish, message_id=str(target.message_id)), dedupe=heard.dedupe
+            replace(wish, message_id=str(target.message_id)), dedupe=parsed.dedupe
         )
         if admission in ("queued", "merged"):
-            self._say(heard, FORGOTTEN)
+            self._say(parsed, FORGOTTEN)
 
-    def _refuse(self, heard: Heard) -> None:
+    def _refuse(self, parsed: ParsedMessage) -> None:
         """One polite line an hour and place, with the id to ask for."""
-        one = heard.incoming
+        one = parsed.incoming
         place = one.session.place
         log.info("not on the list", person=one.speaker.id, pattern=f"telegram:{place}")
         now = time.monotonic()
@@ -187,10 +189,10 @@ class Intake:
         if len(self.told) >= 10_000:
             self.told.clear()
         self.told[place] = now
-        self._say(heard, stranger_line(place, is_shared=one.address.shared))
+        self._say(parsed, stranger_line(place, is_shared=one.address.shared))
 
-    def _say(self, heard: Heard, text: str) -> None:
-        self.background.add("say", self._said(heard.incoming.address, text))
+    def _say(self, parsed: ParsedMessage, text: str) -> None:
+        self.background.add("say", self._said(parsed.incoming.address, text))
 
     async def _said(self, address: Address, text: str) -> None:
         reply = self.reply(address)

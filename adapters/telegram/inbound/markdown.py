@@ -15,7 +15,7 @@ _AROUND = {
 _QUOTES = (MessageEntity.BLOCKQUOTE, MessageEntity.EXPANDABLE_BLOCKQUOTE)
 
 
-def slice_units(text: str, start: int, end: int) -> str:
+def slice_utf16(text: str, start: int, end: int) -> str:
     """`text` between two UTF-16 offsets."""
     raw = text.encode("utf-16-le", "surrogatepass")
     return raw[2 * start : 2 * end].decode("utf-16-le", "replace")
@@ -27,7 +27,7 @@ def to_markdown(text: str, entities: Sequence[MessageEntity]) -> str:
     units = len(text.encode("utf-16-le", "surrogatepass")) // 2
     for entity in entities:
         start, end = entity.offset, min(entity.offset + entity.length, units)
-        before, after = _marks(entity, slice_units(text, start, end))
+        before, after = _marks(entity, slice_utf16(text, start, end))
         if not (before or after) or end <= start:
             continue
         # At one place what ends comes first; wider ranges open earlier and close later.
@@ -38,10 +38,10 @@ def to_markdown(text: str, entities: Sequence[MessageEntity]) -> str:
     parts = []
     at = 0
     for place in sorted(marks):
-        parts.append(slice_units(text, at, place))
+        parts.append(slice_utf16(text, at, place))
         parts += [mark for _, _, mark in sorted(marks[place])]
         at = place
-    parts.append(slice_units(text, at, units))
+    parts.append(slice_utf16(text, at, units))
     return "".join(parts)
 
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from adapters.telegram.inbound.parse import Heard
+from adapters.telegram.inbound.parse import ParsedMessage
 
 HOLD_S = 1.2
 """The next part follows within a second, also over a slow line."""
@@ -21,45 +21,45 @@ _MOST = 2_000
 
 
 @dataclass(slots=True)
-class Together:
+class MediaGroupBuffer:
     """Remembers for two minutes which albums and pastes are for the bot."""
 
     _albums: dict[tuple[str, str], float] = field(default_factory=dict)
-    _waiting: dict[tuple[str, str], list[Heard]] = field(default_factory=dict)
+    _waiting: dict[tuple[str, str], list[ParsedMessage]] = field(default_factory=dict)
     _pastes: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
-    def is_continued(self, heard: Heard) -> bool:
+    def is_continued(self, parsed: ParsedMessage) -> bool:
         """Whether `heard` goes on with something that was for the bot."""
-        if heard.album:
-            return self._albums.get(_album(heard), 0) > time.monotonic()
-        before = self._pastes.get(_writer(heard))
-        is_plain = heard.incoming.kind == "message" and not heard.incoming.attachments
-        return is_plain and before is not None and _gap(before, heard) <= PASTE_GAP
+        if parsed.album:
+            return self._albums.get(_album(parsed), 0) > time.monotonic()
+        before = self._pastes.get(_writer(parsed))
+        is_plain = parsed.incoming.kind == "message" and not parsed.incoming.attachments
+        return is_plain and before is not None and _gap(before, parsed) <= PASTE_GAP
 
-    def keep_for_later(self, heard: Heard) -> bool:
+    def keep_for_later(self, parsed: ParsedMessage) -> bool:
         """Keep a wordless part of an album that may turn out to be for the bot. Whether it was such a part."""
-        if not heard.album or heard.incoming.text:
+        if not parsed.album or parsed.incoming.text:
             return False
         self._bound()
-        self._waiting.setdefault(_album(heard), []).append(heard)
+        self._waiting.setdefault(_album(parsed), []).append(parsed)
         return True
 
-    def admit(self, heard: Heard) -> list[Heard]:
+    def admit(self, parsed: ParsedMessage) -> list[ParsedMessage]:
         """`heard` is for the bot, and with it what comes along. Earlier parts that were kept for it."""
         self._bound()
-        if heard.album:
-            self._albums[_album(heard)] = time.monotonic() + KEPT_S
-            return self._waiting.pop(_album(heard), [])
-        if heard.is_long:
-            self._pastes[_writer(heard)] = heard.incoming.sent_at
+        if parsed.album:
+            self._albums[_album(parsed)] = time.monotonic() + KEPT_S
+            return self._waiting.pop(_album(parsed), [])
+        if parsed.is_long:
+            self._pastes[_writer(parsed)] = parsed.incoming.sent_at
         else:
-            self._pastes.pop(_writer(heard), None)
+            self._pastes.pop(_writer(parsed), None)
         return []
 
     @staticmethod
-    def hold_s(heard: Heard) -> float:
+    def hold_s(parsed: ParsedMessage) -> float:
         """How long the turn waits for further parts."""
-        return HOLD_S if heard.album or heard.is_long else 0
+        return HOLD_S if parsed.album or parsed.is_long else 0
 
     def _bound(self) -> None:
         now = time.monotonic()
@@ -70,13 +70,13 @@ class Together:
                 del kept[next(iter(kept))]
 
 
-def _gap(before: datetime, heard: Heard) -> timedelta:
-    return abs(heard.incoming.sent_at - before)
+def _gap(before: datetime, parsed: ParsedMessage) -> timedelta:
+    return abs(parsed.incoming.sent_at - before)
 
 
-def _album(heard: Heard) -> tuple[str, str]:
-    return str(heard.incoming.session), heard.album
+def _album(parsed: ParsedMessage) -> tuple[str, str]:
+    return str(parsed.incoming.session), parsed.album
 
 
-def _writer(heard: Heard) -> tuple[str, str]:
-    return str(heard.incoming.session), heard.incoming.speaker.id
+def _writer(parsed: ParsedMessage) -> tuple[str, str]:
+    return str(parsed.incoming.session), parsed.incoming.speaker.id

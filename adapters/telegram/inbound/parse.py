@@ -12,8 +12,13 @@ from typing import Literal
 
 from telegram import Chat, Message, MessageEntity, User
 
-from adapters.telegram.inbound.attachments import attachments_of, text_of, unsupported, words_of
-from adapters.telegram.inbound.markdown import slice_units
+from adapters.telegram.inbound.attachments import (
+    attachments_of,
+    describe_contents,
+    text_of,
+    unsupported,
+)
+from adapters.telegram.inbound.markdown import slice_utf16
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 from bot.text import units
 
@@ -27,7 +32,7 @@ Addressing = Literal["mine", "other", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
-class Me:
+class BotIdentity:
     """The bot itself, as far as messages show it.
 
     Attributes:
@@ -40,7 +45,7 @@ class Me:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ParsedMessage:
     """A message, understood.
 
     Attributes:
@@ -74,8 +79,8 @@ class Heard:
 
 
 def parse_message(
-    message: Message, me: Me, update_id: int, *, edited: bool = False
-) -> Heard | None:
+    message: Message, me: BotIdentity, update_id: int, *, edited: bool = False
+) -> ParsedMessage | None:
     """What `message` says; None if no person says anything in it."""
     speaker = speaker_of(message)
     if speaker is None:
@@ -92,7 +97,7 @@ def parse_message(
         text = _without_mention(text, me)
     target = _target(message)
     about = None if target is None or _is_from(target, me) else target
-    words = "\n".join(filter(None, (words_of(message), _origin(message))))
+    words = "\n".join(filter(None, (describe_contents(message), _origin(message))))
     incoming = Incoming(
         address=address,
         speaker=speaker,
@@ -104,7 +109,7 @@ def parse_message(
         quoted=_quoted(message, target),
         attachments=attachments_of(message) + (attachments_of(about) if about else ()),
     )
-    return Heard(
+    return ParsedMessage(
         incoming,
         addressing,
         is_bare_command=command is not None and command.is_bare,
@@ -159,14 +164,14 @@ class _Command:
     is_bare: bool
 
 
-def _command(message: Message, me: Me) -> _Command | None:
+def _command(message: Message, me: BotIdentity) -> _Command | None:
     """The command that a message is. `/usr/bin` is none, though Telegram marks it as one."""
     text = message.text or message.caption or ""
     entities = message.entities or message.caption_entities
     first = next((one for one in entities if one.type == MessageEntity.BOT_COMMAND), None)
     if first is None or first.offset != 0:
         return None
-    word = slice_units(text, 0, first.length)
+    word = slice_utf16(text, 0, first.length)
     rest = text[len(word) :]
     if rest and not rest[0].isspace():
         return None
@@ -180,7 +185,7 @@ def _starts_as_command(message: Message) -> bool:
     return message.text is not None and re.match(r"/\w+(@\w+)?(\s|$)", message.text) is not None
 
 
-def _addressing(message: Message, me: Me) -> Addressing:
+def _addressing(message: Message, me: BotIdentity) -> Addressing:
     if message.chat.type == Chat.PRIVATE:
         return "mine"
     if message.is_automatic_forward:  # a post of the channel whose comments are here
@@ -188,7 +193,7 @@ def _addressing(message: Message, me: Me) -> Addressing:
     text = message.text or message.caption or ""
     for one in message.entities or message.caption_entities:
         if one.type == MessageEntity.MENTION:
-            name = slice_units(text, one.offset, one.offset + one.length)
+            name = slice_utf16(text, one.offset, one.offset + one.length)
             if name[1:].lower() == me.username.lower():
                 return "mine"
         if one.type == MessageEntity.TEXT_MENTION and one.user and one.user.id == me.id:
@@ -197,7 +202,7 @@ def _addressing(message: Message, me: Me) -> Addressing:
     return "mine" if target is not None and _is_from(target, me) else "nobody"
 
 
-def _without_mention(text: str, me: Me) -> str:
+def _without_mention(text: str, me: BotIdentity) -> str:
     """`text` without the bot's name at its beginning or end; in the middle it belongs to a sentence."""
     name = rf"@{re.escape(me.username)}\b"
     text = re.sub(rf"^\s*{name}[\s,:]*", "", text, flags=re.IGNORECASE)
@@ -212,7 +217,7 @@ def _target(message: Message) -> Message | None:
     return target
 
 
-def _is_from(message: Message, me: Me) -> bool:
+def _is_from(message: Message, me: BotIdentity) -> bool:
     return message.from_user is not None and message.from_user.id == me.id
 
 
@@ -222,7 +227,7 @@ def _quoted(message: Message, target: Message | None) -> str:
         return message.quote.text[:QUOTED_CHARS]
     if target is None:
         return ""
-    text = "\n".join(filter(None, (words_of(target), text_of(target))))
+    text = "\n".join(filter(None, (describe_contents(target), text_of(target))))
     if len(text) > QUOTED_CHARS:
         text = text[:QUOTED_CHARS] + " […]"
     author = speaker_of(target)

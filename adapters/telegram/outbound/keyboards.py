@@ -11,12 +11,12 @@ from typing import Literal, cast
 
 from bot.ports import CommandButton
 
-MOST_BYTES = 64
+MAX_BYTES = 64
 Word = Literal["stop", "rate", "do"]
 
 
 @dataclass(frozen=True, slots=True)
-class Press:
+class CallbackData:
     """What a button stands for.
 
     Attributes:
@@ -33,7 +33,7 @@ class Press:
         return f"{self.word}:{self.topic}:{self.rest}"
 
     @classmethod
-    def parse(cls, data: str) -> Press | None:
+    def parse(cls, data: str) -> CallbackData | None:
         """What `str()` wrote; None if it is none of ours."""
         word, _, more = data.partition(":")
         topic, colon, rest = more.partition(":")
@@ -51,7 +51,7 @@ class Button:
 
 
 def stop_button(topic: str) -> list[Button]:
-    return [Button("⏹ Stop", str(Press("stop", topic)))]
+    return [Button("⏹ Stop", str(CallbackData("stop", topic)))]
 
 
 def rating_buttons(topic: str, chosen: str = "") -> list[Button]:
@@ -59,12 +59,12 @@ def rating_buttons(topic: str, chosen: str = "") -> list[Button]:
     found = []
     for rating, label in (("up", "👍"), ("down", "👎")):
         is_chosen = rating == chosen
-        data = str(Press("rate", topic, "" if is_chosen else rating))
+        data = str(CallbackData("rate", topic, "" if is_chosen else rating))
         found.append(Button(f"{label} ✓" if is_chosen else label, data))
     return found
 
 
 def offer_buttons(topic: str, offers: Sequence[CommandButton]) -> list[Button]:
     """Buttons for `offers`; those whose command is too long for a button are left out."""
-    found = [Button(one.label, str(Press("do", topic, one.command))) for one in offers]
-    return [one for one in found if len(one.data.encode()) <= MOST_BYTES]
+    found = [Button(one.label, str(CallbackData("do", topic, one.command))) for one in offers]
+    return [one for one in found if len(one.data.encode()) <= MAX_BYTES]

@@ -19,16 +19,16 @@ from telegram.ext import ExtBot
 
 from adapters.shared.rate_limit import Priority
 from adapters.telegram.api.errors import (
-    in_our_words,
     is_lost_message,
     is_unchanged,
-    may_come_again,
+    translate_error,
+    was_never_sent,
     without_cause,
 )
-from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.outbound.entities import Formatted
 from adapters.telegram.outbound.keyboards import Button
-from adapters.telegram.outbound.target import Spot
+from adapters.telegram.outbound.target import Target
 from bot.conversation import SessionKey
 from bot.errors import PlaceGone, PlatformError
 
@@ -41,7 +41,7 @@ TRIES = 4
 NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
 
-class Outbound:
+class MessageSender:
     """Sends, edits and fetches for one bot.
 
     Args:
@@ -51,7 +51,7 @@ class Outbound:
     def __init__(
         self,
         bot: ExtBot[Priority],
-        budget: Budget,
+        budget: RateLimiter,
         moved: Callable[[SessionKey, SessionKey], Awaitable[None]],
         *,
         wait_s: float = 0.5,
@@ -64,7 +64,7 @@ class Outbound:
 
     async def send(
         self,
-        spot: Spot,
+        target: Target,
         formatted: Formatted,
         buttons: Sequence[Button] = (),
         *,
@@ -72,23 +72,23 @@ class Outbound:
     ) -> int:
         """Say something; the id of the message. Raises PlatformError."""
 
-        async def call(spot: Spot, said: Formatted) -> int:
+        async def call(target: Target, said: Formatted) -> int:
             message = await self.bot.send_message(
-                spot.chat_id,
+                target.chat_id,
                 said.text,
                 entities=_entities(said),
                 reply_markup=_keyboard(buttons),
                 link_preview_options=NO_PREVIEW,
                 rate_limit_args=priority,
-                **spot.parameters,
+                **target.parameters,
             )
             return message.message_id
 
-        return await self._with_or_without_looks(spot, formatted, call, priority=priority)
+        return await self._with_or_without_looks(target, formatted, call, priority=priority)
 
     async def edit(
         self,
-        spot: Spot,
+        target: Target,
         message_id: int,
         formatted: Formatted,
         buttons: Sequence[Button] = (),
@@ -97,11 +97,11 @@ class Outbound:
     ) -> bool:
         """Change what a message says. False: it is no longer there. Raises PlatformError."""
 
-        async def call(spot: Spot, said: Formatted) -> bool:
+        async def call(target: Target, said: Formatted) -> bool:
             try:
                 await self.bot.edit_message_text(
                     said.text,
-                    spot.chat_id,
+                    target.chat_id,
                     message_id,
                     entities=_entities(said),
                     reply_markup=_keyboard(buttons),
@@ -116,46 +116,46 @@ class Outbound:
             return True
 
         return await self._with_or_without_looks(
-            spot, formatted, call, is_edit=True, priority=priority
+            target, formatted, call, is_edit=True, priority=priority
         )
 
     async def set_buttons(
-        self, spot: Spot, message_id: int, buttons: Sequence[Button] = ()
+        self, target: Target, message_id: int, buttons: Sequence[Button] = ()
     ) -> None:
         """Other buttons under a message, or none. Raises PlatformError."""
 
-        async def call(spot: Spot) -> None:
+        async def call(target: Target) -> None:
             try:
                 await self.bot.edit_message_reply_markup(
-                    spot.chat_id, message_id, reply_markup=_keyboard(buttons)
+                    target.chat_id, message_id, reply_markup=_keyboard(buttons)
                 )
             except BadRequest as error:
                 if not (is_unchanged(error) or is_lost_message(error)):
                     raise
 
-        await self.at(spot, call, is_edit=True)
+        await self.at(target, call, is_edit=True)
 
-    async def send_file(self, spot: Spot, name: str, content: bytes, caption: str = "") -> int:
+    async def send_file(self, target: Target, name: str, content: bytes, caption: str = "") -> int:
         """Send a file; the id of its message. Raises PlatformError."""
 
-        async def call(spot: Spot) -> int:
+        async def call(target: Target) -> int:
             message = await self.bot.send_document(
-                spot.chat_id, content, filename=name, caption=caption or None, **spot.parameters
+                target.chat_id, content, filename=name, caption=caption or None, **target.parameters
             )
             return message.message_id
 
-        return await self.at(spot, call)
+        return await self.at(target, call)
 
-    async def delete(self, spot: Spot, message_id: int) -> None:
+    async def delete(self, target: Target, message_id: int) -> None:
         """Take a message of ours back. Raises PlatformError."""
         await self.at(
-            spot, lambda where: self.bot.delete_message(where.chat_id, message_id), is_edit=True
+            target, lambda where: self.bot.delete_message(where.chat_id, message_id), is_edit=True
         )
 
     async def at(
         self,
-        spot: Spot,
-        call: Callable[[Spot], Awaitable[T]],
+        target: Target,
+        call: Callable[[Target], Awaitable[T]],
         *,
         is_edit: bool = False,
         priority: Priority = "required",
@@ -169,22 +169,22 @@ class Outbound:
             PlatformError: it failed.
         """
         for attempt in range(TRIES):
-            here = replace(spot, chat_id=self._new_ids.get(spot.chat_id, spot.chat_id))
+            here = replace(target, chat_id=self._new_ids.get(target.chat_id, target.chat_id))
             try:
                 return await call(here)
             except ChatMigrated as error:
                 await self.moved(here.chat_id, error.new_chat_id)
             except TelegramError as error:
-                ours = in_our_words(error)
+                ours = translate_error(error)
                 if isinstance(ours, PlaceGone):
                     log.info("nobody to answer there any more", chat=here.chat_id, why=ours.detail)
-                is_safe = isinstance(error, NetworkError) and (is_edit or may_come_again(error))
+                is_safe = isinstance(error, NetworkError) and (is_edit or was_never_sent(error))
                 is_last = attempt == TRIES - 1 or priority == "best_effort"
                 if is_last or not is_safe or isinstance(error, BadRequest):
                     raise ours from without_cause(error)
                 log.info("trying again", chat=here.chat_id, error=ours.detail)
                 await asyncio.sleep(self._wait_s * 2**attempt)
-        raise PlatformError(f"chat {spot.chat_id} moves again and again")
+        raise PlatformError(f"chat {target.chat_id} moves again and again")
 
     async def moved(self, old: int, new: int) -> None:
         """A group became a supergroup: carry its conversation over, and answer there from now on."""
@@ -198,9 +198,9 @@ class Outbound:
 
     async def _with_or_without_looks(
         self,
-        spot: Spot,
+        target: Target,
         formatted: Formatted,
-        call: Callable[[Spot, Formatted], Awaitable[T]],
+        call: Callable[[Target, Formatted], Awaitable[T]],
         *,
         is_edit: bool = False,
         priority: Priority,
@@ -208,7 +208,7 @@ class Outbound:
         """`call` with entities; without them if Telegram dislikes one: words matter more than looks."""
         try:
             return await self.at(
-                spot, lambda where: call(where, formatted), is_edit=is_edit, priority=priority
+                target, lambda where: call(where, formatted), is_edit=is_edit, priority=priority
             )
         except PlatformError as error:
             if "entit" not in error.detail.lower() or not formatted.entities:
@@ -216,7 +216,7 @@ class Outbound:
             log.warning("Telegram dislikes an entity; sent without looks", why=error.detail)
         bare = Formatted(formatted.text)
         return await self.at(
-            spot, lambda where: call(where, bare), is_edit=is_edit, priority=priority
+            target, lambda where: call(where, bare), is_edit=is_edit, priority=priority
         )
 
 

@@ -18,13 +18,13 @@ from telegram import MessageEntity
 from telegram.constants import ChatAction
 from telegram.error import BadRequest, EndPointNotFound, InvalidToken, TelegramError
 
-from adapters.telegram.api.errors import without_token
+from adapters.telegram.api.errors import redact_token
 from adapters.telegram.outbound.entities import Formatted, render
 from adapters.telegram.outbound.keyboards import stop_button
-from adapters.telegram.outbound.messages import Outbound
-from adapters.telegram.outbound.sent_messages import Trail
+from adapters.telegram.outbound.messages import MessageSender
+from adapters.telegram.outbound.sent_messages import PartialAnswer
 from adapters.telegram.outbound.splitting import MESSAGE_UNITS, split
-from adapters.telegram.outbound.target import Spot
+from adapters.telegram.outbound.target import Target
 from bot.errors import PlaceGone, PlatformBusy, PlatformError, PlatformUnreachable
 
 log = structlog.get_logger("keepthread.telegram")
@@ -33,12 +33,12 @@ TYPING_EVERY_S = 4.5
 """Telegram shows it for five seconds (core.telegram.org/bots/api#sendchataction)."""
 
 DRAFT_AGAIN_S = 20.0
-SLOWEST_S = 10.0
-MOST_FLOODS = 3
+MAX_PACE_S = 10.0
+MAX_FLOODS = 3
 _TAIL_CHARS = 8_000
 _MORE = "…\n"
 
-Way = Literal["draft", "edit", "off"]
+PreviewMode = Literal["draft", "edit", "off"]
 
 
 class Preview:
@@ -57,19 +57,19 @@ class Preview:
 
     def __init__(
         self,
-        outbound: Outbound,
-        spot: Spot,
-        way: Way,
-        trail: Trail,
+        sender: MessageSender,
+        target: Target,
+        way: PreviewMode,
+        partial_answer: PartialAnswer,
         *,
         pace_s: float = 1.0,
         typing_every_s: float = TYPING_EVERY_S,
     ) -> None:
-        self._outbound = outbound
-        self._spot = spot
-        self._trail = trail
+        self._sender = sender
+        self._spot = target
+        self._partial_answer = partial_answer
         self._has_looked_back = False
-        self._way: Way = way
+        self._way: PreviewMode = way
         self._pace_s = pace_s
         self._typing_every_s = typing_every_s
         self._text = ""
@@ -105,23 +105,23 @@ class Preview:
             tasks[0].cancel()  # no answer waits for a sign of typing
         for outcome in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(outcome, Exception):
-                log.error("a preview failed", error=without_token(repr(outcome)))
+                log.error("a preview failed", error=redact_token(repr(outcome)))
 
     async def take_back_earlier(self) -> None:
         """Delete what a try of this answer has said that ended with its process. Raises nothing."""
         if self._has_looked_back:
             return
         self._has_looked_back = True
-        for message_id in await self._trail.left_behind():
+        for message_id in await self._partial_answer.left_behind():
             try:
-                await self._outbound.delete(self._spot, message_id)
+                await self._sender.delete(self._spot, message_id)
             except PlatformError as error:
                 log.info("half an answer stays behind", error=error.detail)
 
     async def _keep_typing(self) -> None:
         while not self._ended.is_set() and self._shown is None:
             await self._try(
-                lambda: self._outbound.bot.send_chat_action(
+                lambda: self._sender.bot.send_chat_action(
                     self._spot.chat_id, ChatAction.TYPING, message_thread_id=self._spot.topic
                 )
             )
@@ -152,7 +152,7 @@ class Preview:
 
     async def _send_draft(self, wanted: Formatted) -> bool:
         try:
-            return await self._outbound.bot.send_message_draft(
+            return await self._sender.bot.send_message_draft(
                 self._spot.chat_id,
                 self._draft_id,
                 wanted.text,
@@ -171,7 +171,7 @@ class Preview:
             self.drafts_fail()
         except BadRequest as error:
             if wanted.text:  # an empty one may just not be liked there
-                log.info("no drafts here, editing instead", why=without_token(str(error)))
+                log.info("no drafts here, editing instead", why=redact_token(str(error)))
                 self._way = "edit"
                 self._news.set()
         return False
@@ -183,15 +183,15 @@ class Preview:
             if self.message_id is None:
                 await self.take_back_earlier()
                 try:
-                    self.message_id = await self._outbound.send(
+                    self.message_id = await self._sender.send(
                         self._spot, wanted, buttons, priority="best_effort"
                     )
                 except PlatformUnreachable:
                     self._way = "off"  # it may be there all the same: a second would be too many
                     raise
-                await self._trail.add(self.message_id)
+                await self._partial_answer.add(self.message_id)
                 return True
-            return await self._outbound.edit(
+            return await self._sender.edit(
                 self._spot, self.message_id, wanted, buttons, priority="best_effort"
             )
 
@@ -200,20 +200,20 @@ class Preview:
 
     async def _try(self, call: Callable[[], Awaitable[Any]]) -> bool:
         """Whether it worked. Floods slow it down and, the third time, end it."""
-        before = self._outbound.budget.of(self._spot.chat_id).floods
+        before = self._sender.budget.of(self._spot.chat_id).floods
         try:
             return bool(await call())
         except (TelegramError, PlatformError) as error:
-            if self._outbound.budget.of(self._spot.chat_id).floods > before:
+            if self._sender.budget.of(self._spot.chat_id).floods > before:
                 self._floods += 1
-                self._pace_s = min(SLOWEST_S, self._pace_s * 2)
-                if self._floods >= MOST_FLOODS:
+                self._pace_s = min(MAX_PACE_S, self._pace_s * 2)
+                if self._floods >= MAX_FLOODS:
                     log.warning("no more previews of this answer", floods=self._floods)
                     self._way = "off"
             elif isinstance(error, PlaceGone):
                 self._way = "off"
             elif not isinstance(error, PlatformBusy):
-                log.info("a preview failed", error=without_token(repr(error)))
+                log.info("a preview failed", error=redact_token(repr(error)))
             self._news.set()
             return False
 

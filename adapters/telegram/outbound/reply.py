@@ -8,11 +8,11 @@ import structlog
 
 from adapters.telegram.outbound.entities import Formatted, closed, render
 from adapters.telegram.outbound.keyboards import Button, offer_buttons, rating_buttons
-from adapters.telegram.outbound.messages import Outbound
-from adapters.telegram.outbound.preview import TYPING_EVERY_S, Preview, Way
-from adapters.telegram.outbound.sent_messages import Marks
+from adapters.telegram.outbound.messages import MessageSender
+from adapters.telegram.outbound.preview import TYPING_EVERY_S, Preview, PreviewMode
+from adapters.telegram.outbound.sent_messages import SentMessages
 from adapters.telegram.outbound.splitting import CAPTION_UNITS, split
-from adapters.telegram.outbound.target import Spot
+from adapters.telegram.outbound.target import Target
 from adapters.telegram.texts import with_slashes
 from bot.conversation import Address, Turn
 from bot.errors import KeepthreadError, PlatformBusy, PlatformError, PlatformUnreachable
@@ -41,28 +41,33 @@ class TelegramReply:
 
     def __init__(
         self,
-        outbound: Outbound,
-        marks: Marks,
+        sender: MessageSender,
+        sent_messages: SentMessages,
         address: Address,
         *,
-        way: Way,
+        way: PreviewMode,
         pace_s: float,
         rated: bool,
         commands: Collection[str] = (),
         typing_every_s: float = TYPING_EVERY_S,
     ) -> None:
-        self._outbound = outbound
-        self._marks = marks
+        self._sender = sender
+        self._sent_messages = sent_messages
         self._session = address.session
-        self._spot = Spot.of(address)
+        self._spot = Target.of(address)
         self._topic = address.session.thread
         self._rated = rated
         self._commands = commands
-        self._trail = marks.trail(address)
+        self._partial_answer = sent_messages.partial_answer(address)
         self._said: list[str] = []
         self._is_finished = False
         self.preview = Preview(
-            outbound, self._spot, way, self._trail, pace_s=pace_s, typing_every_s=typing_every_s
+            sender,
+            self._spot,
+            way,
+            self._partial_answer,
+            pace_s=pace_s,
+            typing_every_s=typing_every_s,
         )
 
     async def set_status(self, text: str) -> None:
@@ -102,7 +107,7 @@ class TelegramReply:
         await self.preview.end()
         name, content = file
         caption = render(text).text.strip()
-        ids.append(str(await self._outbound.send_file(self._spot, name, content, caption)))
+        ids.append(str(await self._sender.send_file(self._spot, name, content, caption)))
         return Delivery(tuple(ids))
 
     async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
@@ -117,13 +122,13 @@ class TelegramReply:
         left, self.preview.message_id = self.preview.message_id, None
         if left is not None:
             try:
-                await self._outbound.delete(self._spot, left)
+                await self._sender.delete(self._spot, left)
             except PlatformError as error:
                 log.info("a preview stays behind", error=error.detail)
         said, self._said = self._said, []
-        await self._marks.note_topic(self._session, said)
+        await self._sent_messages.note_topic(self._session, said)
         if self._is_finished:
-            await self._trail.close()
+            await self._partial_answer.close()
 
     async def _answer(self, text: str, buttons: Sequence[Button]) -> Delivery:
         """`_deliver`, instead of whatever an earlier try has said of it."""
@@ -146,9 +151,9 @@ class TelegramReply:
         ids: list[str] = []
         for number, piece in enumerate(pieces):
             under = buttons if number == len(pieces) - 1 else ()
-            spot = self._spot if number == 0 else self._spot.after_first
+            target = self._spot if number == 0 else self._spot.after_first
             try:
-                ids.append(str(await self._say_piece(spot, piece, under, is_first=number == 0)))
+                ids.append(str(await self._say_piece(target, piece, under, is_first=number == 0)))
             except PlatformBusy as error:
                 if not ids:
                     raise
@@ -156,28 +161,28 @@ class TelegramReply:
                 raise PlatformUnreachable(detail, retry_after_s=error.retry_after_s) from error
             is_more_to_come = number + 1 < len(pieces) or len(pieces) > MANY_MESSAGES
             if is_answer and is_more_to_come:
-                await self._trail.add(int(ids[-1]))
+                await self._partial_answer.add(int(ids[-1]))
         if len(pieces) > MANY_MESSAGES:
             ids += await self._send_whole(text)
         self._said += ids
         return Delivery(tuple(ids))
 
     async def _say_piece(
-        self, spot: Spot, piece: Formatted, buttons: Sequence[Button], *, is_first: bool
+        self, target: Target, piece: Formatted, buttons: Sequence[Button], *, is_first: bool
     ) -> int:
         preview_id = self.preview.message_id
         if is_first and preview_id is not None:
-            is_there = await self._outbound.edit(spot, preview_id, piece, buttons)
+            is_there = await self._sender.edit(target, preview_id, piece, buttons)
             self.preview.message_id = None
             if is_there:
                 return preview_id
-        return await self._outbound.send(spot, piece, buttons)
+        return await self._sender.send(target, piece, buttons)
 
     async def _send_whole(self, text: str) -> list[str]:
         """The answer as a file besides. It was said already: that this fails must not say it again."""
         caption = "The whole answer as a file."
         try:
-            sent = await self._outbound.send_file(
+            sent = await self._sender.send_file(
                 self._spot.after_first, "answer.md", text.encode(), caption
             )
         except PlatformError as error:

@@ -18,12 +18,12 @@ TOPIC_KEPT_S = 7 * 24 * 3600.0
 """People react to an answer soon."""
 
 TRAIL_KEPT_S = 24 * 3600.0
-PATIENCE_S = 1.0
+TIMEOUT_S = 1.0
 """No answer waits longer than this for a note."""
 
 
 @dataclass(slots=True)
-class Trail:
+class PartialAnswer:
     """The messages of an answer that is not finished. A try after a crash takes them back.
 
     Attributes:
@@ -41,7 +41,7 @@ class Trail:
         if not self.name:
             return []
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 noted = await self.key_values.get(self.name)
         except (TimeoutError, StoreError) as error:
             log.info("what an earlier try left is unknown", error=repr(error))
@@ -66,7 +66,7 @@ class Trail:
             await _courtesy(self.key_values.delete(self.name))
 
 
-class Marks:
+class SentMessages:
     """Notes of one bot.
 
     Args:
@@ -77,9 +77,9 @@ class Marks:
         self._key_values = key_values
         self._account = account
 
-    def trail(self, address: Address) -> Trail:
+    def partial_answer(self, address: Address) -> PartialAnswer:
         name = f"trail:{address.session}:{address.reply_to_id}" if address.reply_to_id else ""
-        return Trail(self._key_values, name)
+        return PartialAnswer(self._key_values, name)
 
     async def note_topic(self, session: SessionKey, message_ids: Sequence[str]) -> None:
         """Messages of ours are in that topic: reactions to them do not tell. Raises nothing."""
@@ -97,7 +97,7 @@ class Marks:
 
 async def _courtesy(note: Awaitable[None]) -> None:
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             await note
     except (TimeoutError, StoreError) as error:
         log.info("something could not be noted", error=repr(error))

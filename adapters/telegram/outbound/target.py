@@ -13,7 +13,7 @@ from bot.conversation import Address
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class Target:
     """Where in Telegram something is said.
 
     Attributes:
@@ -29,7 +29,7 @@ class Spot:
     in_chain: bool = False
 
     @classmethod
-    def of(cls, address: Address) -> Spot:
+    def of(cls, address: Address) -> Target:
         session = address.session
         return cls(
             int(session.place),
@@ -39,7 +39,7 @@ class Spot:
         )
 
     @property
-    def after_first(self) -> Spot:
+    def after_first(self) -> Target:
         """For the further messages of an answer."""
         return self if self.in_chain else replace(self, reply_to=None)
 

@@ -11,7 +11,7 @@ SILENT_S = 120.0
 
 
 @dataclass(slots=True)
-class Pulse:
+class Heartbeat:
     """A heartbeat. A process that does not listen (a mere worker) is always well.
 
     Attributes:

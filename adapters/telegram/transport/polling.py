@@ -15,19 +15,19 @@ from adapters.telegram.api.client import READ_S, Client
 from adapters.telegram.api.errors import (
     CONFLICT_CURE,
     TOKEN_CURE,
-    in_our_words,
     is_unknown_method,
+    translate_error,
     wait_of,
 )
 from adapters.telegram.inbound.dispatcher import ALLOWED_UPDATES
-from adapters.telegram.transport.heartbeat import Pulse
-from adapters.telegram.transport.updates import Take, id_of, take_raw
+from adapters.telegram.transport.heartbeat import Heartbeat
+from adapters.telegram.transport.updates import UpdateHandler, handle_raw_update, update_id_of
 from bot.errors import StoreError
 
 log = structlog.get_logger("keepthread.telegram")
 
 
-SLOWEST_S = 30.0
+MAX_PACE_S = 30.0
 REFUSED_PAUSE_S = 60.0
 
 
@@ -43,8 +43,8 @@ class Polling:
     def __init__(
         self,
         client: Client,
-        take: Take,
-        pulse: Pulse,
+        take: UpdateHandler,
+        heartbeat: Heartbeat,
         *,
         poll_s: int = 30,
         wait_s: float = 0.5,
@@ -52,7 +52,7 @@ class Polling:
     ) -> None:
         self._client = client
         self._take = take
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._poll_s = poll_s
         self._first_wait_s = wait_s
         self._read_s = read_s
@@ -64,7 +64,7 @@ class Polling:
         await self._remove_webhook()
         while True:
             # The first answer comes at once: it tells that we are heard, also after trouble.
-            poll_s = 0 if self._pulse.detail else self._poll_s
+            poll_s = 0 if self._heartbeat.detail else self._poll_s
             try:
                 updates = await self._client.raw_updates(
                     self._offset, poll_s, ALLOWED_UPDATES, read_s=self._read_s
@@ -74,22 +74,22 @@ class Polling:
                 continue
             if await self._take_all(updates):
                 self._failures = 0
-                self._pulse.beat()
+                self._heartbeat.beat()
 
     async def _take_all(self, updates: list[Any]) -> bool:
         """Take in what came, in order. False: from some update on it must come again."""
         for raw in updates:
             try:
-                await take_raw(raw, self._client, self._take)
+                await handle_raw_update(raw, self._client, self._take)
             except StoreError as error:
-                self._pulse.trouble(error.user_text)
+                self._heartbeat.trouble(error.user_text)
                 log.warning("updates wait at Telegram until memory works", error=repr(error))
                 await self._pause()
                 return False
-            if id_of(raw) >= 0:
-                self._offset = id_of(raw) + 1
-        if updates and all(id_of(raw) < 0 for raw in updates):
-            self._pulse.trouble("Telegram sends updates that cannot be confirmed.")
+            if update_id_of(raw) >= 0:
+                self._offset = update_id_of(raw) + 1
+        if updates and all(update_id_of(raw) < 0 for raw in updates):
+            self._heartbeat.trouble("Telegram sends updates that cannot be confirmed.")
             await self._pause()
             return False
         return True
@@ -107,28 +107,28 @@ class Polling:
                 return
 
     async def _recover(self, error: TelegramError) -> None:
-        ours = in_our_words(error)
+        ours = translate_error(error)
         if isinstance(error, Conflict) and "webhook" in str(error).lower():
             log.warning("somebody set a webhook for this bot; it is removed")
-            self._pulse.trouble("A webhook was set for this bot; it is being removed.")
+            self._heartbeat.trouble("A webhook was set for this bot; it is being removed.")
             await self._pause()
             await self._remove_webhook()
         elif isinstance(error, Conflict):
             log.error("cannot poll", error=ours.detail, cure=CONFLICT_CURE)
-            self._pulse.trouble(f"{ours.detail} {CONFLICT_CURE}")
+            self._heartbeat.trouble(f"{ours.detail} {CONFLICT_CURE}")
             await self._pause()
         elif isinstance(error, (InvalidToken, EndPointNotFound)):
             log.error("cannot poll", error=ours.detail, cure=TOKEN_CURE)
-            self._pulse.trouble(f"{ours.detail} {TOKEN_CURE}")
+            self._heartbeat.trouble(f"{ours.detail} {TOKEN_CURE}")
             await self._pause(REFUSED_PAUSE_S)
         elif isinstance(error, RetryAfter):
-            self._pulse.trouble(ours.detail)
+            self._heartbeat.trouble(ours.detail)
             await asyncio.sleep(wait_of(error))
         else:
             log.warning("Telegram cannot be reached", error=ours.detail)
-            self._pulse.trouble(f"Telegram cannot be reached: {ours.detail}")
+            self._heartbeat.trouble(f"Telegram cannot be reached: {ours.detail}")
             await self._pause()
 
-    async def _pause(self, most_s: float = SLOWEST_S) -> None:
+    async def _pause(self, most_s: float = MAX_PACE_S) -> None:
         await asyncio.sleep(min(most_s, self._first_wait_s * 2 ** min(self._failures, 12)))
         self._failures += 1

@@ -19,17 +19,17 @@ from telegram import WebhookInfo
 from telegram.error import InvalidToken, TelegramError
 
 from adapters.telegram.api.client import Client
-from adapters.telegram.api.errors import in_our_words, is_unknown_method
+from adapters.telegram.api.errors import is_unknown_method, translate_error
 from adapters.telegram.inbound.dispatcher import ALLOWED_UPDATES
 from adapters.telegram.settings import WEBHOOK_PATH
-from adapters.telegram.transport.heartbeat import Pulse
-from adapters.telegram.transport.updates import Take, id_of, take_raw
+from adapters.telegram.transport.heartbeat import Heartbeat
+from adapters.telegram.transport.updates import UpdateHandler, handle_raw_update, update_id_of
 from bot.errors import StoreError
 
 log = structlog.get_logger("keepthread.telegram")
 
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105  the name of a header
-MOST_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 LOOK_EVERY_S = 60.0
 
 
@@ -43,8 +43,8 @@ class Webhook:
     def __init__(
         self,
         client: Client,
-        take: Callable[[], Take | None],
-        pulse: Pulse,
+        take: Callable[[], UpdateHandler | None],
+        heartbeat: Heartbeat,
         *,
         url: str,
         secret: str,
@@ -52,7 +52,7 @@ class Webhook:
     ) -> None:
         self._client = client
         self._take = take
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self.url = url
         self._secret = secret
         self._look_every_s = look_every_s
@@ -72,19 +72,19 @@ class Webhook:
         if not hmac.compare_digest(given, self._secret.encode()):
             log.warning("a webhook call without our secret")
             return PlainTextResponse("not for you", 403)
-        if int(request.headers.get("content-length") or 0) > MOST_BYTES:
+        if int(request.headers.get("content-length") or 0) > MAX_BYTES:
             return PlainTextResponse("too large", 413)
         try:
             raw = orjson.loads(await request.body())
         except orjson.JSONDecodeError:
             return PlainTextResponse("no update", 400)
-        if id_of(raw) < 0:
+        if update_id_of(raw) < 0:
             return PlainTextResponse("no update", 400)
         take = self._take()
         if take is None:
             return PlainTextResponse("not ready", 503, {"Retry-After": "2"})
         try:
-            await take_raw(raw, self._client, take)
+            await handle_raw_update(raw, self._client, take)
         except StoreError as error:
             log.warning("an update waits at Telegram until memory works", error=repr(error))
             return PlainTextResponse("not taken in", 503, {"Retry-After": "2"})
@@ -103,16 +103,16 @@ class Webhook:
             if not is_unknown_method(error):
                 raise
             await self._client.get_me()  # that server cannot tell; this still proves line and token
-            self._pulse.beat()
+            self._heartbeat.beat()
             return
         if info.url != self.url:
             log.warning("the webhook was changed by somebody; it is set again", was=info.url)
             await self._register()
         if info.last_error_message and info.pending_update_count and _is_fresh(info):
-            self._pulse.trouble(f"Telegram cannot call the webhook: {info.last_error_message}")
+            self._heartbeat.trouble(f"Telegram cannot call the webhook: {info.last_error_message}")
             log.warning("Telegram cannot call the webhook", error=info.last_error_message)
             return
-        self._pulse.beat()
+        self._heartbeat.beat()
 
     async def _retrying(self, call: Callable[[], Awaitable[None]]) -> None:
         pause_s = 0.5
@@ -120,8 +120,8 @@ class Webhook:
             try:
                 return await call()
             except TelegramError as error:
-                ours = in_our_words(error)
-                self._pulse.trouble(f"{ours.detail} {ours.cure}".strip())
+                ours = translate_error(error)
+                self._heartbeat.trouble(f"{ours.detail} {ours.cure}".strip())
                 log.error("the webhook cannot be set or seen", error=ours.detail, cure=ours.cure)
             await asyncio.sleep(pause_s)
             pause_s = min(30.0, pause_s * 2)

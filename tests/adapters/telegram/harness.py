@@ -49,7 +49,7 @@ def allowed(*more: int) -> tuple[str, ...]:
     return tuple(f"telegram:{one}" for one in (ANNA, BEN, CLEO, GROUP, FORUM, *more))
 
 
-class Slips(dict[str, str]):
+class InMemoryKeyValueStore(dict[str, str]):
     """Notes in memory."""
 
     async def get(self, name: str) -> str:  # type: ignore[override]

@@ -19,8 +19,8 @@ from telegram.ext import InvalidCallbackData
 
 from adapters.telegram.adapter import ADAPTER
 from adapters.telegram.api.client import make_client
-from adapters.telegram.api.errors import NotNow, in_our_words, may_come_again, without_token
-from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.api.errors import NoCapacity, redact_token, translate_error, was_never_sent
+from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.command_menu import described, menus
 from adapters.telegram.settings import TelegramSettings
 from bot.commands import COMMANDS
@@ -257,7 +257,7 @@ SAMPLES = {
     errors.RetryAfter: RetryAfter(5),
     errors.TelegramError: errors.TelegramError("x"),
     errors.TimedOut: TimedOut("x"),
-    NotNow: NotNow("x"),
+    NoCapacity: NoCapacity("x"),
 }
 
 
@@ -268,7 +268,7 @@ def test_every_error_of_the_sdk_is_in_the_table() -> None:
     # Callback data kept by the SDK, which we do not use.
     unused = {InvalidCallbackData}
     assert kinds(errors.TelegramError) - unused == set(SAMPLES)
-    ours = {kind.__name__: type(in_our_words(error)) for kind, error in SAMPLES.items()}
+    ours = {kind.__name__: type(translate_error(error)) for kind, error in SAMPLES.items()}
     assert ours == {
         "BadRequest": PlatformError,
         "ChatMigrated": PlaceGone,
@@ -281,7 +281,7 @@ def test_every_error_of_the_sdk_is_in_the_table() -> None:
         "RetryAfter": PlatformBusy,
         "TelegramError": PlatformError,
         "TimedOut": PlatformUnreachable,
-        "NotNow": PlatformBusy,
+        "NoCapacity": PlatformBusy,
     }
 
 
@@ -298,19 +298,19 @@ def test_every_error_of_the_sdk_is_in_the_table() -> None:
 def test_only_what_was_surely_not_sent_may_come_again(cause: Exception, again: bool) -> None:
     error = NetworkError("x")
     error.__cause__ = cause
-    assert may_come_again(error) is again
+    assert was_never_sent(error) is again
 
 
 def test_neither_a_bad_request_nor_a_time_out_may_come_again_blindly() -> None:
-    assert not may_come_again(BadRequest("x"))
-    assert not may_come_again(TimedOut("x"))
-    assert may_come_again(NetworkError("Bad Gateway"))
+    assert not was_never_sent(BadRequest("x"))
+    assert not was_never_sent(TimedOut("x"))
+    assert was_never_sent(NetworkError("Bad Gateway"))
 
 
 @given(st.integers(1, 10**10), st.text("ABCdef-_019", min_size=6, max_size=40))
 def test_no_token_survives_in_words(number: int, rest: str) -> None:
     token = f"{number}:{rest}"
-    words = without_token(f"POST https://api.telegram.org/bot{token}/sendMessage failed")
+    words = redact_token(f"POST https://api.telegram.org/bot{token}/sendMessage failed")
     assert token not in words
 
 
@@ -328,7 +328,7 @@ async def test_all_chats_together_stay_below_thirty_messages_a_second(
     settings = TelegramSettings.load(
         telegram_bot_token=SecretStr(telegram.token), telegram_api_url=telegram.url
     )
-    client, request = make_client(settings, Budget(0.02, 500))
+    client, request = make_client(settings, RateLimiter(0.02, 500))
     for id_ in range(100, 140):
         telegram.person(id_, str(id_))
     telegram.flood.overall_per_second = 30

@@ -12,10 +12,10 @@ from telegram.error import NetworkError
 
 from adapters.telegram.adapter import ADAPTER
 from adapters.telegram.api.client import Client, make_client
-from adapters.telegram.api.compat import update_of
-from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.api.compat import parse_update
+from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.settings import TelegramSettings
-from adapters.telegram.transport.heartbeat import Pulse
+from adapters.telegram.transport.heartbeat import Heartbeat
 from adapters.telegram.transport.webhook import Webhook
 from bot.conversation import Address, SessionKey, Speaker
 from bot.service.http import serving as http_serving
@@ -129,7 +129,7 @@ async def test_a_page_of_a_gateway_is_said_in_words_and_not_as_a_traceback(
             telegram_bot_token="7000:x",
             telegram_api_url=f"http://127.0.0.1:{port}",
         )
-        lost, request = make_client(settings, Budget())
+        lost, request = make_client(settings, RateLimiter())
         with pytest.raises(NetworkError, match="502"):
             await lost.get_me()
         await request.shutdown()
@@ -144,7 +144,7 @@ async def client(telegram: TelegramServer) -> AsyncIterator[Client]:
     settings = TelegramSettings.load(
         telegram_bot_token=telegram.token, telegram_api_url=telegram.url
     )
-    client, request = make_client(settings, Budget())
+    client, request = make_client(settings, RateLimiter())
     yield client
     await request.shutdown()
 
@@ -155,7 +155,7 @@ def chats(raw: dict[str, Any]) -> dict[str, Any]:
 
 async def test_a_press_needs_no_more_than_its_message_and_its_button(client: Client) -> None:
     press = {"id": "1", "from": {"id": ANNA}, "message": chats({"text": "?"}), "data": "stop::"}
-    query = update_of({"update_id": 1, "callback_query": press}, client).callback_query
+    query = parse_update({"update_id": 1, "callback_query": press}, client).callback_query
     assert query is not None
     assert query.message is not None
     assert (query.data, query.from_user.id, query.message.message_id) == ("stop::", ANNA, 7)
@@ -163,7 +163,7 @@ async def test_a_press_needs_no_more_than_its_message_and_its_button(client: Cli
 
 async def test_a_reaction_needs_no_more_than_what_is_new(client: Client) -> None:
     raw = {"chat": {"id": ANNA, "type": "private"}, "message_id": 7, "new_reaction": []}
-    reaction = update_of({"update_id": 1, "message_reaction": raw}, client).message_reaction
+    reaction = parse_update({"update_id": 1, "message_reaction": raw}, client).message_reaction
     assert reaction is not None
     assert reaction.message_id == 7
 
@@ -177,7 +177,7 @@ async def test_a_reaction_needs_no_more_than_what_is_new(client: Client) -> None
     ],
 )
 async def test_a_file_needs_no_more_than_its_id(client: Client, kind: str, body: Any) -> None:
-    message = update_of({"update_id": 1, "message": chats({kind: body})}, client).message
+    message = parse_update({"update_id": 1, "message": chats({kind: body})}, client).message
     assert message is not None
     assert message.from_user is not None
     assert getattr(message, kind)
@@ -186,7 +186,7 @@ async def test_a_file_needs_no_more_than_its_id(client: Client, kind: str, body:
 
 async def test_of_an_unreadable_message_everything_else_is_kept(client: Client) -> None:
     raw = chats({"text": "hello", "entities": [{"type": "bold"}], "message_thread_id": 5})
-    message = update_of({"update_id": 1, "message": raw}, client).message
+    message = parse_update({"update_id": 1, "message": raw}, client).message
     assert message is not None
     assert (message.text, message.message_thread_id) == ("hello", 5)
     assert message.api_kwargs["unreadable"] == ["entities"]
@@ -199,13 +199,13 @@ async def test_a_webhook_is_well_where_nothing_tells_of_it(
     telegram: TelegramServer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forget(monkeypatch, "getWebhookInfo")
-    pulse = Pulse()
-    pulse.begin()
-    webhook = Webhook(client, lambda: None, pulse, url="", secret="s", look_every_s=0.05)
+    heartbeat = Heartbeat()
+    heartbeat.begin()
+    webhook = Webhook(client, lambda: None, heartbeat, url="", secret="s", look_every_s=0.05)
     async with http_serving(Starlette(routes=[webhook.route()]), "127.0.0.1", 0) as port:
         webhook.url = f"http://127.0.0.1:{port}/telegram"
         task = asyncio.create_task(webhook.run())
-        await wait_until(lambda: pulse.health().ready)
+        await wait_until(lambda: heartbeat.health().ready)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -14,18 +14,25 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from adapters.telegram.api.rate_limiter import Budget
-from adapters.telegram.inbound.callbacks import Presses
-from adapters.telegram.inbound.dispatcher import Intake
-from adapters.telegram.inbound.parse import Me
-from adapters.telegram.outbound.messages import Outbound
-from adapters.telegram.outbound.sent_messages import Marks
-from adapters.telegram.transport.heartbeat import Pulse
+from adapters.telegram.api.rate_limiter import RateLimiter
+from adapters.telegram.inbound.callbacks import Callbacks
+from adapters.telegram.inbound.dispatcher import Dispatcher
+from adapters.telegram.inbound.parse import BotIdentity
+from adapters.telegram.outbound.messages import MessageSender
+from adapters.telegram.outbound.sent_messages import SentMessages
+from adapters.telegram.transport.heartbeat import Heartbeat
 from adapters.telegram.transport.polling import Polling
 from bot.background import BackgroundTasks
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 from bot.ports import CommandSpec
-from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, Slips, furnished
+from tests.adapters.telegram.harness import (
+    ANNA,
+    BEN,
+    FORUM,
+    GROUP,
+    InMemoryKeyValueStore,
+    furnished,
+)
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 
 LAST = "the last word"
@@ -35,7 +42,7 @@ LAST = "the last word"
 class Tape:
     """The `Core` port. Everybody may talk; what is put in is kept as the inbox keeps it."""
 
-    key_values: Slips = field(default_factory=Slips)
+    key_values: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
     taken: list[Incoming] = field(default_factory=list)
 
     async def enqueue(self, incoming: Incoming, **_: Any) -> str:
@@ -94,18 +101,20 @@ def is_confirmed(update: Any, offset: int) -> bool:
     return offset > (number if type(number) is int else 0)
 
 
-def heard(updates: list[Any]) -> list[str]:
+def parsed(updates: list[Any]) -> list[str]:
     """The texts that are taken in of `updates`, polled until all of them are confirmed."""
 
     async def poll() -> list[str]:
         client: Any = Wire(updates)
         core: Any = Tape()
         background = Mute()
-        outbound = Outbound(client, Budget(), core.migrate)
-        me = Me(BOT_ID, "keepthread_bot", reads_all=True)
-        presses = Presses(core, me, outbound, Marks(core.key_values, str(BOT_ID)), background)
-        intake = Intake(core, me, outbound, lambda _: None, background, presses)  # type: ignore[arg-type,return-value]
-        polling = Polling(client, intake.take, Pulse(), wait_s=0)
+        sender = MessageSender(client, RateLimiter(), core.migrate)
+        me = BotIdentity(BOT_ID, "keepthread_bot", reads_all=True)
+        callbacks = Callbacks(
+            core, me, sender, SentMessages(core.key_values, str(BOT_ID)), background
+        )
+        dispatcher = Dispatcher(core, me, sender, lambda _: None, background, callbacks)  # type: ignore[arg-type,return-value]
+        polling = Polling(client, dispatcher.take, Heartbeat(), wait_s=0)
         with pytest.raises(Confirmed), capture_logs():
             await asyncio.wait_for(polling.run(), 20)
         return [one.text for one in core.taken]
@@ -195,7 +204,7 @@ def spoilt(draw: st.DrawFn) -> Any:
 @given(st.lists(spoilt(), min_size=1, max_size=6))
 def test_a_spoilt_update_stalls_nothing_and_costs_no_other(updates: list[Any]) -> None:
     numbered = [{**one, "update_id": number} for number, one in enumerate(updates)]
-    assert heard([*numbered, last(len(numbered))])[-1] == LAST
+    assert parsed([*numbered, last(len(numbered))])[-1] == LAST
 
 
 @settings(max_examples=60, deadline=None)
@@ -204,7 +213,7 @@ def test_a_spoilt_update_stalls_nothing_and_costs_no_other(updates: list[Any]) -
 @example([{"update_id": None}, {"update_id": True}, {"update_id": -5}])
 def test_what_is_no_update_at_all_stalls_nothing_either(updates: list[Any]) -> None:
     without_number = [one for one in updates if not is_numbered(one)]
-    assert heard([*without_number, last(7)]) == [LAST]
+    assert parsed([*without_number, last(7)]) == [LAST]
 
 
 def is_numbered(update: Any) -> bool:
@@ -219,5 +228,5 @@ def last(number: int) -> dict[str, Any]:
 
 
 def test_every_sample_is_dealt_with() -> None:
-    texts = heard(list(copy.deepcopy(SAMPLES)))
+    texts = parsed(list(copy.deepcopy(SAMPLES)))
     assert {"reset now", "hello **you**", "up", "reset", "[location: 1.5, 2]"} <= set(texts)

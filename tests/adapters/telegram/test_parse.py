@@ -8,13 +8,13 @@ import pytest
 from telegram import Message
 
 from adapters.telegram.inbound.callbacks import rating_of
-from adapters.telegram.inbound.parse import Heard, Me, parse_message
-from adapters.telegram.outbound.keyboards import Press, offer_buttons, rating_buttons
+from adapters.telegram.inbound.parse import BotIdentity, ParsedMessage, parse_message
+from adapters.telegram.outbound.keyboards import CallbackData, offer_buttons, rating_buttons
 from bot.ports import CommandButton
 from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, furnished
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 
-ME = Me(BOT_ID, "keepthread_bot")
+ME = BotIdentity(BOT_ID, "keepthread_bot")
 
 
 @pytest.fixture
@@ -23,19 +23,19 @@ def chats() -> TelegramServer:
     return furnished(TelegramServer())
 
 
-def parsed(raw: dict[str, Any], *, edited: bool = False) -> Heard | None:
+def parse(raw: dict[str, Any], *, edited: bool = False) -> ParsedMessage | None:
     message = Message.de_json(raw, None)
     return parse_message(message, ME, 7, edited=edited)
 
 
-def heard(raw: dict[str, Any], *, edited: bool = False) -> Heard:
-    found = parsed(raw, edited=edited)
+def parsed(raw: dict[str, Any], *, edited: bool = False) -> ParsedMessage:
+    found = parse(raw, edited=edited)
     assert found is not None
     return found
 
 
 def test_a_private_message_is_for_the_bot_and_keyed_by_chat(chats: TelegramServer) -> None:
-    one = heard(chats.message(ANNA, ANNA, "Hello", message_id=77))
+    one = parsed(chats.message(ANNA, ANNA, "Hello", message_id=77))
     incoming = one.incoming
     assert one.addressing == "mine"
     assert str(incoming.session) == f"telegram/{BOT_ID}/41/"
@@ -51,13 +51,13 @@ def test_a_private_message_is_for_the_bot_and_keyed_by_chat(chats: TelegramServe
 
 
 def test_a_private_topic_is_a_conversation_of_its_own(chats: TelegramServer) -> None:
-    incoming = heard(chats.message(ANNA, ANNA, "Hello", thread=9)).incoming
+    incoming = parsed(chats.message(ANNA, ANNA, "Hello", thread=9)).incoming
     assert incoming.session.thread == "9"
 
 
 def test_a_thread_id_is_a_topic_only_if_the_message_says_so(chats: TelegramServer) -> None:
-    in_topic = heard(chats.message(FORUM, BEN, "a", thread=5)).incoming
-    in_chain = heard(chats.message(GROUP, BEN, "a", message_thread_id=5)).incoming
+    in_topic = parsed(chats.message(FORUM, BEN, "a", thread=5)).incoming
+    in_chain = parsed(chats.message(GROUP, BEN, "a", message_thread_id=5)).incoming
     assert in_topic.session.thread == "5"
     assert in_chain.session.thread == ""
     assert in_chain.address.details == {"chain": "5"}
@@ -79,7 +79,7 @@ def test_a_thread_id_is_a_topic_only_if_the_message_says_so(chats: TelegramServe
 def test_in_groups_a_mention_makes_it_the_bots(
     chats: TelegramServer, text: str, addressing: str, left: str
 ) -> None:
-    one = heard(chats.message(GROUP, BEN, text))
+    one = parsed(chats.message(GROUP, BEN, text))
     assert (one.addressing, one.incoming.text) == (addressing, left)
 
 
@@ -88,14 +88,14 @@ def test_a_mention_in_a_caption_counts_too(chats: TelegramServer) -> None:
     entities = [{"type": "mention", "offset": 0, "length": 15}]
     photo = [{"file_id": "p", "file_unique_id": "p", "width": 9, "height": 9}]
     raw = chats.message(GROUP, BEN, caption=caption, caption_entities=entities, photo=photo)
-    one = heard(raw)
+    one = parsed(raw)
     assert (one.addressing, one.incoming.text) == ("mine", "look")
 
 
 def test_a_mention_of_a_bot_by_its_id_counts_too(chats: TelegramServer) -> None:
     user = {"id": BOT_ID, "is_bot": True, "first_name": "Keepthread"}
     entities = [{"type": "text_mention", "offset": 0, "length": 2, "user": user}]
-    assert heard(chats.message(GROUP, BEN, "Kt hi", entities=entities)).addressing == "mine"
+    assert parsed(chats.message(GROUP, BEN, "Kt hi", entities=entities)).addressing == "mine"
 
 
 def test_an_answer_to_the_bot_is_for_the_bot_and_brings_what_it_answers(
@@ -103,16 +103,18 @@ def test_an_answer_to_the_bot_is_for_the_bot_and_brings_what_it_answers(
 ) -> None:
     said = chats.message(GROUP, BEN, "the moon is made of cheese")
     said["from"] = chats.me()
-    one = heard(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
+    one = parsed(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
     assert one.addressing == "mine"
     assert one.incoming.quoted == "the moon is made of cheese"
 
 
 def test_an_answer_to_somebody_else_is_not_for_the_bot_but_is_quoted(chats: TelegramServer) -> None:
     said = chats.message(GROUP, BEN, "the moon")
-    one = heard(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
+    one = parsed(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
     assert one.addressing == "nobody"
-    asked = heard(chats.message(GROUP, ANNA, "@keepthread_bot is it?", reply_to=said["message_id"]))
+    asked = parsed(
+        chats.message(GROUP, ANNA, "@keepthread_bot is it?", reply_to=said["message_id"])
+    )
     assert asked.incoming.quoted == "Ben: the moon"
 
 
@@ -121,7 +123,7 @@ def test_only_the_part_that_was_picked_is_quoted(chats: TelegramServer) -> None:
     raw = chats.message(
         ANNA, ANNA, "why?", reply_to=said["message_id"], quote={"text": "two", "position": 4}
     )
-    assert heard(raw).incoming.quoted == "two"
+    assert parsed(raw).incoming.quoted == "two"
 
 
 def test_a_topic_opened_by_the_bot_does_not_make_everything_in_it_an_answer(
@@ -129,7 +131,7 @@ def test_a_topic_opened_by_the_bot_does_not_make_everything_in_it_an_answer(
 ) -> None:
     opened = chats.message(FORUM, BEN, None, thread=5)
     opened |= {"from": chats.me(), "forum_topic_created": {"name": "Cats", "icon_color": 1}}
-    one = heard(chats.message(FORUM, BEN, "just talking", thread=5, reply_to=opened["message_id"]))
+    one = parsed(chats.message(FORUM, BEN, "just talking", thread=5, reply_to=opened["message_id"]))
     assert (one.addressing, one.incoming.quoted, one.target) == ("nobody", "", None)
 
 
@@ -140,7 +142,7 @@ def test_a_picture_that_is_asked_about_comes_along(chats: TelegramServer) -> Non
     ]
     said = chats.message(GROUP, BEN, photo=photo)
     raw = chats.message(GROUP, ANNA, "@keepthread_bot what is it?", reply_to=said["message_id"])
-    (image,) = heard(raw).incoming.attachments
+    (image,) = parsed(raw).incoming.attachments
     assert (image.kind, image.reference, image.size_bytes) == ("image", "large", 9)
 
 
@@ -157,46 +159,46 @@ def test_a_picture_that_is_asked_about_comes_along(chats: TelegramServer) -> Non
 def test_commands_lose_slash_and_name(
     chats: TelegramServer, text: str, kind: str, command: str, addressing: str
 ) -> None:
-    one = heard(chats.message(GROUP, BEN, text))
+    one = parsed(chats.message(GROUP, BEN, text))
     assert (one.incoming.kind, one.incoming.text, one.addressing) == (kind, command, addressing)
 
 
 def test_a_path_is_no_command(chats: TelegramServer) -> None:
     entities = [{"type": "bot_command", "offset": 0, "length": 4}]
-    one = heard(chats.message(ANNA, ANNA, "/usr/bin is full", entities=entities))
+    one = parsed(chats.message(ANNA, ANNA, "/usr/bin is full", entities=entities))
     assert (one.incoming.kind, one.incoming.text) == ("message", "/usr/bin is full")
 
 
 def test_a_slash_that_telegram_does_not_mark_is_text(chats: TelegramServer) -> None:
     raw = chats.message(ANNA, ANNA, "/" + "x" * 40 + " hello")
     raw.pop("entities", None)
-    assert heard(raw).incoming.kind == "message"
+    assert parsed(raw).incoming.kind == "message"
 
 
 def test_an_edited_message_is_an_edit_and_an_edited_command_is_nothing(
     chats: TelegramServer,
 ) -> None:
     edited = chats.message(ANNA, ANNA, "now like this", edit_date=1_700_000_000)
-    one = heard(edited, edited=True).incoming
+    one = parsed(edited, edited=True).incoming
     assert (one.kind, one.text, one.sent_at.timestamp()) == ("edit", "now like this", 1_700_000_000)
-    assert parsed(chats.message(ANNA, ANNA, "/reset"), edited=True) is None
+    assert parse(chats.message(ANNA, ANNA, "/reset"), edited=True) is None
 
 
 def test_an_anonymous_administrator_speaks_as_the_group(chats: TelegramServer) -> None:
-    one = heard(chats.message(GROUP, GROUP, "/reset@keepthread_bot")).incoming
+    one = parsed(chats.message(GROUP, GROUP, "/reset@keepthread_bot")).incoming
     assert one.speaker.id == str(GROUP)
 
 
 def test_bots_and_the_machinery_say_nothing(chats: TelegramServer) -> None:
     raw = chats.message(GROUP, BEN, "beep")
     raw["from"] = {"id": 5, "is_bot": True, "first_name": "Other"}
-    assert parsed(raw) is None
+    assert parse(raw) is None
 
 
 def test_a_post_of_the_channel_whose_comments_are_here_is_for_nobody(chats: TelegramServer) -> None:
     raw = chats.message(GROUP, BEN, "@keepthread_bot news!", is_automatic_forward=True)
     raw["sender_chat"] = {"id": -1009, "type": "channel", "title": "News"}
-    assert heard(raw).addressing == "nobody"
+    assert parsed(raw).addressing == "nobody"
 
 
 def test_looks_become_markdown(chats: TelegramServer) -> None:
@@ -207,14 +209,14 @@ def test_looks_become_markdown(chats: TelegramServer) -> None:
         {"type": "pre", "offset": 16, "length": 5, "language": "python"},
         {"type": "text_link", "offset": 23, "length": 4, "url": "https://x.example/"},
     ]
-    one = heard(chats.message(ANNA, ANNA, text, entities=entities)).incoming
+    one = parsed(chats.message(ANNA, ANNA, text, entities=entities)).incoming
     assert one.text == "😀 **see** `code` and\n```python\nx = 1\n```\n [here](https://x.example/)"
 
 
 def test_code_that_holds_a_fence_stays_one_block(chats: TelegramServer) -> None:
     code = "```py\nx\n```"
     entities = [{"type": "pre", "offset": 0, "length": len(code), "language": "md"}]
-    one = heard(chats.message(ANNA, ANNA, code, entities=entities)).incoming
+    one = parsed(chats.message(ANNA, ANNA, code, entities=entities)).incoming
     assert one.text == f"````md\n{code}\n````"
 
 
@@ -233,7 +235,7 @@ FILE = {"file_id": "f", "file_unique_id": "u", "file_size": 12}
 def test_files_are_named_by_kind(
     chats: TelegramServer, raw: dict[str, Any], kind: str, name: str, media_type: str
 ) -> None:
-    (item,) = heard(chats.message(ANNA, ANNA, **raw)).incoming.attachments
+    (item,) = parsed(chats.message(ANNA, ANNA, **raw)).incoming.attachments
     assert (item.kind, item.name, item.media_type) == (kind, name, media_type)
     assert (item.reference, item.size_bytes) == ("f", 12)
 
@@ -254,19 +256,19 @@ PLACE = {"latitude": 52.5, "longitude": 13.4}
     ],
 )  # fmt: skip
 def test_things_become_words(chats: TelegramServer, raw: dict[str, Any], words: str) -> None:
-    one = heard(chats.message(ANNA, ANNA, **raw))
+    one = parsed(chats.message(ANNA, ANNA, **raw))
     assert (one.incoming.text, one.incoming.attachments) == (words, ())
 
 
 def test_what_nobody_here_can_read_has_a_name(chats: TelegramServer) -> None:
     video = {**FILE, "width": 1, "height": 1, "duration": 1}
-    one = heard(chats.message(ANNA, ANNA, video=video))
+    one = parsed(chats.message(ANNA, ANNA, video=video))
     assert (one.cannot_read, one.is_empty) == ("videos", True)
 
 
 def test_whom_a_forwarded_message_is_from_is_said(chats: TelegramServer) -> None:
     origin = {"type": "hidden_user", "date": 1, "sender_user_name": "Zoë"}
-    one = heard(chats.message(ANNA, ANNA, "news", forward_origin=origin)).incoming
+    one = parsed(chats.message(ANNA, ANNA, "news", forward_origin=origin)).incoming
     assert one.text == "[forwarded from Zoë]\nnews"
 
 
@@ -274,21 +276,21 @@ def test_what_a_button_carries_comes_back_and_fits() -> None:
     buttons = rating_buttons("5") + offer_buttons(
         "5", [CommandButton("Again", "retry"), CommandButton("No")]
     )
-    presses = [Press.parse(one.data) for one in buttons]
-    assert presses == [
-        Press("rate", "5", "up"),
-        Press("rate", "5", "down"),
-        Press("do", "5", "retry"),
-        Press("do", "5", ""),
+    callbacks = [CallbackData.parse(one.data) for one in buttons]
+    assert callbacks == [
+        CallbackData("rate", "5", "up"),
+        CallbackData("rate", "5", "down"),
+        CallbackData("do", "5", "retry"),
+        CallbackData("do", "5", ""),
     ]
     assert offer_buttons("", [CommandButton("Long", "x" * 80)]) == []
-    assert Press.parse("somebody else's") is None
+    assert CallbackData.parse("somebody else's") is None
 
 
 def test_the_chosen_rating_can_be_taken_back() -> None:
     up, down = rating_buttons("", chosen="up")
-    assert (up.label, Press.parse(up.data)) == ("👍 ✓", Press("rate", "", ""))
-    assert Press.parse(down.data) == Press("rate", "", "down")
+    assert (up.label, CallbackData.parse(up.data)) == ("👍 ✓", CallbackData("rate", "", ""))
+    assert CallbackData.parse(down.data) == CallbackData("rate", "", "down")
 
 
 @pytest.mark.parametrize(

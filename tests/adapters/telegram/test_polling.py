@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from telegram import Update
 
 from adapters.telegram.api.client import make_client
-from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.settings import TelegramSettings
-from adapters.telegram.transport.heartbeat import Pulse
+from adapters.telegram.transport.heartbeat import Heartbeat
 from adapters.telegram.transport.polling import Polling
 from bot.errors import StoreUnavailable
 from tests.adapters.telegram.harness import ANNA, BEN, telegram
@@ -46,17 +46,17 @@ class Taker:
 @asynccontextmanager
 async def polling(
     telegram: TelegramServer, taker: Taker, *, token: str = "", poll_s: int = 1, read_s: float = 60
-) -> AsyncIterator[Pulse]:
+) -> AsyncIterator[Heartbeat]:
     settings = TelegramSettings.load(
         telegram_bot_token=token or telegram.token, telegram_api_url=telegram.url
     )
-    client, request = make_client(settings, Budget())
-    pulse = Pulse()
-    pulse.begin()
-    loop = Polling(client, taker.take, pulse, poll_s=poll_s, wait_s=0.02, read_s=read_s)
+    client, request = make_client(settings, RateLimiter())
+    heartbeat = Heartbeat()
+    heartbeat.begin()
+    loop = Polling(client, taker.take, heartbeat, poll_s=poll_s, wait_s=0.02, read_s=read_s)
     task = asyncio.create_task(loop.run())
     try:
-        yield pulse
+        yield heartbeat
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -64,19 +64,19 @@ async def polling(
 
 
 async def test_who_polls_is_ready_at_once_though_nobody_writes(telegram: TelegramServer) -> None:
-    async with polling(telegram, Taker(), poll_s=50) as pulse:
-        await wait_until(lambda: pulse.health().ready)
-        assert not pulse.detail
+    async with polling(telegram, Taker(), poll_s=50) as heartbeat:
+        await wait_until(lambda: heartbeat.health().ready)
+        assert not heartbeat.detail
 
 
 async def test_updates_are_taken_in_order_and_then_confirmed(telegram: TelegramServer) -> None:
     for number in range(150):
         telegram.say((ANNA, BEN)[number % 2], ANNA, str(number))
     taker = Taker()
-    async with polling(telegram, taker) as pulse:
+    async with polling(telegram, taker) as heartbeat:
         await wait_until(lambda: not telegram.updates)
         assert taker.texts == [str(number) for number in range(150)]
-        assert pulse.health().ready
+        assert heartbeat.health().ready
 
 
 async def test_an_update_is_not_confirmed_while_memory_does_not_work(
@@ -85,15 +85,15 @@ async def test_an_update_is_not_confirmed_while_memory_does_not_work(
     first = telegram.push({"message": telegram.message(ANNA, ANNA, "one")})
     telegram.say(ANNA, ANNA, "two")
     taker = Taker(failures=1_000)
-    async with polling(telegram, taker) as pulse:
+    async with polling(telegram, taker) as heartbeat:
         await wait_until(lambda: taker.failures < 997)
         assert telegram.confirmed < first
-        assert "memory" in pulse.health().detail
-        assert not pulse.health().ready
+        assert "memory" in heartbeat.health().detail
+        assert not heartbeat.health().ready
         taker.failures = 0
         await wait_until(lambda: not telegram.updates)
         assert taker.texts == ["one", "two"]
-        await wait_until(lambda: pulse.health().ready)
+        await wait_until(lambda: heartbeat.health().ready)
 
 
 async def test_what_was_not_taken_in_before_the_end_comes_to_the_next_process(
@@ -115,11 +115,11 @@ async def test_a_second_process_with_the_same_token_is_named_as_the_reason(
     telegram.fail("getUpdates", 409, description, times=3)
     with capture_logs() as logs:
         taker = Taker()
-        async with polling(telegram, taker) as pulse:
-            await wait_until(lambda: "Another process polls" in pulse.health().detail)
+        async with polling(telegram, taker) as heartbeat:
+            await wait_until(lambda: "Another process polls" in heartbeat.health().detail)
             telegram.say(ANNA, ANNA, "after all")
             await wait_until(lambda: taker.texts == ["after all"])
-            await wait_until(lambda: pulse.health().ready)
+            await wait_until(lambda: heartbeat.health().ready)
     assert any("Stop the other process" in line.get("cure", "") for line in logs)
 
 
@@ -144,9 +144,9 @@ async def test_a_webhook_that_somebody_set_is_removed(telegram: TelegramServer) 
 async def test_a_revoked_token_is_said_and_shown_to_nobody(telegram: TelegramServer) -> None:
     secret = "7000:" + "AAbbCC" * 5
     with capture_logs() as logs:
-        async with polling(telegram, Taker(), token=secret) as pulse:
-            await wait_until(lambda: "refuses the token" in pulse.health().detail)
-            detail = pulse.health().detail
+        async with polling(telegram, Taker(), token=secret) as heartbeat:
+            await wait_until(lambda: "refuses the token" in heartbeat.health().detail)
+            detail = heartbeat.health().detail
     assert "@BotFather" in detail
     assert secret not in detail + repr(logs)
 
@@ -156,29 +156,29 @@ async def test_a_token_that_is_given_back_works_again_without_a_restart(
 ) -> None:
     telegram.fail("getUpdates", 401, "Unauthorized", times=3)
     taker = Taker()
-    async with polling(telegram, taker) as pulse:
+    async with polling(telegram, taker) as heartbeat:
         telegram.say(ANNA, ANNA, "hello")
         await wait_until(lambda: taker.texts == ["hello"])
-        await wait_until(lambda: pulse.health().ready)
+        await wait_until(lambda: heartbeat.health().ready)
 
 
 async def test_a_lost_line_is_said_and_found_again(telegram: TelegramServer) -> None:
     taker = Taker()
-    async with polling(telegram, taker) as pulse:
+    async with polling(telegram, taker) as heartbeat:
         await wait_until(lambda: telegram.polls)
         await telegram.stop()
-        await wait_until(lambda: "cannot be reached" in pulse.health().detail)
+        await wait_until(lambda: "cannot be reached" in heartbeat.health().detail)
         await telegram.start()
         telegram.say(ANNA, ANNA, "hello")
         await wait_until(lambda: taker.texts == ["hello"])
-        await wait_until(lambda: pulse.health().ready)
+        await wait_until(lambda: heartbeat.health().ready)
 
 
 async def test_a_poll_that_is_never_answered_is_given_up(telegram: TelegramServer) -> None:
     telegram.hang("getUpdates")
     taker = Taker()
-    async with polling(telegram, taker, read_s=0.3) as pulse:
-        await wait_until(lambda: "cannot be reached" in pulse.health().detail)
+    async with polling(telegram, taker, read_s=0.3) as heartbeat:
+        await wait_until(lambda: "cannot be reached" in heartbeat.health().detail)
         telegram.say(ANNA, ANNA, "hello")
         await wait_until(lambda: taker.texts == ["hello"])
 
@@ -227,8 +227,8 @@ async def test_an_answer_that_is_no_list_of_updates_is_waited_out(
     taker = Taker()
     with monkeypatch.context() as patch:
         patch.setitem(METHODS, "getUpdates", nonsense)
-        async with polling(telegram, taker) as pulse:
-            await wait_until(lambda: "no list" in pulse.health().detail)
+        async with polling(telegram, taker) as heartbeat:
+            await wait_until(lambda: "no list" in heartbeat.health().detail)
             patch.undo()
             telegram.say(ANNA, ANNA, "hello")
             await wait_until(lambda: taker.texts == ["hello"])

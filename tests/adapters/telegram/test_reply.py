@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from adapters.telegram.api.client import make_client
-from adapters.telegram.api.rate_limiter import Budget
-from adapters.telegram.outbound.messages import Outbound
-from adapters.telegram.outbound.preview import Way, newest
+from adapters.telegram.api.rate_limiter import RateLimiter
+from adapters.telegram.outbound.messages import MessageSender
+from adapters.telegram.outbound.preview import PreviewMode, newest
 from adapters.telegram.outbound.reply import TelegramReply
-from adapters.telegram.outbound.sent_messages import Marks
+from adapters.telegram.outbound.sent_messages import SentMessages
 from adapters.telegram.settings import TelegramSettings
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.errors import (
@@ -28,7 +28,7 @@ from bot.errors import (
     PlatformUnreachable,
 )
 from bot.ports import CommandButton
-from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, Slips, telegram
+from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, InMemoryKeyValueStore, telegram
 from tests.fakes.telegram.chats import units
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 from tests.support.wait import wait_until
@@ -40,10 +40,10 @@ __all__ = ["telegram"]
 class Desk:
     """Makes replies."""
 
-    outbound: Outbound
-    marks: Marks
+    sender: MessageSender
+    sent_messages: SentMessages
     moves: list[tuple[SessionKey, SessionKey]]
-    slips: Slips
+    key_values: InMemoryKeyValueStore
     replies: list[TelegramReply] = field(default_factory=list)
 
     def reply(
@@ -51,7 +51,7 @@ class Desk:
         chat: int,
         topic: int | None = None,
         *,
-        way: Way = "edit",
+        way: PreviewMode = "edit",
         reply_to: int | None = None,
         chain: str = "",
         pace_s: float = 0.02,
@@ -59,8 +59,8 @@ class Desk:
     ) -> TelegramReply:
         self.replies.append(
             TelegramReply(
-                self.outbound,
-                self.marks,
+                self.sender,
+                self.sent_messages,
                 address(chat, topic, reply_to, chain),
                 way=way,
                 pace_s=pace_s,
@@ -89,21 +89,21 @@ def turn(answer: str, state: str = "complete", chat: int = ANNA) -> Turn:
 
 @asynccontextmanager
 async def working(
-    telegram: TelegramServer, budget: Budget | None = None, token: str = ""
+    telegram: TelegramServer, budget: RateLimiter | None = None, token: str = ""
 ) -> AsyncIterator[Desk]:
     settings = TelegramSettings.load(
         telegram_bot_token=token or telegram.token, telegram_api_url=telegram.url
     )
-    budget = budget or Budget(0.02, 500)
+    budget = budget or RateLimiter(0.02, 500)
     client, request = make_client(settings, budget)
     moves: list[tuple[SessionKey, SessionKey]] = []
 
     async def moved(old: SessionKey, new: SessionKey) -> None:
         moves.append((old, new))
 
-    slips = Slips()
-    marks = Marks(slips, str(BOT_ID))
-    desk = Desk(Outbound(client, budget, moved, wait_s=0.02), marks, moves, slips)
+    key_values = InMemoryKeyValueStore()
+    sent_messages = SentMessages(key_values, str(BOT_ID))
+    desk = Desk(MessageSender(client, budget, moved, wait_s=0.02), sent_messages, moves, key_values)
     try:
         yield desk
     finally:
@@ -424,7 +424,7 @@ async def test_under_a_message_a_second_ten_answers_all_arrive_and_no_429_is_ign
     telegram: TelegramServer,
 ) -> None:
     telegram.flood.chat_interval_s = 0.1
-    async with working(telegram, Budget(0.1, 500)) as desk:
+    async with working(telegram, RateLimiter(0.1, 500)) as desk:
 
         async def answer(number: int) -> None:
             reply = desk.reply(GROUP, pace_s=0.1)
@@ -453,7 +453,7 @@ async def test_while_a_chat_is_closed_nothing_goes_there_and_other_chats_go_on(
 ) -> None:
     telegram.fail("sendMessage", 429, "Too Many Requests: retry after 1", retry_after=1)
     first = asyncio.create_task(desk.reply(GROUP).finish(turn("one")))
-    await wait_until(lambda: desk.outbound.budget.of(GROUP).floods)
+    await wait_until(lambda: desk.sender.budget.of(GROUP).floods)
     second = desk.reply(GROUP)
     await second.set_status("thinking")
     await second.show("two")
@@ -504,7 +504,7 @@ async def test_after_three_floods_previews_end_but_the_answer_arrives(
 
 async def test_previews_leave_half_of_a_groups_minute_to_answers(telegram: TelegramServer) -> None:
     telegram.flood.group_per_minute = 20
-    async with working(telegram, Budget(0.02, 20)) as desk:
+    async with working(telegram, RateLimiter(0.02, 20)) as desk:
         reply = desk.reply(GROUP)
         for number in range(25):
             await reply.show(f"{number} ")
@@ -518,9 +518,9 @@ async def test_previews_leave_half_of_a_groups_minute_to_answers(telegram: Teleg
 
 
 async def test_typing_does_not_use_up_a_groups_minute(telegram: TelegramServer) -> None:
-    async with working(telegram, Budget(0.02, 3)) as desk:
+    async with working(telegram, RateLimiter(0.02, 3)) as desk:
         for _ in range(10):
-            await desk.outbound.bot.send_chat_action(GROUP, "typing")
+            await desk.sender.bot.send_chat_action(GROUP, "typing")
         async with asyncio.timeout(50):  # else it would wait for the next minute
             for number in range(3):
                 await desk.reply(GROUP).finish(turn(f"answer {number}"))
@@ -551,7 +551,7 @@ async def test_what_a_killed_process_has_shown_is_taken_back_by_the_next(
     await again.finish(turn("Once upon a time"))
     await again.aclose()
     assert telegram.texts(GROUP) == ["something else", "Once upon a time"]
-    assert desk.slips == {}
+    assert desk.key_values == {}
 
 
 async def test_the_preview_of_a_second_try_replaces_that_of_the_first(
@@ -586,14 +586,14 @@ async def test_an_answer_of_which_only_a_part_arrived_is_said_whole_and_once(
     await again.aclose()
     assert " ".join(telegram.texts(chat)).split() == answer.split()
     assert delivery.message_ids == tuple(str(one.id) for one in telegram.seen(chat))
-    assert desk.slips == {}
+    assert desk.key_values == {}
 
 
 async def test_a_ban_in_the_middle_of_an_answer_is_no_proof_that_nothing_arrived(
     telegram: TelegramServer,
 ) -> None:
     telegram.fail("sendMessage", 429, "Too Many Requests: retry after 9", later=1, retry_after=9)
-    async with working(telegram, Budget(0.02, 500, patience_s=1)) as desk:
+    async with working(telegram, RateLimiter(0.02, 500, patience_s=1)) as desk:
         with pytest.raises(PlatformUnreachable) as raised:
             await desk.reply(ANNA).finish(turn("word " * 1_500))
     assert raised.value.retry_after_s == 9

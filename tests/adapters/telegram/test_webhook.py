@@ -12,10 +12,10 @@ from starlette.applications import Starlette
 from telegram import Update
 
 from adapters.telegram.api.client import make_client
-from adapters.telegram.api.rate_limiter import Budget
+from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.settings import TelegramSettings
-from adapters.telegram.transport.heartbeat import Pulse
-from adapters.telegram.transport.updates import Take
+from adapters.telegram.transport.heartbeat import Heartbeat
+from adapters.telegram.transport.updates import UpdateHandler
 from adapters.telegram.transport.webhook import SECRET_HEADER, Webhook
 from bot.errors import StoreUnavailable
 from bot.service.http import serving
@@ -34,7 +34,7 @@ class Hook:
 
     url: str
     texts: list[str]
-    pulse: Pulse
+    heartbeat: Heartbeat
     failures: list[StoreUnavailable] = field(default_factory=list)
 
     async def post(self, content: bytes, secret: str | None = SECRET) -> httpx.Response:
@@ -50,10 +50,10 @@ async def hooked(
     settings = TelegramSettings.load(
         telegram_bot_token=telegram.token, telegram_api_url=telegram.url
     )
-    client, request = make_client(settings, Budget())
-    pulse = Pulse()
-    pulse.begin()
-    hook = Hook("", [], pulse)
+    client, request = make_client(settings, RateLimiter())
+    heartbeat = Heartbeat()
+    heartbeat.begin()
+    hook = Hook("", [], heartbeat)
 
     async def take(update: Update) -> None:
         if hook.failures:
@@ -61,10 +61,10 @@ async def hooked(
         assert update.message is not None
         hook.texts.append(update.message.text or "")
 
-    def taker() -> Take | None:
+    def taker() -> UpdateHandler | None:
         return take if is_ready else None
 
-    webhook = Webhook(client, taker, pulse, url="", secret=SECRET, look_every_s=look_every_s)
+    webhook = Webhook(client, taker, heartbeat, url="", secret=SECRET, look_every_s=look_every_s)
     async with serving(Starlette(routes=[webhook.route()]), "127.0.0.1", 0) as port:
         hook.url = webhook.url = f"http://127.0.0.1:{port}/telegram"
         task = asyncio.create_task(webhook.run())
@@ -81,7 +81,7 @@ async def test_the_bot_registers_its_webhook_with_a_secret(telegram: TelegramSer
         await wait_until(lambda: telegram.webhook.get("url") == hook.url)
         assert telegram.webhook["secret_token"] == SECRET
         assert "message_reaction" in telegram.webhook["allowed_updates"]
-        await wait_until(lambda: hook.pulse.health().ready)
+        await wait_until(lambda: hook.heartbeat.health().ready)
 
 
 async def test_an_update_arrives_once(telegram: TelegramServer) -> None:
@@ -137,19 +137,19 @@ async def test_a_webhook_that_somebody_changed_is_set_again(telegram: TelegramSe
 
 async def test_when_telegram_cannot_call_it_health_says_so(telegram: TelegramServer) -> None:
     async with hooked(telegram) as hook:
-        await wait_until(lambda: hook.pulse.health().ready)
+        await wait_until(lambda: hook.heartbeat.health().ready)
         hook.failures = [StoreUnavailable("no Redis")] * 1_000
         telegram.say(ANNA, ANNA, "hello")
-        await wait_until(lambda: "503" in hook.pulse.health().detail)
+        await wait_until(lambda: "503" in hook.heartbeat.health().detail)
         hook.failures = []
-        await wait_until(lambda: hook.pulse.health().ready)
+        await wait_until(lambda: hook.heartbeat.health().ready)
 
 
 async def test_a_refused_registration_is_said_and_tried_again(telegram: TelegramServer) -> None:
     telegram.fail("setWebhook", 400, "Bad Request: bad webhook: HTTPS url must be provided")
     async with hooked(telegram) as hook:
-        await wait_until(lambda: "https url" in hook.pulse.health().detail)
-        await wait_until(lambda: hook.pulse.health().ready)
+        await wait_until(lambda: "https url" in hook.heartbeat.health().detail)
+        await wait_until(lambda: hook.heartbeat.health().ready)
 
 
 def test_without_a_secret_of_its_own_every_process_makes_the_same_one() -> None:
