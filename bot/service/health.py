@@ -52,7 +52,7 @@ class HealthProbes:
             }
         if self.worker is not None:
             leases = self.worker.leases
-            silent_s = time.monotonic() - leases.beat_at
+            silent_s = time.monotonic() - leases.heartbeat_at
             if silent_s > max(leases.lease_s * SILENT_LEASES, SILENT_S):
                 wrong["worker"] = f"no sign of life for {silent_s:.0f} s"
         return wrong

@@ -19,7 +19,7 @@ from bot.memory.recent import People
 from bot.memory.sessions import Sessions
 from bot.metrics import Metrics
 from bot.ports import Admission, CommandSpec, Connection, ConversationSummary, Reply
-from bot.worker.executor import ASKED
+from bot.worker.executor import EXPECTS_ANSWER
 
 if TYPE_CHECKING:
     from bot.wiring import Components
@@ -109,7 +109,7 @@ class QueuedCore:
         )
         if hold_s and self.on_put_off is not None:
             self.on_put_off()
-        if admission == "full" and incoming.kind in ASKED:
+        if admission == "full" and incoming.kind in EXPECTS_ANSWER:
             self._tell_full(incoming)
         name = incoming.text.strip().partition(" ")[0].lower()
         if is_command and item and name and COMMANDS.known(name):

@@ -37,7 +37,7 @@ from bot.storage.durability import Durability
 from bot.turns.preparation import TurnPreparation
 from bot.wiring import Components, open_components
 from bot.worker.executor import TurnExecutor
-from bot.worker.leases import Timing
+from bot.worker.options import Timing, WorkerOptions
 from bot.worker.worker import Worker
 
 log = structlog.get_logger("keepthread.service")
@@ -221,17 +221,18 @@ async def _worker(
         max_chars=components.handler.context.budget_tokens * CHARS_A_TOKEN // 2,
         sees_images=not settings.uses_local_model,
     )
-    turns = TurnExecutor(
-        components.handler, components.history, components.access, core, connections, preparation, people, metrics,
-        settings.bot_max_attempts,
-    )  # fmt: skip
+    executor = TurnExecutor(
+        core, connections, preparation, people, metrics, settings.bot_max_attempts
+    )
     return Worker(
         _inbox(link, keys, settings),
         waiting.client,
-        turns.run,
+        executor.execute,
         metrics,
-        name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
-        timing=Timing(lease_s=settings.bot_lease_s),
-        max_turns=settings.bot_max_turns,
-        max_turns_per_person=settings.bot_max_turns_per_person,
+        WorkerOptions(
+            name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+            max_turns=settings.bot_max_turns,
+            max_turns_per_person=settings.bot_max_turns_per_person,
+            timing=Timing(lease_s=settings.bot_lease_s),
+        ),
     )

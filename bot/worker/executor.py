@@ -1,4 +1,4 @@
-"""What a worker does with a turn it has taken: answer, obey, overhear, amend, forget."""
+"""Executes one claimed turn: dispatches it by its kind, and turns errors into outcomes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from bot.access import Authorizer
 from bot.commands import COMMANDS, Call
 from bot.commands.call import Services
 from bot.conversation import Incoming, SessionKey, Turn
@@ -23,23 +22,25 @@ from bot.errors import (
     PlatformError,
     StoreError,
 )
-from bot.memory.history import RedisHistory
 from bot.memory.recent import People
 from bot.metrics import Metrics
 from bot.ports import CommandButton, Connection
-from bot.turns.handler import Handler, Request
+from bot.turns.handler import Request
 from bot.turns.preparation import TurnPreparation
 from bot.turns.stop_signal import StopSignal
 from bot.worker.leased_reply import LeasedReply
 from bot.worker.leases import Lease
-from bot.worker.outcome import MAX_DELAY_S, TurnOutcome, _delay_s
+from bot.worker.outcome import MAX_BACKOFF_S, TurnOutcome, backoff_s
 
 log = structlog.get_logger("keepthread.turns")
 
-ASKED = ("message", "command")
-"""Kinds of what somebody waits for a word about."""
-NO_ADAPTER_S = 5.0
-VERDICTS = ("up", "down")
+EXPECTS_ANSWER = ("message", "command")
+"""Kinds of messages whose person waits for an answer."""
+MISSING_PLATFORM_S = 5.0
+"""Delay of a turn whose platform another process has to serve."""
+LEASE_RACE_S = 0.5
+"""Delay of a turn whose lease is in doubt."""
+FEEDBACK_VALUES = ("up", "down")
 EDITED = "You changed your question."
 GIVEN_UP = (
     "I tried this several times and could not answer it. Please ask again, perhaps in other words."
@@ -48,17 +49,14 @@ GIVEN_UP = (
 
 @dataclass(slots=True)
 class TurnExecutor:
-    """Runs taken turns.
+    """Executes claimed turns.
 
     Attributes:
-        connections: the platforms at work in this process, by name.
-        services: what commands work with.
+        services: memory, handler and rights, as commands use them.
+        connections: the platforms of this process, by name.
         max_attempts: after so many tries a turn is given up.
     """
 
-    handler: Handler
-    history: RedisHistory
-    access: Authorizer
     services: Services
     connections: Mapping[str, Connection]
     preparation: TurnPreparation
@@ -66,179 +64,196 @@ class TurnExecutor:
     metrics: Metrics
     max_attempts: int = 5
 
-    async def run(self, lease: Lease) -> TurnOutcome:
-        """Run a turn to its verdict. Raises only CancelledError."""
-        taken = lease.turn
-        if not taken.incoming:
+    async def execute(self, lease: Lease) -> TurnOutcome:
+        """The outcome of a turn. Raises only CancelledError."""
+        claimed = lease.turn
+        if not claimed.incoming:
             return TurnOutcome("dead", reason="unreadable")
-        platform = taken.session.platform
+        platform = claimed.session.platform
         connection = self.connections.get(platform)
         if connection is None:
-            log.warning(
-                "a turn waits for a platform that is not configured here", platform=platform
-            )
-            return TurnOutcome("defer", NO_ADAPTER_S)
+            log.warning("turn waits for a platform not configured here", platform=platform)
+            return TurnOutcome("defer", MISSING_PLATFORM_S)
         started_at = time.monotonic()
-        first = taken.incoming[0]
-        waited_s = time.time() - int(taken.ids[0].partition("-")[0]) / 1e6
+        first = claimed.incoming[0]
+        waited_s = time.time() - int(claimed.ids[0].partition("-")[0]) / 1e6
         self.metrics.start_wait.observe(max(0, waited_s))
         with bound_contextvars(
-            session=taken.lane, turn=turn_id(taken.session, taken.ids[0]), event_id=first.event_id
+            session=claimed.lane,
+            turn=turn_id(claimed.session, claimed.ids[0]),
+            event_id=first.event_id,
         ):
-            reply = LeasedReply(connection.reply(taken.incoming[-1].address), lease, self.metrics)
+            reply = LeasedReply(connection.reply(claimed.incoming[-1].address), lease, self.metrics)
             try:
-                verdict = await self._run(lease, reply)
+                outcome = await self._outcome_of(lease, reply)
             finally:
                 await reply.aclose()
             self.metrics.turn_time.observe(time.monotonic() - started_at)
             log.info(
-                "turn ended", outcome=verdict.outcome, tries=taken.tries, reason=verdict.reason
+                "turn ended", outcome=outcome.outcome, tries=claimed.tries, reason=outcome.reason
             )
-        return verdict
+        return outcome
 
-    async def _run(self, lease: Lease, reply: LeasedReply) -> TurnOutcome:
-        taken = lease.turn
-        # A stopped one has one more: it only says so, and even that may end a worker.
-        if taken.tries > self.max_attempts + lease.stop.requested:
-            return await self._given_up(lease, reply)
+    async def _outcome_of(self, lease: Lease, reply: LeasedReply) -> TurnOutcome:
+        """The outcome of the turn's dispatch, or of the error that it raised."""
+        claimed = lease.turn
+        max_tries = self.max_attempts
+        if lease.stop.requested:
+            max_tries += (
+                1  # to deliver the stopped answer, and once only: that, too, can crash a worker
+            )
+        if claimed.tries > max_tries:
+            return await self._give_up(lease, reply)
         try:
-            return await self._do(lease, reply)
+            return await self._dispatch(lease, reply)
         except Overtaken as error:
             if error.by_reset:
                 return TurnOutcome("done", reason="overtaken")
-            # If it is another worker's, the inbox refuses both. If it is ours and yet its token is not the
-            # newest, a cluster's new primary has lost tokens and its clock is behind: only time helps.
-            return TurnOutcome("defer" if error.by_worker else "retry", 0.5, "overtaken")
+            # If another worker has the turn, the inbox refuses both. If not, and yet the token is not the newest,
+            # then a cluster's new primary has lost tokens and its clock is behind: only time helps.
+            return TurnOutcome("defer" if error.by_worker else "retry", LEASE_RACE_S, "overtaken")
         except PlaceGone as error:
-            log.warning("nobody can be answered there any more", error=repr(error))
-            return self._counted(taken.session, "gone", TurnOutcome("done"))
+            log.warning("place gone", error=repr(error))
+            return self._count(claimed.session, "gone", TurnOutcome("done"))
         except KeepthreadError as error:
-            return await self._failed(lease, reply, error)
+            return await self._outcome_of_error(lease, reply, error)
         except Exception as error:
-            log.exception("a turn failed in an unknown way")
-            return await self._failed(lease, reply, KeepthreadError(repr(error)))
+            log.exception("turn failed unexpectedly")
+            return await self._outcome_of_error(lease, reply, KeepthreadError(repr(error)))
 
-    async def _do(self, lease: Lease, reply: LeasedReply) -> TurnOutcome:
-        taken = lease.turn
-        # Asked again: rights may have been taken away since. Of commands it is asked as they run.
-        incoming = tuple(
-            one
-            for one in taken.incoming
-            if one.kind in ("command", "delete") or self.access.admitted(one.address, one.speaker)
-        )
+    async def _dispatch(self, lease: Lease, reply: LeasedReply) -> TurnOutcome:
+        """Answer, run, remember or amend: by the kind of the turn's messages."""
+        claimed = lease.turn
+        incoming = self._still_admitted(claimed.incoming)
         if not incoming:
-            return self._counted(taken.session, "refused", TurnOutcome("done"))
-        one, connection = incoming[0], self.connections[taken.session.platform]
-        match one.kind:
+            return self._count(claimed.session, "refused", TurnOutcome("done"))
+        first = incoming[0]
+        match first.kind:
             case "message":
-                return await self._answer(Turn(self._id(lease), incoming), lease, reply)
+                return await self._answer(Turn(_id_of(lease), incoming), lease, reply)
             case "overheard":
-                await self.handler.overhear(Turn(self._id(lease), incoming))
+                await self.services.handler.overhear(Turn(_id_of(lease), incoming))
             case "command":
-                call = Call(
-                    self.services, one, reply, id=self._id(lease), item=taken.ids[0],
-                    fence=taken.token, stopper=lease.stop,
-                    prepare=lambda turn: self._prepared(turn, connection, lease.stop),
-                )  # fmt: skip
-                await COMMANDS.run(call)
+                await self._run_command(first, lease, reply)
             case "edit":
-                await self._edit(one, reply)
+                await self._apply_edit(first, reply)
             case "delete":
-                await self.history.delete_message(one.session, one.message_id)
+                await self.services.history.delete_message(first.session, first.message_id)
             case "feedback":
-                await self._feedback(one)
-        return self._counted(taken.session, one.kind, TurnOutcome("done"))
+                await self._record_feedback(first)
+        return self._count(claimed.session, first.kind, TurnOutcome("done"))
+
+    def _still_admitted(self, messages: tuple[Incoming, ...]) -> tuple[Incoming, ...]:
+        """The messages whose speakers still have access; of commands it is asked as they run."""
+        admitted = self.services.access.admitted
+        return tuple(
+            incoming
+            for incoming in messages
+            if incoming.kind in ("command", "delete")
+            or admitted(incoming.address, incoming.speaker)
+        )
 
     async def _answer(self, turn: Turn, lease: Lease, reply: LeasedReply) -> TurnOutcome:
-        taken = lease.turn
-        connection = self.connections[taken.session.platform]
-        turn, images = await self._prepared(turn, connection, lease.stop)
-        is_last = taken.tries >= self.max_attempts
-        request = Request(turn, taken.token, images, may_retry=not is_last)
-        done = await self.handler.answer(request, reply, lease.stop)
+        claimed = lease.turn
+        connection = self.connections[claimed.session.platform]
+        turn, images = await self._prepare(turn, connection, lease.stop)
+        is_last = claimed.tries >= self.max_attempts
+        request = Request(turn, claimed.token, images, may_retry=not is_last)
+        done = await self.services.handler.answer(request, reply, lease.stop)
         await self.people.note(done)
         if done.usage:
             self.metrics.count_tokens(done.model, done.usage)
-        given_up = is_last and taken.tries > 1 and done.state == "failed"
-        return self._counted(
-            taken.session, done.state, TurnOutcome("dead" if given_up else "done", reason=done.note)
-        )
+        given_up = is_last and claimed.tries > 1 and done.state == "failed"
+        outcome = TurnOutcome("dead" if given_up else "done", reason=done.note)
+        return self._count(claimed.session, done.state, outcome)
 
-    async def _prepared(
+    async def _prepare(
         self, turn: Turn, connection: Connection, stop: StopSignal
     ) -> tuple[Turn, tuple[str, ...]]:
-        """Who says stop waits for no attachment."""
-        return await stop.run_until_stopped(self.preparation.prepare(turn, connection)) or (
-            turn,
-            (),
-        )
+        """The turn with its attachments read, and its pictures; without them if it is stopped meanwhile."""
+        prepared = await stop.run_until_stopped(self.preparation.prepare(turn, connection))
+        return prepared or (turn, ())
 
-    async def _edit(self, one: Incoming, reply: LeasedReply) -> None:
-        """Memory follows; if it was the latest question, offer to answer it again."""
-        was = await self.history.edit_message(one.session, one.message_id, one.text)
-        if was is None or was.state == "overheard":
+    async def _run_command(self, command: Incoming, lease: Lease, reply: LeasedReply) -> None:
+        connection = self.connections[command.session.platform]
+        call = Call(
+            self.services,
+            command,
+            reply,
+            id=_id_of(lease),
+            item=lease.turn.ids[0],
+            fence=lease.turn.token,
+            stopper=lease.stop,
+            prepare=lambda turn: self._prepare(turn, connection, lease.stop),
+        )
+        await COMMANDS.run(call)
+
+    async def _apply_edit(self, edit: Incoming, reply: LeasedReply) -> None:
+        """Edit the message in memory; offer to answer it again if it was the latest question."""
+        history = self.services.history
+        before = await history.edit_message(edit.session, edit.message_id, edit.text)
+        if before is None or before.state == "overheard":
             return
-        if all(one.text == old.text for old in was.incoming if old.message_id == one.message_id):
+        edited = [old for old in before.incoming if old.message_id == edit.message_id]
+        if all(old.text == edit.text for old in edited):
             return
-        latest = (await self.history.read(one.session)).question
-        if latest and latest.turn.id == was.id:
+        latest = (await history.read(edit.session)).question
+        if latest and latest.turn.id == before.id:
             await reply.post_buttons(EDITED, [CommandButton("Answer again", "retry")])
 
-    async def _feedback(self, one: Incoming) -> None:
-        turn = await self.history.find(one.session, one.message_id)
-        if turn is None or one.message_id not in turn.answer_ids:
-            return  # of something that somebody else said
-        verdict = (
-            one.text if one.text in VERDICTS else "none"
-        )  # what a button carries can be forged
+    async def _record_feedback(self, feedback: Incoming) -> None:
+        turn = await self.services.history.find(feedback.session, feedback.message_id)
+        if turn is None or feedback.message_id not in turn.answer_ids:
+            return  # a reaction to a message that is no answer
+        # The value of a button can be forged.
+        verdict = feedback.text if feedback.text in FEEDBACK_VALUES else "none"
         self.metrics.feedback.labels(verdict).inc()
-        log.info("feedback", verdict=verdict, of=turn.id, run=turn.run_id, by=one.speaker.id)
+        log.info("feedback", verdict=verdict, of=turn.id, run=turn.run_id, by=feedback.speaker.id)
 
-    async def _failed(
+    async def _outcome_of_error(
         self, lease: Lease, reply: LeasedReply, error: KeepthreadError
     ) -> TurnOutcome:
-        taken = lease.turn
+        claimed = lease.turn
         reason = f"{type(error).__name__}: {error}"
         if lease.is_lost:
-            return TurnOutcome("retry", 0.5, reason)
-        if isinstance(error, PlatformBusy) and (error.retry_after_s or 0) > MAX_DELAY_S:
-            # A ban for so long is no fault of the turn: it waits, and holds no worker meanwhile.
+            return TurnOutcome("retry", LEASE_RACE_S, reason)
+        if isinstance(error, PlatformBusy) and (error.retry_after_s or 0) > MAX_BACKOFF_S:
+            # A ban for so long is no failure of the turn: it waits, and holds no worker meanwhile.
             return TurnOutcome("defer", error.retry_after_s or 0, reason)
-        if error.can_retry or isinstance(error, StoreError):
-            if taken.tries < self.max_attempts:
-                return TurnOutcome("retry", _delay_s(taken.fails, error), reason)
-        elif isinstance(error, PlatformError | ModelError):
-            log.error("a turn cannot be answered", error=repr(error), cure=error.cure)
-            return self._counted(taken.session, "failed", TurnOutcome("dead", reason=reason))
-        elif taken.tries < self.max_attempts:
-            return TurnOutcome("retry", _delay_s(taken.fails, error), reason)
-        return await self._given_up(lease, reply, error)
+        may_pass = error.can_retry or isinstance(error, StoreError)
+        if not may_pass and isinstance(error, PlatformError | ModelError):
+            log.error("turn cannot be answered", error=repr(error), cure=error.cure)
+            return self._count(claimed.session, "failed", TurnOutcome("dead", reason=reason))
+        if claimed.tries < self.max_attempts:
+            return TurnOutcome("retry", backoff_s(claimed.fails, error), reason)
+        return await self._give_up(lease, reply, error)
 
-    async def _given_up(
+    async def _give_up(
         self, lease: Lease, reply: LeasedReply, error: KeepthreadError | None = None
     ) -> TurnOutcome:
-        """It was tried often enough: alone, if it was not; else it becomes a dead letter, and its person is told."""
-        taken = lease.turn
-        if len(taken.incoming) > 1 and taken.incoming[0].kind == "message":
-            log.warning("a turn of several messages is split", lane=taken.lane)
+        """Split a turn of several messages; else make it a dead letter, and tell its person."""
+        claimed = lease.turn
+        if len(claimed.incoming) > 1 and claimed.incoming[0].kind == "message":
+            log.warning("turn split", lane=claimed.lane)
             return TurnOutcome("split")
-        log.error("a turn is given up", tries=taken.tries, error=repr(error) if error else "")
-        if taken.incoming[0].kind in ASKED:
+        log.error("turn given up", tries=claimed.tries, error=repr(error) if error else "")
+        if claimed.incoming[0].kind in EXPECTS_ANSWER:
             try:
                 await reply.post(GIVEN_UP)
             except (PlatformError, Overtaken) as failure:
-                log.warning("its person could not be told", error=repr(failure))
-        reason = f"{type(error).__name__}: {error}" if error else f"ended {taken.crashes} workers"
-        return self._counted(taken.session, "dead", TurnOutcome("dead", reason=reason))
+                log.warning("notice of a turn given up not posted", error=repr(failure))
+        reason = f"{type(error).__name__}: {error}" if error else f"ended {claimed.crashes} workers"
+        return self._count(claimed.session, "dead", TurnOutcome("dead", reason=reason))
 
-    def _counted(self, session: SessionKey, outcome: str, verdict: TurnOutcome) -> TurnOutcome:
-        self.metrics.turns.labels(session.platform, outcome).inc()
-        return verdict
+    def _count(self, session: SessionKey, state: str, outcome: TurnOutcome) -> TurnOutcome:
+        self.metrics.turns.labels(session.platform, state).inc()
+        return outcome
 
-    def _id(self, lease: Lease) -> str:
-        return turn_id(lease.turn.session, lease.turn.ids[0])
+
+def _id_of(lease: Lease) -> str:
+    return turn_id(lease.turn.session, lease.turn.ids[0])
 
 
 def turn_id(session: SessionKey, item: str) -> str:
-    """The same whenever the turn is run, in whichever process."""
+    """Id of the turn that begins with the message `item`: the same in every process, at every try."""
     return uuid.uuid5(uuid.NAMESPACE_URL, f"{session}#{item}").hex

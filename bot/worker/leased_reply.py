@@ -13,7 +13,7 @@ from bot.worker.leases import Lease
 
 
 class LeasedReply:
-    """The `Reply` port around an adapter's, for a worker: a worker that was frozen must not speak."""
+    """`Reply` port around an adapter's reply: a process that was frozen must not post for another worker's turn."""
 
     def __init__(self, reply: Reply, lease: Lease, metrics: Metrics) -> None:
         self._reply = reply
@@ -23,14 +23,14 @@ class LeasedReply:
         self._has_shown = False
 
     async def set_status(self, text: str) -> None:
-        if self._lease.is_sure:
+        if self._lease.is_valid:
             await self._reply.set_status(text)
 
     async def show(self, piece: str) -> None:
         if not self._has_shown:
             self._has_shown = True
             self._metrics.first_token.observe(time.monotonic() - self._started_at)
-        if self._lease.is_sure:
+        if self._lease.is_valid:
             await self._reply.show(piece)
 
     async def finish(self, turn: Turn) -> Delivery:
@@ -57,8 +57,8 @@ class LeasedReply:
 
     async def _require_lease(self) -> None:
         try:
-            is_ours = await self._lease.is_ours()
+            is_valid = await self._lease.confirm()
         except StoreError as error:
             raise Overtaken("the lease ran out, and Redis cannot be asked for it") from error
-        if not is_ours:
-            raise Overtaken("no sign of life for longer than the lease")
+        if not is_valid:
+            raise Overtaken("no heartbeat for longer than the lease")

@@ -18,6 +18,7 @@ from bot.metrics import Metrics
 from bot.settings import Settings
 from bot.storage.client import connect
 from bot.worker.leases import Lease
+from bot.worker.options import WorkerOptions
 from bot.worker.outcome import TurnOutcome
 from bot.worker.worker import Worker
 
@@ -36,9 +37,8 @@ async def main(redis_url: str, prefix: str, result: str) -> None:
 
     inbox = Inbox(link.client, InboxKeys(prefix, settings.bot_shards))
     name = f"bench{time.time_ns()}"
-    worker = Worker(
-        inbox, waiting.client, execute, Metrics(), name=name, max_turns_per_person=10**6
-    )
+    options = WorkerOptions(name=name, max_turns_per_person=10**6)
+    worker = Worker(inbox, waiting.client, execute, Metrics(), options)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     running = asyncio.create_task(worker.run())

@@ -103,7 +103,7 @@ SAID = (
     "Telegram cannot call the webhook",
     "Telegram refuses the token",
     "Socket Mode: ",
-    "a turn waits for a platform that is not configured here",
+    "turn waits for a platform not configured here",
     "message taken in",
     "turn ended",
     "unreadable",

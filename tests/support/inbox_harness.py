@@ -14,12 +14,13 @@ from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.metrics import Metrics
 from bot.settings import Settings
-from bot.worker.leases import Lease, Timing
+from bot.worker.leases import Lease
+from bot.worker.options import Timing, WorkerOptions
 from bot.worker.outcome import TurnOutcome
 from bot.worker.worker import Worker
 
 HOUR_MS = 3_600_000
-GENEROUS_TIMING = Timing(last_word_s=60)
+GENEROUS_TIMING = Timing(completion_grace_s=60)
 """Worker timing under which a starved process still records how its turns ended."""
 
 
@@ -56,7 +57,8 @@ async def running_worker(
     """Run a worker, and drain it at the end."""
     assert settings.redis_url is not None
     async with Redis.from_url(settings.redis_url.get_secret_value(), max_connections=50) as waiter:
-        worker = Worker(inbox, waiter, execute, Metrics(), name=name, timing=timing, **options)
+        limits = WorkerOptions(name=name, timing=timing, **options)
+        worker = Worker(inbox, waiter, execute, Metrics(), limits)
         task = asyncio.create_task(worker.run())
         try:
             yield worker

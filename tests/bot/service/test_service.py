@@ -16,7 +16,7 @@ from bot.errors import PlaceGone, PlatformBusy, PlatformUnreachable, SettingsErr
 from bot.ports import Health
 from bot.service.service import open_service
 from bot.settings import Settings
-from bot.worker.worker import Worker
+from bot.worker.promotion import DueTurnPromoter
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
 from tests.fakes.model_server import ModelServer, fail, say, stall
 from tests.fakes.redis_server import running
@@ -456,10 +456,10 @@ async def test_a_taken_port_is_told(settings: Settings, tmp_path: Path, model: M
 async def test_a_service_whose_worker_breaks_asks_to_be_ended(
     settings: Settings, tmp_path: Path, model: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_: Worker) -> None:
+    async def broken(_: DueTurnPromoter) -> None:
         raise RuntimeError("a mistake of a library's")
 
-    monkeypatch.setattr(Worker, "_make_due", broken)
+    monkeypatch.setattr(DueTurnPromoter, "run", broken)
     async with running_service(settings, tmp_path, model) as bot:
         async with asyncio.timeout(10):
             await bot.service.broken.wait()

@@ -28,9 +28,9 @@ from bot.service.direct_core import DirectCore
 from bot.settings import Settings
 from bot.turns.preparation import TurnPreparation
 from bot.wiring import Components, open_components
-from bot.worker.executor import GIVEN_UP, NO_ADAPTER_S, TurnExecutor, turn_id
+from bot.worker.executor import GIVEN_UP, MISSING_PLATFORM_S, TurnExecutor, turn_id
 from bot.worker.leases import Lease
-from bot.worker.outcome import MAX_DELAY_S, _delay_s
+from bot.worker.outcome import MAX_BACKOFF_S, backoff_s
 from tests.fakes.model_server import ModelServer, fail, say
 from tests.support.handler_harness import RecordingReply
 from tests.support.messages import KEY, make_message
@@ -58,7 +58,7 @@ class Place:
 
 @dataclass
 class Bench:
-    turns: TurnExecutor
+    executor: TurnExecutor
     bot: Components
     model: ModelServer
     place: Place
@@ -77,7 +77,7 @@ class Bench:
 
     async def run(self, *incoming: Incoming, **how: int) -> tuple[str, str]:
         """The verdict: outcome and reason."""
-        verdict = await self.turns.run(self.lease(*incoming, **how))
+        verdict = await self.executor.execute(self.lease(*incoming, **how))
         return verdict.outcome, verdict.reason
 
     def counted(self, outcome: str) -> float:
@@ -91,11 +91,8 @@ async def bench(settings: Settings) -> AsyncIterator[Bench]:
         core, place, metrics = DirectCore(bot), Place(), Metrics()
         people = People(bot.store.client, settings.bot_redis_prefix, 1_000, bot.sessions)
         preparation = TurnPreparation(bot.history, Transcriber(settings), max_chars=1_000)
-        turns = TurnExecutor(
-            bot.handler, bot.history, bot.access, core, {"loop": place}, preparation, people, metrics,
-            max_attempts=3,
-        )  # fmt: skip
-        yield Bench(turns, bot, model, place, metrics)
+        executor = TurnExecutor(core, {"loop": place}, preparation, people, metrics, max_attempts=3)
+        yield Bench(executor, bot, model, place, metrics)
 
 
 async def test_an_answered_turn_is_done_counted_and_noted(bench: Bench) -> None:
@@ -105,7 +102,7 @@ async def test_an_answered_turn_is_done_counted_and_noted(bench: Bench) -> None:
     assert bench.counted("complete") == 1
     labels = {"model": "gpt-5-mini", "kind": "output"}
     assert bench.metrics.registry.get_sample_value("keepthread_model_tokens_total", labels)
-    (listed,) = await bench.turns.people.conversations_of("loop", make_message("x").speaker)
+    (listed,) = await bench.executor.people.conversations_of("loop", make_message("x").speaker)
     assert listed.session == KEY
 
 
@@ -136,8 +133,8 @@ async def test_a_message_nobody_can_read_is_given_up(bench: Bench) -> None:
 
 async def test_a_turn_of_a_platform_that_is_not_here_is_left_for_others(bench: Bench) -> None:
     elsewhere = make_message("x", SessionKey("matrix", "A1", "C1"))
-    verdict = await bench.turns.run(bench.lease(elsewhere))
-    assert (verdict.outcome, verdict.delay_s) == ("defer", NO_ADAPTER_S)
+    verdict = await bench.executor.execute(bench.lease(elsewhere))
+    assert (verdict.outcome, verdict.delay_s) == ("defer", MISSING_PLATFORM_S)
 
 
 async def test_rights_that_were_taken_away_meanwhile_count(bench: Bench) -> None:
@@ -194,7 +191,7 @@ async def test_each_trouble_has_its_verdict(
 
 async def test_what_may_pass_is_tried_again_until_the_last_try_which_tells(bench: Bench) -> None:
     bench.model.default = fail(429, "rate_limit_exceeded", retry_after_s=30)
-    verdict = await bench.turns.run(bench.lease(make_message("hello"), tries=1))
+    verdict = await bench.executor.execute(bench.lease(make_message("hello"), tries=1))
     assert (verdict.outcome, verdict.delay_s) == ("retry", 30)
     assert bench.paper.texts("fail") == []
     assert await bench.run(make_message("hello"), tries=3) == ("dead", ModelBusy.__name__)
@@ -229,9 +226,9 @@ async def test_a_turn_that_is_behind_the_newest_token_waits_and_costs_no_try(
     await bench.bot.history.read(KEY, fence=2_000)
     lease = bench.lease(make_message("hello"), tries=3)
     lease.turn = replace(lease.turn, token=1_999)
-    assert (await bench.turns.run(lease)).outcome == "defer"
+    assert (await bench.executor.execute(lease)).outcome == "defer"
     lease.turn = replace(lease.turn, token=2_001)
-    assert (await bench.turns.run(lease)).outcome == "done"
+    assert (await bench.executor.execute(lease)).outcome == "done"
     assert bench.paper.texts("finish") == ["You said: hello"]
 
 
@@ -239,7 +236,7 @@ async def test_who_says_stop_waits_for_no_attachment(bench: Bench) -> None:
     bench.place.hangs = True
     voice = Attachment("document", "a.txt", "text/plain", "f1")
     lease = bench.lease(make_message("read this", attachments=(voice,)))
-    running = asyncio.create_task(bench.turns.run(lease))
+    running = asyncio.create_task(bench.executor.execute(lease))
     await wait_until(lambda: bench.place.asked)
     lease.stop.request()
     assert (await asyncio.wait_for(running, 5)).outcome == "done"
@@ -250,11 +247,11 @@ async def test_who_says_stop_waits_for_no_attachment(bench: Bench) -> None:
 async def test_a_stopped_turn_is_not_given_up_with_an_apology(bench: Bench) -> None:
     lease = bench.lease(make_message("hello"), tries=4)
     lease.stop.request()
-    assert (await bench.turns.run(lease)).outcome == "done"
+    assert (await bench.executor.execute(lease)).outcome == "done"
     assert (bench.paper.texts("post"), bench.counted("stopped")) == ([], 1)
     lease = bench.lease(make_message("poison"), tries=5)
     lease.stop.request()
-    assert (await bench.turns.run(lease)).outcome == "dead", "but not for ever"
+    assert (await bench.executor.execute(lease)).outcome == "dead", "but not for ever"
 
 
 async def test_a_turn_of_several_messages_is_taken_apart_before_it_is_given_up(
@@ -269,17 +266,17 @@ async def test_a_turn_of_several_messages_is_taken_apart_before_it_is_given_up(
 async def test_a_lost_lease_leaves_the_turn_to_its_new_worker(bench: Bench) -> None:
     lease = bench.lease(make_message("hello"), tries=3)
     lease.is_lost = True
-    assert (await bench.turns.run(lease)).outcome == "retry"
+    assert (await bench.executor.execute(lease)).outcome == "retry"
     assert not bench.paper.texts("finish") + bench.paper.texts("post") + bench.paper.texts("fail")
 
 
 def test_the_wait_doubles_and_keeps_to_what_was_asked_for_within_bounds() -> None:
-    waits = [_delay_s(fails, KeepthreadError()) for fails in range(8)]
+    waits = [backoff_s(fails, KeepthreadError()) for fails in range(8)]
     for fails, wait_s in enumerate(waits):
-        assert min(MAX_DELAY_S, 0.75 * 2**fails) <= wait_s <= min(MAX_DELAY_S, 1.25 * 2**fails)
-    assert _delay_s(0, ModelBusy(retry_after_s=12)) == 12
-    assert _delay_s(0, ModelBusy(retry_after_s=3_600)) == MAX_DELAY_S
-    assert _delay_s(5_000, KeepthreadError()) == MAX_DELAY_S
+        assert min(MAX_BACKOFF_S, 0.75 * 2**fails) <= wait_s <= min(MAX_BACKOFF_S, 1.25 * 2**fails)
+    assert backoff_s(0, ModelBusy(retry_after_s=12)) == 12
+    assert backoff_s(0, ModelBusy(retry_after_s=3_600)) == MAX_BACKOFF_S
+    assert backoff_s(5_000, KeepthreadError()) == MAX_BACKOFF_S
 
 
 def test_a_turns_id_is_the_same_in_every_process_and_no_other_ones() -> None:

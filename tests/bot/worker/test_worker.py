@@ -17,10 +17,12 @@ from bot.inbox.inbox import SIDE_LANE, Inbox
 from bot.inbox.stats import InboxStats
 from bot.metrics import Metrics
 from bot.settings import Settings
+from bot.worker.isolation import MAX_SUSPECTS, SUSPECT_CRASHES
 from bot.worker.leased_reply import LeasedReply
-from bot.worker.leases import Lease, Leases, Timing
+from bot.worker.leases import Lease, Leases
+from bot.worker.options import Timing, WorkerOptions
 from bot.worker.outcome import TurnOutcome
-from bot.worker.worker import DANGEROUS_CRASHES, FEW, Worker
+from bot.worker.worker import Worker
 from tests.fakes.redis_server import running
 from tests.fakes.stalled_connection import line_to
 from tests.support.handler_harness import RecordingReply
@@ -280,7 +282,7 @@ async def test_a_process_that_outlived_its_lease_speaks_only_if_nobody_took_its_
     inbox = make_inbox(redis, settings)
     await inbox.enqueue(make_message("one"))
     (turn,), _ = await inbox.claim("starved", 1, range(8))
-    leases = Leases(inbox, redis, Metrics(), name="starved", timing=Timing(lease_s=600))
+    leases = Leases(inbox, redis, Metrics(), WorkerOptions("starved", timing=Timing(lease_s=600)))
     lease = leases.add(turn, time.monotonic() - 601)
     if is_taken_over:
         await mark_idle(redis, inbox, turn)
@@ -293,7 +295,7 @@ async def test_a_process_that_outlived_its_lease_speaks_only_if_nobody_took_its_
     else:
         await reply.post("Here.")
     assert recorded.texts("post") == ([] if is_taken_over else ["Here."])
-    assert (lease.is_sure, lease.is_lost) == (not is_taken_over, is_taken_over)
+    assert (lease.is_valid, lease.is_lost) == (not is_taken_over, is_taken_over)
 
 
 async def test_an_overtaken_worker_ends_nothing(redis: Redis, settings: Settings) -> None:
@@ -364,7 +366,7 @@ async def crash(inbox: Inbox, redis: Redis, *, times: int, turns: int) -> None:
 async def test_a_dangerous_turn_runs_alone(redis: Redis, settings: Settings) -> None:
     inbox = make_inbox(redis, settings)
     await inbox.enqueue(make_message("poison", "C1"))
-    await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=1)
+    await crash(inbox, redis, times=SUSPECT_CRASHES, turns=1)
     alongside: list[int] = []
     work = Work()
     work.go_on.clear()
@@ -430,10 +432,10 @@ async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
     redis: Redis, settings: Settings
 ) -> None:
     inbox = make_inbox(redis, settings)
-    places = [f"C{number}" for number in range(FEW + 4)]
+    places = [f"C{number}" for number in range(MAX_SUSPECTS + 4)]
     for place in places:
         await inbox.enqueue(make_message("x", place))
-    await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=len(places))
+    await crash(inbox, redis, times=SUSPECT_CRASHES, turns=len(places))
     work = Work()
     work.go_on.clear()
 
@@ -445,19 +447,19 @@ async def test_what_was_near_a_turn_that_ends_workers_does_not_end_with_it(
     async with running_worker(
         inbox, work.run, settings, timing=SHORT, max_turns_per_person=99
     ) as worker:
-        await wait_until(lambda: work.running.total() == FEW)
-        await wait_until(lambda: len(worker.leases) == FEW)
-        assert await tries() == [DANGEROUS_CRASHES] * 4 + [DANGEROUS_CRASHES + 1] * FEW
+        await wait_until(lambda: work.running.total() == MAX_SUSPECTS)
+        await wait_until(lambda: len(worker.leases) == MAX_SUSPECTS)
+        assert await tries() == [SUSPECT_CRASHES] * 4 + [SUSPECT_CRASHES + 1] * MAX_SUSPECTS
         work.go_on.set()
         await wait_until(lambda: len(work.done) == len(places))
-    assert work.most_at_once == FEW
+    assert work.most_at_once == MAX_SUSPECTS
 
 
 async def test_the_most_dangerous_turns_run_one_by_one(redis: Redis, settings: Settings) -> None:
     inbox = make_inbox(redis, settings)
     for place in ("C1", "C2", "C3"):
         await inbox.enqueue(make_message("x", place))
-    await crash(inbox, redis, times=DANGEROUS_CRASHES + 1, turns=3)
+    await crash(inbox, redis, times=SUSPECT_CRASHES + 1, turns=3)
     work = Work()
     async with running_worker(inbox, work.run, settings, timing=SHORT, max_turns_per_person=99):
         await wait_until(lambda: len(work.done) == 3)
@@ -469,7 +471,7 @@ async def test_a_dangerous_turn_that_waits_for_others_begins_no_more_when_draini
 ) -> None:
     inbox = make_inbox(redis, settings)
     await inbox.enqueue(make_message("poison", "C1"))
-    await crash(inbox, redis, times=DANGEROUS_CRASHES, turns=1)
+    await crash(inbox, redis, times=SUSPECT_CRASHES, turns=1)
     claim_abandoned, work = inbox.claim_abandoned, Work()
     work.go_on.clear()
 
@@ -490,8 +492,8 @@ async def test_draining_ends_also_where_redis_does_not_come_back(
     async with running() as server, Redis(port=server.port, retry=None) as client:
         inbox = make_inbox(client, settings)
         work = Work()
-        timing = Timing(last_word_s=0.05)
-        worker = Worker(inbox, client, work.run, Metrics(), name="w1", timing=timing)
+        timing = Timing(completion_grace_s=0.05)
+        worker = Worker(inbox, client, work.run, Metrics(), WorkerOptions("w1", timing=timing))
         task = asyncio.create_task(worker.run())
         work.go_on.clear()
         await inbox.enqueue(make_message("one"))
@@ -509,8 +511,8 @@ async def test_a_line_that_went_dead_makes_no_worker_deaf(redis: Redis, settings
     async with line_to(path) as line, Redis(port=line.port, socket_timeout=None) as waiter:
         inbox, work = make_inbox(redis, settings), Work()
         work.go_on.clear()
-        timing = Timing(lease_s=600, wait_s=0.05, dead_s=0.2, listen_s=0.2)
-        worker = Worker(inbox, waiter, work.run, Metrics(), name="w1", timing=timing)
+        timing = Timing(lease_s=600, block_s=0.05, dead_s=0.2, resubscribe_s=0.2)
+        worker = Worker(inbox, waiter, work.run, Metrics(), WorkerOptions("w1", timing=timing))
         task = asyncio.create_task(worker.run())
         await wait_until(lambda: line.opened >= 2)
         line.go_dead()
@@ -532,7 +534,7 @@ async def test_the_next_turn_of_a_conversation_keeps_its_lease_when_the_last_one
 ) -> None:
     """Both replies of Redis can be there before the task of the first turn goes on."""
     inbox = make_inbox(redis, settings)
-    leases = Leases(inbox, redis, Metrics(), name="w1")
+    leases = Leases(inbox, redis, Metrics(), WorkerOptions("w1"))
     held = []
     for text in ("one", "two"):
         await inbox.enqueue(make_message(text))
@@ -549,8 +551,8 @@ async def test_a_lease_is_as_old_as_the_question_for_it(redis: Redis, settings: 
     await inbox.enqueue(make_message("one"))
     asked_at = time.monotonic() - 31
     (turn,), _ = await inbox.claim("w1", 1, range(8))
-    leases = Leases(inbox, redis, Metrics(), name="w1")
-    assert not leases.add(turn, asked_at).is_sure
+    leases = Leases(inbox, redis, Metrics(), WorkerOptions("w1"))
+    assert not leases.add(turn, asked_at).is_valid
 
 
 async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
@@ -560,7 +562,7 @@ async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
     for number in range(20):
         await inbox.enqueue(make_message("x", f"C{number}"))
     turns, _ = await inbox.claim("w1", 20, range(8))
-    leases = Leases(inbox, redis, Metrics(), name="w1", timing=BRISK)
+    leases = Leases(inbox, redis, Metrics(), WorkerOptions("w1", timing=BRISK))
     held = [leases.add(turn, time.monotonic()) for turn in turns]
     away, renew = held[0].turn.shard, inbox.renew
 
@@ -575,13 +577,13 @@ async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
     async def nothing() -> None:
         pass
 
-    before = {lease.turn.lane: lease.sure_until for lease in held}
-    keeping = asyncio.create_task(leases.keep(nothing))
+    before = {lease.turn.lane: lease.valid_until for lease in held}
+    keeping = asyncio.create_task(leases.run_heartbeat(nothing))
     others = [lease for lease in held if lease.turn.shard != away]
-    await wait_until(lambda: all(one.sure_until > before[one.turn.lane] for one in others))
+    await wait_until(lambda: all(one.valid_until > before[one.turn.lane] for one in others))
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
-    assert held[0].sure_until == before[held[0].turn.lane]
+    assert held[0].valid_until == before[held[0].turn.lane]
 
 
 @pytest.mark.parametrize("is_cluster", [False, True])
@@ -606,16 +608,18 @@ async def test_an_idle_worker_asks_redis_little(
 
 async def test_a_worker_that_waits_for_redis_counts_as_alive(settings: Settings) -> None:
     async with running() as server, Redis(port=server.port, retry=None) as client:
-        leases = Leases(make_inbox(client, settings), client, Metrics(), name="w1", timing=BRISK)
+        leases = Leases(
+            make_inbox(client, settings), client, Metrics(), WorkerOptions("w1", timing=BRISK)
+        )
 
         async def nothing() -> None:
             pass
 
-        keeping = asyncio.create_task(leases.keep(nothing))
+        keeping = asyncio.create_task(leases.run_heartbeat(nothing))
         server.kill()
         for _ in range(2):
-            was = leases.beat_at
-            await wait_until(lambda was=was: leases.beat_at > was)
+            was = leases.heartbeat_at
+            await wait_until(lambda was=was: leases.heartbeat_at > was)
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
 
@@ -629,6 +633,6 @@ async def test_a_worker_whose_helper_breaks_ends_and_says_so(
         raise RuntimeError("a mistake of a library's")
 
     monkeypatch.setattr(inbox, "promote_due", broken)
-    worker = Worker(inbox, redis, Work().run, Metrics(), name="w1")
+    worker = Worker(inbox, redis, Work().run, Metrics(), WorkerOptions("w1"))
     with pytest.raises(RuntimeError, match="mistake"):
         await worker.run()
