@@ -11,7 +11,7 @@ from pathlib import PurePath
 import structlog
 
 from bot.conversation import Attachment
-from bot.text import clean_text, size
+from bot.text import clean_text, human_size
 
 log = structlog.get_logger("keepthread.attachments")
 
@@ -52,14 +52,14 @@ async def read_document(data: bytes, attachment: Attachment, max_chars: int) -> 
 def describe(attachment: Attachment) -> str:
     """What it is, for people: `notes.pdf (1.2 MB)`."""
     name = attachment.name or attachment.media_type or f"an unnamed {attachment.kind}"
-    return f"{name} ({size(attachment.size_bytes)})" if attachment.size_bytes else name
+    return f"{name} ({human_size(attachment.size_bytes)})" if attachment.size_bytes else name
 
 
 def too_large(attachment: Attachment, limit_bytes: int = MAX_DOCUMENT_BYTES) -> str:
     """A note if the platform says that it is larger than `limit_bytes`, else `""`. Ask before fetching."""
     if attachment.size_bytes is None or attachment.size_bytes <= limit_bytes:
         return ""
-    return f"[not read: {describe(attachment)} is larger than {size(limit_bytes)}]"
+    return f"[not read: {describe(attachment)} is larger than {human_size(limit_bytes)}]"
 
 
 def _read(data: bytes, attachment: Attachment, max_chars: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from bot.text import plain
+from bot.text import strip_controls
 
 _SECRET = re.compile(
     r"xox[a-z](?:\.xox[a-z])?-[\w-]+"  # Slack tokens
@@ -63,7 +63,10 @@ def _redacted(value: object) -> object:
 
 def _strip_controls(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Log fields without control characters: texts of strangers are read on terminals."""
-    return {key: plain(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {
+        key: strip_controls(value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
 
 
 class LogHandler(logging.StreamHandler[TextIO]):

@@ -10,18 +10,18 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
 """All but tab and line feed, and the overrides of the direction of writing (UAX #9)."""
 
 
-def plain(text: str) -> str:
+def strip_controls(text: str) -> str:
     """`text` without what moves a cursor, recolours or reorders."""
     return _CONTROLS.sub("", text)
 
 
-def plain_json(data: Any) -> str:
+def readable_json(data: Any) -> str:
     """`data` as JSON that people can read. Nothing is left out: what steers terminals is escaped."""
     text = json.dumps(data, indent=2, ensure_ascii=False)
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def size(size_bytes: int) -> str:
+def human_size(size_bytes: int) -> str:
     """A size for people: `312 bytes`, `4 kB`, `1.2 MB`."""
     if size_bytes < 1_000:
         return f"{size_bytes} bytes"
@@ -41,7 +41,7 @@ def clean_text(text: str) -> str:
     return text
 
 
-def _clean(value: object, *names: str) -> None:
+def clean_fields(value: object, *names: str) -> None:
     """Clean the texts `names` of a value that is being made."""
     for name in names:
         text = getattr(value, name)
@@ -49,6 +49,6 @@ def _clean(value: object, *names: str) -> None:
             object.__setattr__(value, name, clean_text(text))
 
 
-def units(text: str) -> int:
+def utf16_length(text: str) -> int:
     """Length as Telegram counts it: in UTF-16 code units."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -21,7 +21,8 @@ from bot.plugins import local_adapters
 from bot.ports import Model, Tracer
 from bot.prompt.builder import PromptBuilder
 from bot.settings import Settings
-from bot.storage.client import connect
+from bot.storage.client import INGRESS_RETRY_S, connect
+from bot.storage.dedicated_connection import DedicatedConnection
 from bot.storage.key_value import RedisKeyValueStore
 from bot.storage.vault import RedisVault
 from bot.tracing import build_tracer
@@ -73,28 +74,46 @@ class Components:
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, *, max_connections: int = 64, patient: bool = False
+    settings: Settings,
+    *,
+    max_connections: int = 64,
+    retry_for_s: float = INGRESS_RETRY_S,
+    dedicated_writes: bool = False,
 ) -> AsyncIterator[Store]:
-    """Connect to Redis, or to the embedded server where none is set."""
-    link = await connect(settings, max_connections=max_connections, patient=patient)
-    try:
+    """Connect to Redis, or to the embedded server where none is set.
+
+    Args:
+        retry_for_s: see `bot.storage.client.connect`.
+        dedicated_writes: write answers over a connection of their own, so that none waits for the pool.
+    """
+    async with AsyncExitStack() as stack:
+        link = await connect(settings, max_connections=max_connections, retry_for_s=retry_for_s)
+        stack.push_async_callback(link.aclose)
+        dedicated: DedicatedConnection | None = None
+        if dedicated_writes and not link.is_cluster:
+            dedicated = DedicatedConnection(link.client)
+            stack.push_async_callback(dedicated.aclose)
         ttl = timedelta(days=settings.bot_history_ttl_days)
-        history = RedisHistory(link.client, settings.bot_redis_prefix, ttl)
+        history = RedisHistory(link.client, settings.bot_redis_prefix, ttl, dedicated=dedicated)
         sessions = Sessions(link.client, history)
         yield Store(link.client, link.describe(), history, sessions, link.is_cluster)
-    finally:
-        await link.aclose()
 
 
 @asynccontextmanager
 async def open_components(
-    settings: Settings, *, progress: ProgressCallback | None = None, patient: bool = False
+    settings: Settings,
+    *,
+    progress: ProgressCallback | None = None,
+    retry_for_s: float = INGRESS_RETRY_S,
+    dedicated_writes: bool = False,
 ) -> AsyncIterator[Components]:
-    """Build all components. `patient`: calls of Redis are retried longer than a platform would wait."""
+    """Build all components; arguments as for `open_store`."""
     async with AsyncExitStack() as stack:
         tracer = build_tracer(settings)
         stack.push_async_callback(tracer.aclose)
-        store = await stack.enter_async_context(open_store(settings, patient=patient))
+        store = await stack.enter_async_context(
+            open_store(settings, retry_for_s=retry_for_s, dedicated_writes=dedicated_writes)
+        )
 
         runtime: LocalRuntime | None = None
 

@@ -31,7 +31,7 @@ from bot.background import BackgroundTasks
 from bot.conversation import Address, Attachment, Speaker
 from bot.errors import PlatformError, PlatformRefused, PlatformUnreachable
 from bot.ports import Core, Health
-from bot.text import size
+from bot.text import human_size
 
 log = structlog.get_logger("keepthread.telegram")
 
@@ -156,7 +156,7 @@ class TelegramConnection:
             try:
                 file = await self.client.get_file(attachment.reference)
                 if (file.file_size or 0) > MAX_DOCUMENT_BYTES:
-                    raise PlatformError(f"larger than {size(MAX_DOCUMENT_BYTES)}")
+                    raise PlatformError(f"larger than {human_size(MAX_DOCUMENT_BYTES)}")
                 return bytes(await file.download_as_bytearray())
             except (
                 InvalidToken

@@ -11,7 +11,7 @@ import click
 
 from bot.cli.output import print_table
 from bot.errors import CommandError
-from bot.text import plain_json
+from bot.text import readable_json
 
 if TYPE_CHECKING:
     from bot.inbox.dead_letters import DeadLetter, DeadLetters
@@ -56,7 +56,7 @@ def show(letter_id: str) -> None:
     """All of a dead letter, as JSON."""
 
     async def print_letter(dead_letters: DeadLetters, _: InboxStats) -> int:
-        click.echo(plain_json(_as_json(await _find(dead_letters, letter_id))))
+        click.echo(readable_json(_as_json(await _find(dead_letters, letter_id))))
         return 0
 
     _run_with_inbox(print_letter)

@@ -12,7 +12,7 @@ import click
 
 from bot import __version__
 from bot.errors import KeepthreadError
-from bot.text import plain
+from bot.text import strip_controls
 
 
 class _LazyGroup(click.Group):
@@ -49,7 +49,7 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except KeepthreadError as error:
-            click.echo(plain(f"keepthread: {error}"), err=True)
+            click.echo(strip_controls(f"keepthread: {error}"), err=True)
             if error.cure:
                 click.echo(f"  {error.cure}", err=True)
             ctx.exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.text import plain
+from bot.text import strip_controls
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -28,7 +28,9 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> 
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:  # as Text: rich would take words in brackets for styles
-        table.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in row))
+        table.add_row(
+            *(Text(strip_controls(cell)) if isinstance(cell, str) else cell for cell in row)
+        )
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():

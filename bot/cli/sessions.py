@@ -15,7 +15,7 @@ import click
 
 from bot.cli.output import print_table
 from bot.errors import CommandError
-from bot.text import plain, plain_json
+from bot.text import readable_json, strip_controls
 
 if TYPE_CHECKING:
     from bot.conversation import SessionKey, Turn
@@ -85,17 +85,17 @@ def show(session: str, last: int, as_json: bool) -> None:
             turns.append(turn)
         if as_json:
             data = {**_as_json(info), "shown": [turn.to_dict() for turn in turns]}
-            click.echo(plain_json(data))
+            click.echo(readable_json(data))
             return 0
         click.echo(f"{info.session}  ({_turns(info.turns)})")
         if info.summary:
-            click.echo(plain(f"\nEarlier, in short: {info.summary}"))
+            click.echo(strip_controls(f"\nEarlier, in short: {info.summary}"))
         for turn in turns:
             for item in turn.incoming:
-                click.echo(plain(f"\n{item.speaker.label}: {item.text}"))
+                click.echo(strip_controls(f"\n{item.speaker.label}: {item.text}"))
             if turn.answer or turn.state != "complete":
                 state = "" if turn.state == "complete" else f" ({turn.state})"
-                click.echo(plain(f"bot{state}: {turn.answer}"))
+                click.echo(strip_controls(f"bot{state}: {turn.answer}"))
         return 0
 
     _run_with_store(command)
@@ -110,7 +110,7 @@ def export(session: str, output: Any) -> None:
 
     async def command(store: Store) -> int:
         info = await _find(store, session)
-        exported = plain_json(await store.sessions.export(info.session))
+        exported = readable_json(await store.sessions.export(info.session))
         umask = os.umask(0o077)  # the file is created by the first write, for its owner only
         try:
             output.write(exported + "\n")
@@ -168,7 +168,7 @@ async def _find(store: Store, text: str) -> SessionInfo:
         session = SessionKey.parse(text)
     except ValueError:
         session = local_adapter().session_key(text)
-    info = await store.sessions.look(session)
+    info = await store.sessions.get(session)
     if info is None or not (info.turns or info.earlier):  # a forgotten one leaves its generation
         raise CommandError(
             f"There is no conversation {text!r}; `keepthread sessions list` shows all."

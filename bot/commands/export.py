@@ -7,7 +7,7 @@ import orjson
 from bot.commands.call import Call
 from bot.conversation import Turn
 from bot.errors import CommandError
-from bot.prompt.transcript import words_of
+from bot.prompt.transcript import user_text
 
 READS_ONLY = True
 USAGE = "[json]"
@@ -15,7 +15,7 @@ USAGE = "[json]"
 
 async def run(call: Call) -> None:
     sessions = call.services.sessions
-    info = await sessions.look(call.session)
+    info = await sessions.get(call.session)
     if info is None or (not info.turns and not info.earlier):
         raise CommandError("There is nothing to export yet.")
     stem = f"conversation-{info.conversation_id[:8]}"
@@ -29,7 +29,7 @@ async def run(call: Call) -> None:
     parts: list[str] = []
     for conversation in reversed(info.earlier):
         parts.append("# An earlier conversation\n")
-        for turn in await sessions.earlier(call.session, conversation):
+        for turn in await sessions.archived_turns(call.session, conversation):
             parts += _lines(turn)
     parts.append(f"# Conversation of {info.born_at:%Y-%m-%d}\n")
     async for turn in sessions.turns(call.session):
@@ -39,7 +39,7 @@ async def run(call: Call) -> None:
 
 def _lines(turn: Turn) -> Iterator[str]:
     """What was said, and what was answered."""
-    words = words_of(turn)  # where several people talk they are named in it
+    words = user_text(turn)  # where several people talk they are named in it
     yield (
         f"{words}\n" if turn.address.shared else f"**{turn.incoming[0].speaker.label}:** {words}\n"
     )

@@ -9,7 +9,7 @@ READS_ONLY = True
 
 async def run(call: Call) -> None:
     services, settings = call.services, call.services.settings
-    info = await services.sessions.look(call.session)
+    info = await services.sessions.get(call.session)
     past = await services.history.read(call.session)
     model = "the local model" if settings.uses_local_model else settings.bot_model
     tokens = sum(item.tokens for item in past.window)

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from bot.conversation.session import Address, SessionKey
-from bot.text import _clean
+from bot.text import clean_fields
 
 IncomingKind = Literal["message", "command", "overheard", "edit", "delete", "feedback"]
 
@@ -27,7 +27,7 @@ class Speaker:
     account: str = ""
 
     def __post_init__(self) -> None:
-        _clean(self, "id", "name", "account")
+        clean_fields(self, "id", "name", "account")
 
     @property
     def label(self) -> str:
@@ -55,7 +55,7 @@ class Attachment:
     text: str = ""
 
     def __post_init__(self) -> None:
-        _clean(self, "name", "media_type", "reference", "text")
+        clean_fields(self, "name", "media_type", "reference", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Incoming:
     seed: tuple[Overheard, ...] = ()
 
     def __post_init__(self) -> None:
-        _clean(self, "text", "quoted", "message_id", "event_id")
+        clean_fields(self, "text", "quoted", "message_id", "event_id")
 
     @property
     def session(self) -> SessionKey:
@@ -110,7 +110,7 @@ class Overheard:
     message_id: str = ""
 
     def __post_init__(self) -> None:
-        _clean(self, "text", "message_id")
+        clean_fields(self, "text", "message_id")
 
 
 _INCOMING: TypeAdapter[Incoming] = TypeAdapter(Incoming)

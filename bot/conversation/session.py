@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Self
 from urllib.parse import quote, unquote
 
-from bot.text import _clean, clean_text
+from bot.text import clean_fields, clean_text
 
 PlaceKind = Literal["private", "group", "channel"]
 """`private`: one person and the bot. `group`: several people. `channel`: a public room."""
@@ -30,7 +30,7 @@ class SessionKey:
     thread: str = ""
 
     def __post_init__(self) -> None:
-        _clean(self, "platform", "account", "place", "thread")
+        clean_fields(self, "platform", "account", "place", "thread")
 
     def __str__(self) -> str:
         """`platform/account/place/thread`, each part percent-encoded; `parse` is its inverse."""
@@ -75,7 +75,7 @@ class Address:
     details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _clean(self, "recipient_id", "recipient_account", "reply_to_id")
+        clean_fields(self, "recipient_id", "recipient_account", "reply_to_id")
         if not all(text.isascii() for pair in self.details.items() for text in pair):
             cleaned = {clean_text(name): clean_text(text) for name, text in self.details.items()}
             object.__setattr__(self, "details", cleaned)

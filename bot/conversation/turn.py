@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from bot.conversation.message import Incoming
 from bot.conversation.session import Address, SessionKey
-from bot.text import _clean, clean_text
+from bot.text import clean_fields, clean_text
 
 TurnState = Literal["asked", "complete", "stopped", "failed", "overheard"]
 
@@ -61,7 +61,7 @@ class Turn:
     finished_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        _clean(self, "id", "answer", "conversation_id", "run_id", "model", "note")
+        clean_fields(self, "id", "answer", "conversation_id", "run_id", "model", "note")
         if not all(one.isascii() for one in self.answer_ids):
             object.__setattr__(self, "answer_ids", tuple(map(clean_text, self.answer_ids)))
 

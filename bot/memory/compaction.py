@@ -14,7 +14,7 @@ from bot.errors import KeepthreadError
 from bot.ports import History, HistorySnapshot, Message, Model, Prompt, StoredTurn
 from bot.prompt.builder import FoldRange, PromptBuilder
 from bot.prompt.tokens import count_tokens
-from bot.prompt.transcript import messages_of, said_by
+from bot.prompt.transcript import messages_of, speaker_line
 
 log = structlog.get_logger("keepthread.compaction")
 
@@ -43,11 +43,11 @@ class Compactor:
     context: PromptBuilder
     summarise: bool = True
     timeout_s: float = 120
-    at_once: int = 4
+    max_concurrent: int = 4
     _running: dict[SessionKey, asyncio.Task[None]] = field(default_factory=dict)
     _slots: asyncio.Semaphore | None = None
 
-    def consider(self, session: SessionKey, past: HistorySnapshot) -> None:
+    def schedule(self, session: SessionKey, past: HistorySnapshot) -> None:
         """Begin to fold if it is due and not being done. Returns at once."""
         due = self.context.fold_due(past)
         if due is None or session in self._running:
@@ -70,7 +70,7 @@ class Compactor:
 
     async def _run(self, session: SessionKey, past: HistorySnapshot, due: FoldRange) -> None:
         if self._slots is None:
-            self._slots = asyncio.Semaphore(self.at_once)
+            self._slots = asyncio.Semaphore(self.max_concurrent)
         try:
             async with self._slots, asyncio.timeout(self.timeout_s):
                 if not self.summarise:
@@ -100,7 +100,7 @@ class Compactor:
     async def _summary(self, earlier: str, turns: tuple[StoredTurn, ...]) -> str:
         limit_tokens = int(self.context.budget_tokens * RESERVED_SHARE)
         lines = [
-            said_by(message.role, message.text)
+            speaker_line(message.role, message.text)
             for item in turns
             for message in messages_of(item.turn)
         ]

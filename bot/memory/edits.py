@@ -1,4 +1,4 @@
-"""What becomes of a turn when one of its messages is changed or deleted where it was said. Pure."""
+"""Message edits and deletions applied to a stored turn. Pure."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from dataclasses import replace
 from bot.conversation import Incoming, Turn
 
 
-def said_in(turn: Turn) -> tuple[str, ...]:
-    """Ids of all messages that `turn` holds the words of: what was said, and what was said before it."""
+def message_ids(turn: Turn) -> tuple[str, ...]:
+    """Ids of all messages whose text `turn` holds: those asked in it, and their seeds."""
     ids = [item.message_id for item in turn.incoming]
-    ids += [one.message_id for item in turn.incoming for one in item.seed]
+    ids += [seeded.message_id for item in turn.incoming for seeded in item.seed]
     return tuple(filter(None, dict.fromkeys(ids)))
 
 
-def amended(turn: Turn, message_id: str, text: str) -> Turn:
-    """`turn` with `text` for the words of that message."""
+def edited_turn(turn: Turn, message_id: str, text: str) -> Turn:
+    """`turn` with `text` as the text of that message."""
 
-    def now(item: Incoming) -> Incoming:
+    def edited(item: Incoming) -> Incoming:
         seed = tuple(
-            replace(one, text=text) if one.message_id == message_id else one for one in item.seed
+            replace(seeded, text=text) if seeded.message_id == message_id else seeded
+            for seeded in item.seed
         )
         return replace(item, seed=seed, text=text if item.message_id == message_id else item.text)
 
-    return replace(turn, incoming=tuple(now(item) for item in turn.incoming))
+    return replace(turn, incoming=tuple(map(edited, turn.incoming)))
 
 
-def without(turn: Turn, message_id: str) -> Turn | None:
-    """`turn` without that message; None if nothing is left, or if it was the answer."""
+def without_message(turn: Turn, message_id: str) -> Turn | None:
+    """`turn` without that message; None if none is left, or if it was the answer."""
     if message_id in turn.answer_ids:
         return None
     left = tuple(
-        replace(item, seed=tuple(one for one in item.seed if one.message_id != message_id))
+        replace(item, seed=tuple(seeded for seeded in item.seed if seeded.message_id != message_id))
         for item in turn.incoming
         if item.message_id != message_id
     )

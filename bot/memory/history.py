@@ -6,7 +6,7 @@ Keys of one conversation share a hash tag, so each operation is one script on on
                                    conversation that moved: where to
     <prefix>:{<session>}:turns     hash: number of the turn → "<tokens> <turn as JSON>"
     <prefix>:{<session>}:index     hash: `t:<turn id>` and `m:<message id>` → number of the turn;
-                                   `e:<turn id>`: its words were amended
+                                   `e:<turn id>`: its text was edited
     <prefix>:{<session>}:old:<id>  hash: the turns of an earlier conversation (`new`)
 
 The cost of a read or an append depends on the window, never on the conversation's length.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,19 +26,28 @@ from redis.exceptions import RedisError
 
 from bot.conversation import SessionKey, Turn
 from bot.errors import Overtaken
-from bot.memory.edits import amended, said_in, without
+from bot.memory.edits import edited_turn, message_ids, without_message
 from bot.memory.keys import HistoryKeys
-from bot.ports import HistorySnapshot, StoredTurn
+from bot.ports import HistorySnapshot, StoredTurn, TurnWrite
+from bot.prompt.builder import MAX_WINDOW_TURNS
 from bot.prompt.transcript import tokens_of
 from bot.storage.dedicated_connection import DedicatedConnection
 from bot.storage.errors import store_errors
 from bot.storage.scripts import script
 
-MOST_ARCHIVES = 20
-"""Earlier talks of a conversation that `new` keeps; the oldest makes room."""
-
+MAX_ARCHIVES = 20
+"""Earlier conversations of a session that `new` keeps; beyond them the oldest is dropped."""
 
 log = structlog.get_logger("keepthread.history")
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Keys to write to, and the generation and fence to be compared there."""
+
+    keys: tuple[str, str, str]
+    generation: int
+    fence: int
 
 
 class RedisHistory:
@@ -49,25 +58,31 @@ class RedisHistory:
         prefix: first part of every key.
         ttl: a conversation is forgotten this long after its last use.
 
-    Attributes:
-        courier: takes what must leave at once, if there is one.
+        dedicated: the connection of immediate writes; without one they go over the pool.
     """
 
-    def __init__(self, client: Any, prefix: str, ttl: timedelta) -> None:
+    def __init__(
+        self,
+        client: Any,
+        prefix: str,
+        ttl: timedelta,
+        *,
+        dedicated: DedicatedConnection | None = None,
+    ) -> None:
         self._client = client
         self._ttl_s = max(1, int(ttl.total_seconds()))
         self.keys = HistoryKeys(prefix)
-        self.courier: DedicatedConnection | None = None
+        self._dedicated = dedicated
 
     async def read(
         self, session: SessionKey, *, turn_id: str = "", fence: int = 0
     ) -> HistorySnapshot:
-        if self.courier is not None:
-            await self.courier.be_ready()
+        if self._dedicated is not None:
+            await self._dedicated.ensure_open()
         args = (new_conversation_id(), int(time.time()), self._ttl_s, fence, turn_id)
         with store_errors():
             found = await script("bot.memory", "read").run(
-                self._client, self.keys.three(session), args
+                self._client, self.keys.state_turns_index(session), args
             )
         if found[0] == b"overtaken":
             raise Overtaken("a newer worker runs this conversation", by_worker=True)
@@ -90,56 +105,48 @@ class RedisHistory:
             edits=int(edits),
         )
 
-    async def append(
-        self,
-        turn: Turn,
-        *,
-        tokens: int,
-        first_seq: int = 0,
-        calibration: float = 0,
-        fence: int = 0,
-        replaces: str = "",
-        at_once: bool = False,
-    ) -> None:
-        generation = -1 if turn.state == "overheard" else turn.generation
-        keys = self.keys.three(turn.session)
-        known = b""
+    async def append(self, write: TurnWrite) -> None:
+        target = _Target(
+            self.keys.state_turns_index(write.turn.session),
+            -1 if write.turn.state == "overheard" else write.turn.generation,
+            write.fence,
+        )
+        edited = b""
         while True:
-            args = (
-                generation, fence, turn.id, replaces, _pack(turn, tokens), first_seq,
-                round(calibration, 3) if calibration else 0, int(time.time()), self._ttl_s,
-                turn.conversation_id or new_conversation_id(), known,
-                *said_in(turn), *filter(None, turn.answer_ids),
-            )  # fmt: skip
-            verdict = await self._leave_at_once(keys, args) if at_once else None
-            if verdict is None:
-                with store_errors():
-                    verdict = await script("bot.memory", "append").run(self._client, keys, args)
-            if verdict in (b"generation", b"overtaken"):
-                by_reset = verdict == b"generation"
-                raise Overtaken(
-                    f"not written: {verdict.decode()}", by_reset=by_reset, by_worker=not by_reset
-                )
-            if not isinstance(verdict, list):
-                return  # written; or forgotten meanwhile, and not brought back
-            if verdict[0] == b"moved":
-                keys = self.keys.three(SessionKey.parse(verdict[1].decode()))
-                generation, fence = int(verdict[2]), 0
-                continue
-            known = verdict[1]
-            turn = replace(turn, incoming=_unpack(0, known).turn.incoming)
-            tokens = tokens_of(turn)
+            match await self._write(target, write, edited):
+                case b"generation":
+                    raise Overtaken("not written: generation", by_reset=True)
+                case b"overtaken":
+                    raise Overtaken("not written: overtaken", by_worker=True)
+                case [b"moved", bytes() as session, bytes() as generation]:
+                    # A fence belongs to one place: the other place has its own.
+                    keys = self.keys.state_turns_index(SessionKey.parse(session.decode()))
+                    target = _Target(keys, int(generation), fence=0)
+                case [b"edited", bytes() as edited]:
+                    turn = replace(write.turn, incoming=_unpack(0, edited).turn.incoming)
+                    write = replace(write, turn=turn, tokens=tokens_of(turn))
+                case _:  # written; or forgotten meanwhile, and not brought back
+                    return
 
-    async def _leave_at_once(self, keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
-        """Append over the courier; None if that was not possible."""
-        if self.courier is None:
-            return None
-        try:
-            digest = script("bot.memory", "append").digest
-            return await self.courier.send("EVALSHA", digest, len(keys), *keys, *args)
-        except RedisError as error:  # the same command again, over the pool, does no harm
-            log.info("the courier failed", error=repr(error))
-            return None
+    async def _write(self, target: _Target, write: TurnWrite, edited: bytes) -> Any:
+        """Run the script once; `edited` is the stored turn whose edits `write` contains."""
+        turn = write.turn
+        args = (
+            target.generation, target.fence, turn.id, write.replaces,
+            _pack(turn, write.tokens), write.first_seq, round(write.calibration, 3) or 0,
+            int(time.time()), self._ttl_s, turn.conversation_id or new_conversation_id(),
+            edited, MAX_WINDOW_TURNS, *message_ids(turn), *filter(None, turn.answer_ids),
+        )  # fmt: skip
+        append = script("bot.memory", "append")
+        if write.immediate and self._dedicated is not None:
+            try:
+                return await self._dedicated.send(
+                    "EVALSHA", append.digest, len(target.keys), *target.keys, *args
+                )
+            except RedisError as error:  # the same command again, over the pool, does no harm
+                log.info("dedicated connection failed", error=repr(error))
+        with store_errors():
+            return await append.run(self._client, target.keys, args)
 
     async def fold(
         self, past: HistorySnapshot, session: SessionKey, *, summary: str, to: int
@@ -161,10 +168,14 @@ class RedisHistory:
         return tuple(_unpack(seq, value) for seq, value in enumerate(values, first) if value)
 
     async def edit_message(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
-        return await self._change(session, message_id, lambda turn: amended(turn, message_id, text))
+        return await self._change(
+            session, message_id, lambda turn: edited_turn(turn, message_id, text)
+        )
 
     async def delete_message(self, session: SessionKey, message_id: str) -> Turn | None:
-        return await self._change(session, message_id, lambda turn: without(turn, message_id))
+        return await self._change(
+            session, message_id, lambda turn: without_message(turn, message_id)
+        )
 
     async def forget_turn(
         self, session: SessionKey, found: StoredTurn, *, fence: int = 0, once: str = ""
@@ -179,13 +190,13 @@ class RedisHistory:
     async def reset(
         self, session: SessionKey, *, keep: bool = False, fence: int = 0, once: str = ""
     ) -> int:
-        state, turns, index = self.keys.three(session)
+        state, turns, index = self.keys.state_turns_index(session)
         count = another_was_faster = -2
         with store_errors():
             while count == another_was_faster:
                 conv, olds = await self._client.hmget(state, "conv", "olds")
                 old, earlier = (conv or b"none").decode(), (olds or b"").decode().split()
-                kept = earlier[: MOST_ARCHIVES - 1] if keep else earlier
+                kept = earlier[: MAX_ARCHIVES - 1] if keep else earlier
                 archives = [
                     self.keys.of(session, f"old:{one}") for one in (old, *earlier[len(kept) :])
                 ]
@@ -202,7 +213,7 @@ class RedisHistory:
 
     async def find(self, session: SessionKey, message_id: str) -> Turn | None:
         """The turn a message (or the bot's own answer) belongs to."""
-        _, turns, index = self.keys.three(session)
+        _, turns, index = self.keys.state_turns_index(session)
         with store_errors():
             found = await script("bot.memory", "find").run(
                 self._client, (turns, index), (message_id,)
@@ -212,7 +223,7 @@ class RedisHistory:
     async def _change(
         self, session: SessionKey, message_id: str, change: Callable[[Turn], Turn | None]
     ) -> Turn | None:
-        _, turns, index = self.keys.three(session)
+        _, turns, index = self.keys.state_turns_index(session)
         with store_errors():
             while True:
                 found = await script("bot.memory", "find").run(
@@ -238,9 +249,9 @@ class RedisHistory:
         once: str = "",
     ) -> bool:
         """Write `new` over `was`, if nobody else did."""
-        state, turns, index = self.keys.three(session)
-        kept = set(said_in(new)) if new else set()
-        gone = [one for one in said_in(was) if one not in kept]
+        state, turns, index = self.keys.state_turns_index(session)
+        kept = set(message_ids(new)) if new else set()
+        gone = [one for one in message_ids(was) if one not in kept]
         gone += [] if new else list(was.answer_ids)
         value = _pack(new, tokens_of(new)) if new else b""
         args = (seq, old, value, was.id, fence, once, *gone)

@@ -16,6 +16,6 @@ class HistoryKeys:
     def of(self, session: SessionKey, part: str) -> str:
         return f"{self.prefix}:{{{session}}}:{part}"
 
-    def three(self, session: SessionKey) -> tuple[str, str, str]:
+    def state_turns_index(self, session: SessionKey) -> tuple[str, str, str]:
         base = f"{self.prefix}:{{{session}}}:"
         return base + "state", base + "turns", base + "index"

@@ -48,7 +48,7 @@ class Sessions:
             async for key in self._client.scan_iter(match=pattern, count=500):
                 name = key.decode(errors="replace")
                 session = _session(name[len(self._keys.prefix) + 2 : -len("}:state")])
-                info = await self.look(session) if session else None
+                info = await self.get(session) if session else None
                 if info is not None and (info.turns or info.earlier):
                     found[info.session] = info
         return sorted(found.values(), key=lambda info: info.used_at, reverse=True)
@@ -62,8 +62,8 @@ class Sessions:
         ]
         return len(infos), sum(info.turns for info in infos)
 
-    async def look(self, session: SessionKey) -> SessionInfo | None:
-        state, turns, _ = self._keys.three(session)
+    async def get(self, session: SessionKey) -> SessionInfo | None:
+        state, turns, _ = self._keys.state_turns_index(session)
         with store_errors():
             data = await self._client.hgetall(state)
             count = await self._client.hlen(turns) if data else 0
@@ -83,14 +83,14 @@ class Sessions:
 
     async def turns(self, session: SessionKey) -> AsyncIterator[Turn]:
         """Every turn of the present conversation, oldest first."""
-        state, _, _ = self._keys.three(session)
+        state, _, _ = self._keys.state_turns_index(session)
         with store_errors():
             end = int(await self._client.hget(state, "next") or 0)
         for first in range(0, end, PAGE_TURNS):
             for item in await self._history.between(session, first, min(end, first + PAGE_TURNS)):
                 yield item.turn
 
-    async def earlier(self, session: SessionKey, conversation: str) -> tuple[Turn, ...]:
+    async def archived_turns(self, session: SessionKey, conversation: str) -> tuple[Turn, ...]:
         """Every turn of an earlier talk that `new` kept, oldest first."""
         with store_errors():
             old = await self._client.hgetall(self._keys.of(session, f"old:{conversation}"))
@@ -99,12 +99,12 @@ class Sessions:
 
     async def export(self, session: SessionKey) -> dict[str, Any]:
         """All that is kept of a conversation, as plain data, earlier talks included."""
-        info = await self.look(session)
+        info = await self.get(session)
         turns = [turn.to_dict() async for turn in self.turns(session)]
         earlier: dict[str, list[dict[str, Any]]] = {}
         for conversation in info.earlier if info else ():
             earlier[conversation] = [
-                turn.to_dict() for turn in await self.earlier(session, conversation)
+                turn.to_dict() for turn in await self.archived_turns(session, conversation)
             ]
         return {
             "session": str(session),
@@ -116,7 +116,7 @@ class Sessions:
 
     async def forget(self, session: SessionKey) -> int:
         """Erase a conversation and its earlier talks. How many turns it had."""
-        info = await self.look(session)
+        info = await self.get(session)
         if info is None:
             return 0
         count = await self._history.reset(session)
@@ -148,7 +148,7 @@ class Sessions:
 
         What still runs at `old` reads and writes at `new` from the first moment on.
         """
-        olds, news = self._keys.three(old), self._keys.three(new)
+        olds, news = self._keys.state_turns_index(old), self._keys.state_turns_index(new)
         with store_errors():
             if not await self._lead_on(olds[0], news[0], new):
                 return False

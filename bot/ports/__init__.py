@@ -12,7 +12,7 @@ from bot.ports.core import (
     Vault,
 )
 from bot.ports.health import Check, Health
-from bot.ports.history import History, HistorySnapshot, StoredTurn
+from bot.ports.history import History, HistorySnapshot, StoredTurn, TurnWrite
 from bot.ports.local import LocalAdapter, LocalCore
 from bot.ports.model import AnswerDelta, Message, Model, Prompt, Role
 from bot.ports.platform import (
@@ -54,5 +54,6 @@ __all__ = [
     "ThreadHistory",
     "Tracer",
     "TurnTrace",
+    "TurnWrite",
     "Vault",
 ]

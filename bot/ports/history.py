@@ -52,6 +52,29 @@ class HistorySnapshot:
         return next(asked, None)
 
 
+@dataclass(frozen=True, slots=True)
+class TurnWrite:
+    """A turn to be written to history, and the conditions of the write.
+
+    Attributes:
+        turn: the turn; `turn.generation` is what must still be the conversation's.
+        tokens: its estimated size in later prompts.
+        first_seq: number of the first turn of its prompt; the window begins there from now on.
+        calibration: tokens the provider counted over tokens we estimated; 0 if unknown.
+        fence: the worker's token; a write with an older one than history has seen is refused. 0: no worker.
+        replaces: id of the turn that this one takes the place of (`retry`).
+        immediate: send the write before anything else is awaited.
+    """
+
+    turn: Turn
+    tokens: int
+    first_seq: int = 0
+    calibration: float = 0
+    fence: int = 0
+    replaces: str = ""
+    immediate: bool = False
+
+
 class History(Protocol):
     """Memory. Every call raises StoreError when Redis fails."""
 
@@ -61,20 +84,8 @@ class History(Protocol):
         """State and window, in one round trip. Raises Overtaken if a newer worker runs the turn."""
         ...
 
-    async def append(
-        self,
-        turn: Turn,
-        *,
-        tokens: int,
-        first_seq: int = 0,
-        calibration: float = 0,
-        fence: int = 0,
-        replaces: str = "",
-        at_once: bool = False,
-    ) -> None:
-        """Write `turn`, in one round trip; writing it again overwrites it.
-
-        `at_once`: let it leave before anything else is awaited.
+    async def append(self, write: TurnWrite) -> None:
+        """Write a turn, in one round trip; writing it again overwrites it.
 
         Raises:
             Overtaken: a reset or a newer worker came first; nothing was written.

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from bot.conversation import Turn
 from bot.errors import MessageTooLong
 from bot.ports import HistorySnapshot, Message, Prompt, StoredTurn
-from bot.prompt.tokens import _TOKENS_A_MESSAGE, _count_again, count_tokens
-from bot.prompt.transcript import messages_of, words_of
+from bot.prompt.tokens import TOKENS_PER_MESSAGE, count_tokens, count_tokens_cached
+from bot.prompt.transcript import messages_of, user_text
 
 HIGH_WATER = 0.85
 """Compaction begins at this share of the budget, so that it is done before the budget is full."""
@@ -51,24 +51,24 @@ class PromptBuilder:
     @property
     def room_tokens(self) -> int:
         """What the system prompt leaves."""
-        return self.budget_tokens - _count_again(self.system) - _TOKENS_A_MESSAGE
+        return self.budget_tokens - count_tokens_cached(self.system) - TOKENS_PER_MESSAGE
 
-    def prompt(self, past: HistorySnapshot, turn: Turn, images: tuple[str, ...] = ()) -> Prompt:
+    def build(self, past: HistorySnapshot, turn: Turn, images: tuple[str, ...] = ()) -> Prompt:
         """The prompt for `turn`; never over budget.
 
         Raises:
             MessageTooLong: what was said is alone more than the budget.
         """
-        said = words_of(turn)
+        said = user_text(turn)
         scale = max(0.5, min(3.0, past.calibration))
         budget = int(self.budget_tokens / scale)
-        new = count_tokens(said) + _TOKENS_A_MESSAGE
-        fixed = _count_again(self.system) + _TOKENS_A_MESSAGE + new
+        new = count_tokens(said) + TOKENS_PER_MESSAGE
+        fixed = count_tokens_cached(self.system) + TOKENS_PER_MESSAGE + new
         if fixed > budget:
             raise MessageTooLong(new, max(0, budget - (fixed - new)))
         summary = SUMMARY_TITLE + past.summary if past.summary else ""
         if summary:
-            cost = _count_again(summary) + _TOKENS_A_MESSAGE
+            cost = count_tokens_cached(summary) + TOKENS_PER_MESSAGE
             summary = summary if fixed + cost <= budget else ""
             fixed += cost if summary else 0
         window = self._fit(past.window, budget - fixed)
@@ -99,7 +99,7 @@ class PromptBuilder:
             room -= window[start].tokens
         return window[start:]
 
-    def shorter(self, past: HistorySnapshot, prompt: Prompt) -> HistorySnapshot:
+    def halve_window(self, past: HistorySnapshot, prompt: Prompt) -> HistorySnapshot:
         """`past` with half the window, for a model that takes less than we thought."""
         window = tuple(item for item in past.window if item.seq >= prompt.first_seq)
         kept = window[(len(window) + 1) // 2 :]
@@ -110,8 +110,8 @@ class PromptBuilder:
         """What to fold away now, or None: decided after a turn, on what the next read would see."""
         scale = max(0.5, min(3.0, past.calibration))
         budget = int(self.budget_tokens / scale)
-        fixed = _count_again(self.system) + _count_again(SUMMARY_TITLE + past.summary)
-        fixed += 2 * _TOKENS_A_MESSAGE
+        fixed = count_tokens_cached(self.system) + count_tokens_cached(SUMMARY_TITLE + past.summary)
+        fixed += 2 * TOKENS_PER_MESSAGE
         total = fixed + sum(item.tokens for item in past.window)
         full = total > budget * HIGH_WATER or len(past.window) > MAX_WINDOW_TURNS * HIGH_WATER
         if not full:

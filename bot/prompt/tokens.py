@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_TOKENS_A_MESSAGE = 4
+TOKENS_PER_MESSAGE = 4
 """Role and separators, per message (OpenAI cookbook, "How to count tokens": 3 and a bit)."""
 
 
@@ -46,5 +46,5 @@ def count_tokens(text: str) -> int:
     return max(total, len(text) // 6)
 
 
-_count_again = lru_cache(maxsize=64)(count_tokens)
+count_tokens_cached = lru_cache(maxsize=64)(count_tokens)
 """For what is counted every turn: the system prompt and summaries."""

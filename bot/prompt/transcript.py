@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.conversation import Attachment, Incoming, Speaker, Turn
 from bot.ports import Message
-from bot.prompt.tokens import _TOKENS_A_MESSAGE, count_tokens
+from bot.prompt.tokens import TOKENS_PER_MESSAGE, count_tokens
 
 _IN_NAMES = str.maketrans({":": " ", "[": "(", "]": ")"})
 
@@ -19,12 +19,12 @@ _KEPT_CHARS = 400
 
 def tokens_of(turn: Turn) -> int:
     """Estimated size of a finished turn in later prompts."""
-    return sum(count_tokens(message.text) + _TOKENS_A_MESSAGE for message in messages_of(turn))
+    return sum(count_tokens(message.text) + TOKENS_PER_MESSAGE for message in messages_of(turn))
 
 
 def messages_of(turn: Turn) -> tuple[Message, ...]:
     """A remembered turn as messages. What was stopped or failed is marked, never passed off as an answer."""
-    words = words_of(turn)
+    words = user_text(turn)
     if turn.note in _TOO_LONG and len(words) > _KEPT_CHARS:
         words = f"{words[:_KEPT_CHARS]}…\n[the rest was too long to be read]"
     said = Message("user", words)
@@ -45,7 +45,7 @@ def messages_of(turn: Turn) -> tuple[Message, ...]:
     return (said,)
 
 
-def words_of(turn: Turn) -> str:
+def user_text(turn: Turn) -> str:
     """What was said, as the model reads it."""
     return "\n\n".join(filter(None, (_words(item) for item in turn.incoming)))
 
@@ -55,14 +55,14 @@ def _words(item: Incoming) -> str:
     own = (quoted, item.text, *(_attached(one) for one in item.attachments))
     text = "\n".join(part for part in own if part)
     if item.address.shared and text:
-        text = said_by(_name(item.speaker), text)
+        text = speaker_line(_name(item.speaker), text)
     if item.seed:
-        lines = "\n".join(said_by(_name(one.speaker), one.text) for one in item.seed)
+        lines = "\n".join(speaker_line(_name(one.speaker), one.text) for one in item.seed)
         text = f"[earlier messages of this thread]\n{lines}\n[end of earlier messages]\n{text}"
     return text
 
 
-def said_by(name: str, text: str) -> str:
+def speaker_line(name: str, text: str) -> str:
     """`name: text`, its further lines indented: whatever is said, only speakers and marks of ours begin a line."""
     first, *more = text.splitlines() or [""]
     return "\n".join((f"{name}: {first}", *(line and f"  {line}" for line in more)))

@@ -15,7 +15,7 @@ from bot.commands import COMMANDS
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 from bot.errors import KeepthreadError, StoreError
 from bot.inbox.inbox import SIDE_LANE, Inbox
-from bot.memory.recent import People
+from bot.memory.recent import RecentConversations
 from bot.memory.sessions import Sessions
 from bot.metrics import Metrics
 from bot.ports import Admission, CommandSpec, Connection, ConversationSummary, Reply
@@ -57,7 +57,7 @@ class QueuedCore:
         components: Components,
         inbox: Inbox,
         sessions: Sessions,
-        people: People,
+        recent: RecentConversations,
         metrics: Metrics,
         connections: Mapping[str, Connection],
     ) -> None:
@@ -69,7 +69,7 @@ class QueuedCore:
         self.access = components.access
         self.sessions = sessions
         self.inbox = inbox
-        self._people = people
+        self._recent = recent
         self._metrics = metrics
         self._connections = connections
         self.on_put_off: Callable[[], None] | None = None
@@ -140,7 +140,7 @@ class QueuedCore:
     async def conversations_of(
         self, platform: str, speaker: Speaker
     ) -> tuple[ConversationSummary, ...]:
-        return await self._people.conversations_of(platform, speaker)
+        return await self._recent.conversations_of(platform, speaker)
 
     async def totals(self, platform: str, account: str) -> tuple[int, int]:
         return await self.sessions.totals(platform, account)

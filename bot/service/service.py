@@ -20,7 +20,7 @@ from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.inbox.stats import InboxStats
-from bot.memory.recent import People
+from bot.memory.recent import RecentConversations
 from bot.memory.sessions import Sessions
 from bot.metrics import Metrics
 from bot.model.local.lazy import LazyModel
@@ -31,8 +31,7 @@ from bot.service.health import HealthProbes
 from bot.service.http import app, serving
 from bot.service.queued_core import QueuedCore
 from bot.settings import Settings
-from bot.storage.client import RedisLink, connect
-from bot.storage.dedicated_connection import DedicatedConnection
+from bot.storage.client import INGRESS_RETRY_S, WORKER_RETRY_S, RedisLink, connect
 from bot.storage.durability import Durability
 from bot.turns.preparation import TurnPreparation
 from bot.wiring import Components, open_components
@@ -80,19 +79,23 @@ async def open_service(
     """
     configured = configured_adapters((adapters() if platforms is None else platforms).values())
     async with AsyncExitStack() as stack:
-        components = await stack.enter_async_context(open_components(settings, patient=True))
-        ingress = await _link(stack, settings, patient=False)
+        components = await stack.enter_async_context(
+            open_components(
+                settings, retry_for_s=WORKER_RETRY_S, dedicated_writes=role != "ingress"
+            )
+        )
+        ingress = await _link(stack, settings, INGRESS_RETRY_S)
         metrics = Metrics()
         connections: dict[str, Connection] = {}
         keys = InboxKeys(settings.bot_redis_prefix, settings.bot_shards)
         ttl_s = settings.bot_history_ttl_days * 86_400
         sessions = Sessions(ingress.client, components.history)
-        people = People(ingress.client, settings.bot_redis_prefix, ttl_s, sessions)
+        recent = RecentConversations(ingress.client, settings.bot_redis_prefix, ttl_s, sessions)
         inbox = _inbox(ingress, keys, settings)
-        core = QueuedCore(components, inbox, sessions, people, metrics, connections)
+        core = QueuedCore(components, inbox, sessions, recent, metrics, connections)
         worker = None
         if role != "ingress":
-            worker = await _worker(stack, components, core, people, metrics, connections, keys)
+            worker = await _worker(stack, components, core, recent, metrics, connections, keys)
             core.on_put_off = worker.expect_due
         for adapter in configured:
             connection = await adapter.open(core)
@@ -175,8 +178,8 @@ async def _receive(name: str, connection: Connection) -> None:
         await asyncio.sleep(pause_s)
 
 
-async def _link(stack: AsyncExitStack, settings: Settings, *, patient: bool) -> RedisLink:
-    link = await connect(settings, patient=patient)
+async def _link(stack: AsyncExitStack, settings: Settings, retry_for_s: float) -> RedisLink:
+    link = await connect(settings, retry_for_s=retry_for_s)
     stack.push_async_callback(link.aclose)
     return link
 
@@ -201,18 +204,15 @@ async def _worker(
     stack: AsyncExitStack,
     components: Components,
     core: QueuedCore,
-    people: People,
+    recent: RecentConversations,
     metrics: Metrics,
     connections: dict[str, Connection],
     keys: InboxKeys,
 ) -> Worker:
     settings = components.settings
-    link = await _link(stack, settings, patient=True)
-    waiting = await connect(settings, patient=True, read_timeout_s=None)
+    link = await _link(stack, settings, WORKER_RETRY_S)
+    waiting = await connect(settings, retry_for_s=WORKER_RETRY_S, read_timeout_s=None)
     stack.push_async_callback(waiting.aclose)
-    if not waiting.is_cluster:
-        components.history.courier = DedicatedConnection(waiting.client)
-        stack.push_async_callback(components.history.courier.aclose)
     transcriber = Transcriber(settings)
     stack.push_async_callback(transcriber.aclose)
     preparation = TurnPreparation(
@@ -222,7 +222,7 @@ async def _worker(
         sees_images=not settings.uses_local_model,
     )
     executor = TurnExecutor(
-        core, connections, preparation, people, metrics, settings.bot_max_attempts
+        core, connections, preparation, recent, metrics, settings.bot_max_attempts
     )
     return Worker(
         _inbox(link, keys, settings),

@@ -29,19 +29,17 @@ from redis.exceptions import ConnectionError as LostConnection
 from bot.settings import Settings
 from bot.storage import url
 from bot.storage.errors import store_errors as store_errors
-from bot.storage.retry import Patience
+from bot.storage.retry import DeadlineRetry
 from bot.storage.url import RedisUrl
 
-IMPATIENT_S = 0.9
-"""For those who must answer a platform within 3 s: with one last try, under 2 s in all."""
-PATIENT_S = 10.0
+INGRESS_RETRY_S = 0.9
+"""For callers that must answer a platform within 3 s: with one last try, under 2 s in all."""
+WORKER_RETRY_S = 10.0
 """For workers: longer than a fail-over by Sentinel, which takes some seconds."""
 CONNECT_TIMEOUT_S = 2.0
 READ_TIMEOUT_S = 5.0
 CLUSTER_CONNECTIONS = 1024
-"""A node. The cluster client raises where a pool would wait, so it gets more than can be used."""
-CLUSTER_RETRIES = {False: 1, True: 5}
-
+"""Per node. The cluster client raises where a pool would wait, so it gets more than can be used."""
 
 Closers = tuple[Callable[[], Awaitable[object]], ...]
 
@@ -79,16 +77,17 @@ class RedisLink:
 async def connect(
     settings: Settings,
     *,
-    patient: bool = False,
+    retry_for_s: float = INGRESS_RETRY_S,
     max_connections: int = 64,
     read_timeout_s: float | None = READ_TIMEOUT_S,
 ) -> RedisLink:
-    """Open the server in REDIS_URL, or the embedded one; it has answered once.
+    """Open a link to the server in REDIS_URL, or to the embedded one, and ping it.
 
     Args:
-        patient: try for about 10 s when the server is away; otherwise give up in under 2 s.
-        max_connections: how many at most; who needs another waits for one.
-        read_timeout_s: the longest a reply may take; None for blocking reads. At most 0.9 if not patient.
+        retry_for_s: how long a command is tried again while the server is away, in seconds. It also
+            bounds the time to connect and `read_timeout_s`.
+        max_connections: size of the pool; a caller beyond it waits for a free connection.
+        read_timeout_s: the longest a reply may take; None for blocking reads.
 
     Raises:
         SettingsError: REDIS_URL is wrong.
@@ -96,14 +95,14 @@ async def connect(
     """
     if settings.redis_url is not None:
         where = url.parse(settings.redis_url.get_secret_value())
-        link = _open(where, str(where), (), patient, max_connections, read_timeout_s)
+        link = _open(where, str(where), (), retry_for_s, max_connections, read_timeout_s)
     else:
         from bot.storage.embedded.server import EmbeddedServer  # not everywhere: it needs flock
 
         server = await EmbeddedServer.start(settings.bot_data_dir)
         where = url.parse(server.url)
         name = f"embedded server in {server.folder}"
-        link = _open(where, name, (server.aclose,), patient, max_connections, read_timeout_s)
+        link = _open(where, name, (server.aclose,), retry_for_s, max_connections, read_timeout_s)
     try:
         with store_errors():
             await link.client.ping()
@@ -117,25 +116,22 @@ def _open(
     where: RedisUrl,
     name: str,
     also_close: Closers,
-    patient: bool,
+    retry_for_s: float,
     max_connections: int,
     read_timeout_s: float | None,
 ) -> RedisLink:
-    if not patient and read_timeout_s is not None:
-        read_timeout_s = min(read_timeout_s, IMPATIENT_S)
-    total_s = PATIENT_S if patient else IMPATIENT_S
     options: dict[str, Any] = {
         **where.options,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S if patient else IMPATIENT_S,
-        "socket_timeout": read_timeout_s,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT_S, retry_for_s),
+        "socket_timeout": read_timeout_s and min(read_timeout_s, retry_for_s),
         "driver_info": None,  # spares two round trips a connection
     }
     if where.kind == "cluster":
-        return RedisLink(_cluster(where, options, patient, max_connections), name, also_close)
+        return RedisLink(_cluster(where, options, retry_for_s, max_connections), name, also_close)
     options |= {
         "db": where.db,
-        "retry": Patience(total_s),
-        "timeout": total_s,  # for a free connection
+        "retry": DeadlineRetry(retry_for_s),
+        "timeout": retry_for_s,  # for a free connection
         "max_connections": max_connections,
     }
     if where.kind == "sentinel":
@@ -151,13 +147,13 @@ def _open(
 
 
 def _cluster(
-    where: RedisUrl, options: dict[str, Any], patient: bool, max_connections: int
+    where: RedisUrl, options: dict[str, Any], retry_for_s: float, max_connections: int
 ) -> RedisCluster:
     return _Cluster(
         startup_nodes=[ClusterNode(host, port) for host, port in where.hosts],
         ssl=where.tls,
         max_connections=max(max_connections, CLUSTER_CONNECTIONS),
-        retry=Retry(NoBackoff(), CLUSTER_RETRIES[patient]),
+        retry=Retry(NoBackoff(), max(1, int(retry_for_s / CONNECT_TIMEOUT_S))),
         **options,
     )
 
@@ -188,7 +184,7 @@ def _behind_sentinels(where: RedisUrl, options: dict[str, Any]) -> tuple[Redis, 
             **where.sentinel_options,
             "ssl": where.tls,
             "socket_connect_timeout": options["socket_connect_timeout"],
-            "socket_timeout": IMPATIENT_S,
+            "socket_timeout": INGRESS_RETRY_S,
             "driver_info": None,
             "retry": Retry(NoBackoff(), 0),  # the next sentinel is asked instead
         },

@@ -1,4 +1,4 @@
-"""A connection on which a command leaves at once, without waiting its turn in the event loop.
+"""Dedicated Redis connection: a command reaches the socket before the first await.
 
 Between a platform's acceptance of an answer and the note of it lies the only moment in which a crash
 leads to a repeated answer. A pool makes a task wait several times there, and with hundreds of turns each
@@ -18,27 +18,27 @@ from redis.exceptions import RedisError
 
 from bot.background import cancel_all
 
-log = structlog.get_logger("keepthread.courier")
+log = structlog.get_logger("keepthread.redis")
 
-REPLY_S = 5.0
+REPLY_TIMEOUT_S = 5.0
 
 
 class DedicatedConnection:
-    """Sends commands of one Redis server; replies come in the order of the commands.
+    """One connection to one Redis server for pipelined commands; replies come in the order of the commands.
 
     Args:
-        client: a standalone client without read time-out; its pool makes the connection.
-        reply_s: a connection on which a reply takes longer is given up.
+        client: a standalone client; its pool makes the connection.
+        reply_timeout_s: a connection on which a reply takes longer is closed.
     """
 
-    def __init__(self, client: Redis, *, reply_s: float = REPLY_S) -> None:
+    def __init__(self, client: Redis, *, reply_timeout_s: float = REPLY_TIMEOUT_S) -> None:
         self._client = client
-        self._reply_s = reply_s
-        self._line: _Line | None = None
+        self._reply_timeout_s = reply_timeout_s
+        self._open: _OpenConnection | None = None
         self._opening = asyncio.Lock()
 
-    async def be_ready(self) -> None:
-        """Open the connection unless it is open. A failure shows when something is sent."""
+    async def ensure_open(self) -> None:
+        """Open the connection unless it is open. After a failure `send` raises."""
         if self._is_open():
             return
         async with self._opening:
@@ -49,60 +49,63 @@ class DedicatedConnection:
             try:
                 await connection.connect()
             except (RedisError, OSError) as error:
-                log.info("no connection of its own", error=repr(error))
+                log.info("dedicated connection not opened", error=repr(error))
                 return
-            self._line = _Line(connection, self._reply_s)
+            # Its reader waits for the next reply, however long no command is sent.
+            connection.socket_timeout = None
+            self._open = _OpenConnection(connection, self._reply_timeout_s)
 
-    async def send(self, *words: Any) -> Any:
-        """The reply to a command that left before anything was awaited.
+    async def send(self, *command: Any) -> Any:
+        """The reply to a command that is sent before anything is awaited.
 
         Raises:
-            RedisError: also where no reply comes for `reply_s`: a line that went dead says nothing.
+            RedisError: also if no reply comes within `reply_timeout_s`: a dead connection is silent.
         """
-        if self._line is None or not self._is_open():
-            raise RedisError("the courier is not ready")
-        return await self._line.send(words)
+        if self._open is None or not self._is_open():
+            raise RedisError("the dedicated connection is not open")
+        return await self._open.send(command)
 
     async def aclose(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            await line.aclose()
+        opened, self._open = self._open, None
+        if opened is not None:
+            await opened.aclose()
 
     def _is_open(self) -> bool:
-        return self._line is not None and self._line.is_open
+        return self._open is not None and self._open.is_open
 
 
-class _Line:
-    """One open connection, and who waits for a reply on it."""
+class _OpenConnection:
+    """An open connection, its reader, and the futures of the replies to come."""
 
-    def __init__(self, connection: Connection, reply_s: float) -> None:
+    def __init__(self, connection: Connection, reply_timeout_s: float) -> None:
         self._connection = connection
-        self._reply_s = reply_s
+        self._reply_timeout_s = reply_timeout_s
         self._replies: deque[asyncio.Future[Any]] = deque()
-        self._reader = asyncio.create_task(self._read(), name="courier")
+        self._reader = asyncio.create_task(self._read(), name="dedicated-connection-reader")
 
     @property
     def is_open(self) -> bool:
         return self._connection.is_connected and not self._reader.done()
 
-    async def send(self, words: tuple[Any, ...]) -> Any:
+    async def send(self, command: tuple[Any, ...]) -> Any:
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._replies.append(reply)
-        packed = self._connection.pack_command(*words)
+        packed = self._connection.pack_command(*command)
         try:
-            async with asyncio.timeout(self._reply_s):
+            async with asyncio.timeout(self._reply_timeout_s):
                 await self._connection.send_packed_command(packed, check_health=False)
                 return await reply
         except TimeoutError:
-            await self._connection.disconnect(nowait=True)  # ends the reader, and all who wait
-            raise RedisError(f"no reply for {self._reply_s:g} s") from None
+            await self._connection.disconnect(nowait=True)  # ends the reader, and all other senders
+            raise RedisError(f"no reply for {self._reply_timeout_s:g} s") from None
         finally:
-            reply.cancel()  # one that still comes is nobody's
+            reply.cancel()  # the reader drops a reply that comes later
 
     async def aclose(self) -> None:
         await cancel_all((self._reader,))
 
     async def _read(self) -> None:
+        """Hand each reply to its sender, until the connection is lost; then fail all who wait."""
         failure: Exception = RedisError("the connection is closed")
         try:
             while True:

@@ -7,7 +7,7 @@ from typing import Any
 from bot.errors import StoreUnavailable
 
 WAIT_MS = 800
-"""Less than a client that must answer a platform waits for any reply (bot/storage/client.py: IMPATIENT_S)."""
+"""Less than ingress waits for any reply (bot/storage/client.py: INGRESS_RETRY_S)."""
 
 
 class Durability:

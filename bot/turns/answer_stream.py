@@ -61,5 +61,5 @@ class AnswerStream:
                 if self.pieces or not self.past.window:
                     raise
                 images = self.prompt.messages[-1].images
-                self.past = context.shorter(self.past, self.prompt)
-                self.prompt = context.prompt(self.past, self.turn, images)
+                self.past = context.halve_window(self.past, self.prompt)
+                self.prompt = context.build(self.past, self.turn, images)

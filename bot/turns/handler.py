@@ -28,6 +28,7 @@ from bot.ports import (
     StoredTurn,
     Tracer,
     TurnTrace,
+    TurnWrite,
 )
 from bot.prompt.builder import PromptBuilder
 from bot.prompt.transcript import tokens_of
@@ -115,7 +116,7 @@ class Handler:
     async def overhear(self, turn: Turn) -> None:
         """Remember what was said without answering it."""
         heard = turn.ended("overheard", "")
-        await self.history.append(heard, tokens=tokens_of(heard))
+        await self.history.append(TurnWrite(heard, tokens=tokens_of(heard)))
 
     async def _think_and_tell(
         self,
@@ -129,7 +130,7 @@ class Handler:
         thought: AnswerStream | None = None
         try:
             before = _without(past, request.replaces)
-            prompt = self.context.prompt(before, request.turn, request.images)
+            prompt = self.context.build(before, request.turn, request.images)
             thought = AnswerStream(request.turn, before, prompt)
             await thought.run(self.model, self.context, reply, trace, stop)
         except ModelError as raised:
@@ -186,12 +187,14 @@ class Handler:
             while True:
                 try:
                     await self.history.append(
-                        done,
-                        tokens=tokens_of(done),
-                        first_seq=first_seq,
-                        calibration=calibration,
-                        fence=request.fence,
-                        replaces=request.replaces,
+                        TurnWrite(
+                            done,
+                            tokens=tokens_of(done),
+                            first_seq=first_seq,
+                            calibration=calibration,
+                            fence=request.fence,
+                            replaces=request.replaces,
+                        )
                     )
                     step.end({"state": done.state})
                     return True
@@ -215,7 +218,7 @@ class Handler:
         is_new = known.handover == "refused"
         # Noted before it is tried, so that a crash in between repeats it once and no more.
         marked = replace(known, handover="" if is_new else "repeated")
-        await self.history.append(marked, tokens=tokens_of(known), fence=request.fence)
+        await self.history.append(TurnWrite(marked, tokens=tokens_of(known), fence=request.fence))
         text = f"{PERHAPS_TWICE}\n\n{known.answer}" if known.answer else PERHAPS_TWICE
         try:
             if known.state == "failed":
@@ -232,12 +235,14 @@ class Handler:
         if not delivery.message_ids:
             return done
         done = replace(done, answer_ids=delivery.message_ids)
-        await self._note(done, fence, at_once=True)
+        await self._note(done, fence, immediate=True)
         return done
 
-    async def _note(self, done: Turn, fence: int, *, at_once: bool = False) -> None:
+    async def _note(self, done: Turn, fence: int, *, immediate: bool = False) -> None:
         try:
-            await self.history.append(done, tokens=tokens_of(done), fence=fence, at_once=at_once)
+            await self.history.append(
+                TurnWrite(done, tokens=tokens_of(done), fence=fence, immediate=immediate)
+            )
         except StoreError as error:
             log.warning("delivery not noted", turn=done.id, error=repr(error))
 
@@ -249,7 +254,7 @@ class Handler:
         window = tuple(item for item in past.window if item.seq >= first)
         new = StoredTurn(past.next_seq, done, tokens_of(done))
         now = replace(past, first_seq=first, window=(*window, new), next_seq=past.next_seq + 1)
-        self.compactor.consider(done.session, now)
+        self.compactor.schedule(done.session, now)
 
 
 def _ended(

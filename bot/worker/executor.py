@@ -22,7 +22,7 @@ from bot.errors import (
     PlatformError,
     StoreError,
 )
-from bot.memory.recent import People
+from bot.memory.recent import RecentConversations
 from bot.metrics import Metrics
 from bot.ports import CommandButton, Connection
 from bot.turns.handler import Request
@@ -60,7 +60,7 @@ class TurnExecutor:
     services: Services
     connections: Mapping[str, Connection]
     preparation: TurnPreparation
-    people: People
+    recent: RecentConversations
     metrics: Metrics
     max_attempts: int = 5
 
@@ -160,7 +160,7 @@ class TurnExecutor:
         is_last = claimed.tries >= self.max_attempts
         request = Request(turn, claimed.token, images, may_retry=not is_last)
         done = await self.services.handler.answer(request, reply, lease.stop)
-        await self.people.note(done)
+        await self.recent.record(done)
         if done.usage:
             self.metrics.count_tokens(done.model, done.usage)
         given_up = is_last and claimed.tries > 1 and done.state == "failed"

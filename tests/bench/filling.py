@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from bot.conversation import Turn
 from bot.memory.history import RedisHistory
+from bot.ports import TurnWrite
 from bot.prompt.tokens import count_tokens
 from bot.prompt.transcript import messages_of
 from bot.storage.scripts import script
@@ -36,5 +37,5 @@ async def fill(client: Redis, prefix: str, talk: Talk, turns: int, *, window: in
             for at in range(start, min(start + AT_ONCE, turns)):
                 turn = talk.answered(at, conversation_id=past.conversation_id)
                 first = max(0, at + 1 - window) if window else 0
-                await writer.append(turn, tokens=size_of(turn), first_seq=first)
+                await writer.append(TurnWrite(turn, tokens=size_of(turn), first_seq=first))
             assert set(await pipe.execute()) == {b"written"}

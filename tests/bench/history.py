@@ -21,6 +21,7 @@ from operator import itemgetter
 from redis.asyncio import Redis
 
 from bot.memory.history import RedisHistory
+from bot.ports import TurnWrite
 from tests.bench.filling import TTL, fill, size_of
 from tests.bench.other_memories import Memory, modules_server, with_modules, without_modules
 from tests.bench.small_talk import Talk
@@ -62,7 +63,7 @@ class Keepthread:
         assert len(past.window) == self._window
         turn = talk.answered(past.next_seq, conversation_id=past.conversation_id)
         first = past.next_seq + 1 - self._window
-        await self._history.append(turn, tokens=size_of(turn), first_seq=first)
+        await self._history.append(TurnWrite(turn, tokens=size_of(turn), first_seq=first))
 
 
 def _talk(turns: int) -> Talk:

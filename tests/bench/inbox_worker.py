@@ -16,7 +16,7 @@ from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.metrics import Metrics
 from bot.settings import Settings
-from bot.storage.client import connect
+from bot.storage.client import WORKER_RETRY_S, connect
 from bot.worker.leases import Lease
 from bot.worker.options import WorkerOptions
 from bot.worker.outcome import TurnOutcome
@@ -25,8 +25,8 @@ from bot.worker.worker import Worker
 
 async def main(redis_url: str, prefix: str, result: str) -> None:
     settings = Settings.load(redis_url=redis_url, bot_redis_prefix=prefix)
-    link = await connect(settings, patient=True)
-    waiting = await connect(settings, patient=True, read_timeout_s=None)
+    link = await connect(settings, retry_for_s=WORKER_RETRY_S)
+    waiting = await connect(settings, retry_for_s=WORKER_RETRY_S, read_timeout_s=None)
     starts: list[tuple[float, float]] = []
 
     async def execute(lease: Lease) -> TurnOutcome:

@@ -51,12 +51,12 @@ class Place:
         """Hold a conversation of so many turns. What the model will be given in `answer`."""
         talk = talk_of(turns)
         await fill(self.client, PREFIX, talk, turns)
-        for key in self.history.keys.three(talk.session):
+        for key in self.history.keys.state_turns_index(talk.session):
             await self.client.copy(key, f"{key}:kept")
-        return self.context.prompt(await self.history.read(talk.session), talk.asked(turns))
+        return self.context.build(await self.history.read(talk.session), talk.asked(turns))
 
     async def restore(self, turns: int) -> None:
-        for key in self.history.keys.three(talk_of(turns).session):
+        for key in self.history.keys.state_turns_index(talk_of(turns).session):
             await self.client.copy(f"{key}:kept", key, replace=True)
 
     async def answer(self, handler: Handler, turns: int) -> None:

@@ -14,7 +14,7 @@ from bot.inbox.inbox import TTL_MS
 from bot.metrics import Metrics
 from bot.service.health import HealthProbes
 from bot.settings import Settings
-from bot.storage.client import PATIENT_S
+from bot.storage.client import WORKER_RETRY_S
 from bot.storage.durability import WAIT_MS
 from tests.project.test_deploy import DEPLOY, DRAIN_S, ROOT, manifests
 
@@ -127,7 +127,7 @@ def test_the_times_that_the_runbook_names_are_those_of_the_code() -> None:
         f"`BOT_DRAIN_S` ({DRAIN_S:g} s)",
         f"`BOT_MAX_TURNS` ({Settings.model_fields['bot_max_turns'].default})",
         f"kept for {TTL_MS / 86_400_000:g} days",
-        f"tries for {PATIENT_S:g} s",
+        f"tries for {WORKER_RETRY_S:g} s",
         f"safe within {WAIT_MS / 1000:g} s",
         f"for {deaf_s / 60:g} minutes",
     ):

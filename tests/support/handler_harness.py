@@ -19,6 +19,7 @@ from bot.model.openai import Endpoint, OpenAIModel
 from bot.ports import CommandButton, Delivery
 from bot.prompt.builder import PromptBuilder
 from bot.settings import Settings
+from bot.storage.dedicated_connection import DedicatedConnection
 from bot.tracing import NoopTracer
 from bot.turns.handler import Handler, Request
 from bot.turns.stop_signal import StopSignal
@@ -108,11 +109,16 @@ class HandlerHarness:
 
 @asynccontextmanager
 async def open_handler(
-    redis: Redis, settings: Settings, *, budget_tokens: int = 4_000
+    redis: Redis,
+    settings: Settings,
+    *,
+    budget_tokens: int = 4_000,
+    dedicated: DedicatedConnection | None = None,
 ) -> AsyncIterator[HandlerHarness]:
     """Open a handler that does not retry a failed write to memory."""
     async with ModelServer() as server:
-        history = RedisHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
+        ttl = timedelta(days=1)
+        history = RedisHistory(redis, settings.bot_redis_prefix, ttl, dedicated=dedicated)
         model = OpenAIModel(
             Endpoint("gpt-5-mini", "test", server.base_url, first_token_timeout_s=60, retries=0)
         )

@@ -26,7 +26,7 @@ from bot.errors import (
     PlatformRefused,
     PlatformUnreachable,
 )
-from bot.text import size
+from bot.text import human_size
 
 if TYPE_CHECKING:
     from adapters.slack.api.workspaces import Teams
@@ -123,7 +123,7 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     async for part in response.content.iter_chunked(1 << 16):
         total += len(part)
         if total > max_bytes:
-            raise PlatformError(f"a file is larger than {size(max_bytes)}")
+            raise PlatformError(f"a file is larger than {human_size(max_bytes)}")
         parts.append(part)
     return b"".join(parts)
 

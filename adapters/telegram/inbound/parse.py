@@ -20,7 +20,7 @@ from adapters.telegram.inbound.attachments import (
 )
 from adapters.telegram.inbound.markdown import slice_utf16
 from bot.conversation import Address, Incoming, SessionKey, Speaker
-from bot.text import units
+from bot.text import utf16_length
 
 LONG_UNITS = 3_900
 """Apps cut pastes at 4,096 units or a little before, at a blank: a message this long may go on in the next."""
@@ -114,7 +114,7 @@ def parse_message(
         addressing,
         is_bare_command=command is not None and command.is_bare,
         album=message.media_group_id or "",
-        is_long=units(message.text or "") >= LONG_UNITS,
+        is_long=utf16_length(message.text or "") >= LONG_UNITS,
         target=target,
         cannot_read=unsupported(message),
     )

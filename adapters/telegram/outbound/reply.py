@@ -17,7 +17,7 @@ from adapters.telegram.texts import with_slashes
 from bot.conversation import Address, Turn
 from bot.errors import KeepthreadError, PlatformBusy, PlatformError, PlatformUnreachable
 from bot.ports import CommandButton, Delivery
-from bot.text import units
+from bot.text import utf16_length
 
 log = structlog.get_logger("keepthread.telegram")
 
@@ -101,7 +101,7 @@ class TelegramReply:
         if file is None:
             return await self._deliver(text)
         ids: list[str] = []
-        if units(text) > CAPTION_UNITS:
+        if utf16_length(text) > CAPTION_UNITS:
             ids += (await self._deliver(text)).message_ids
             text = ""
         await self.preview.end()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from adapters.telegram.outbound.entities import Entity, Formatted
-from bot.text import units
+from bot.text import utf16_length
 
 MESSAGE_UNITS = 4096
 CAPTION_UNITS = 1024
@@ -146,4 +146,4 @@ def plain(text: str) -> Formatted:
     return Formatted(text)
 
 
-__all__ = ["Entity", "Formatted", "plain", "split", "units"]
+__all__ = ["Entity", "Formatted", "plain", "split", "utf16_length"]

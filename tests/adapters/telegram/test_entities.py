@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.telegram.outbound.entities import Entity, Formatted, closed, render
 from adapters.telegram.outbound.splitting import split
-from bot.text import units
+from bot.text import utf16_length
 from tests.fakes.telegram.chats import checked_text
 
 TABLE = "| name | age |\n|---|---|\n| Zoë | 7 |\n| Ωmega | 12 |"
@@ -250,7 +250,7 @@ def test_thirty_thousand_characters_of_everything_stay_whole() -> None:
     text = part * (30_000 // len(part) + 1)
     whole = render(text)
     pieces = split(whole)
-    assert all(units(piece.text) <= 4096 and len(piece.entities) <= 100 for piece in pieces)
+    assert all(utf16_length(piece.text) <= 4096 and len(piece.entities) <= 100 for piece in pieces)
     assert "".join("".join(as_sent(one).split()) for one in pieces) == "".join(whole.text.split())
 
 
@@ -271,7 +271,7 @@ def test_cutting_loses_nothing_doubles_nothing_and_keeps_the_limits(
     joined = "".join(piece.text for piece in pieces)
     assert re.sub(r"\s", "", joined) == re.sub(r"\s", "", whole.text)
     for piece in pieces:
-        assert units(piece.text) <= limit
+        assert utf16_length(piece.text) <= limit
         assert len(piece.entities) <= most
         as_sent(piece)
     if len({one.offset for one in whole.entities}) == len(whole.entities):
@@ -283,7 +283,7 @@ def test_cutting_loses_nothing_doubles_nothing_and_keeps_the_limits(
 def test_any_text_at_all_can_be_rendered_and_cut(text: str, limit: int) -> None:
     whole = render(text)
     pieces = split(whole, limit=limit)
-    assert all(units(piece.text) <= limit for piece in pieces)
+    assert all(utf16_length(piece.text) <= limit for piece in pieces)
     assert "".join("".join(p.text.split()) for p in pieces) == "".join(whole.text.split())
 
 

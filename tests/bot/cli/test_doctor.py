@@ -14,7 +14,7 @@ from bot.cli.output import print_table
 from bot.model.doctor import check
 from bot.ports import Check
 from bot.settings import Settings
-from bot.text import plain, plain_json
+from bot.text import readable_json, strip_controls
 from tests.fakes.langsmith_server import LangSmithServer
 from tests.fakes.model_server import ModelServer, fail, say
 from tests.fakes.redis_server import running
@@ -166,7 +166,7 @@ def test_what_is_no_terminal_gets_each_row_on_one_line(
 
 def test_what_steers_a_terminal_is_left_out() -> None:
     words = "a\x1b]0;title\x07b\u202ec\td\ne\r\x9b2J\x7fé"
-    assert plain(words) == "a]0;titlebc\td\ne2Jé"
-    shown = plain_json({"words": words})
-    assert plain(shown) == shown
+    assert strip_controls(words) == "a]0;titlebc\td\ne2Jé"
+    shown = readable_json({"words": words})
+    assert strip_controls(shown) == shown
     assert json.loads(shown) == {"words": words}, "what programs read is whole"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.conversation import SessionKey, Turn
+from bot.ports import TurnWrite
 from bot.prompt.transcript import tokens_of
 from bot.settings import Settings
 from bot.wiring import Store, open_store
@@ -42,7 +43,7 @@ async def tell(store: Store, session: SessionKey, *texts: str, state: Any = "com
         past = await store.history.read(session)
         turn = Turn(f"t-{text}", (make_message(text, session),), generation=past.generation)
         done = turn.ended(state, f"answer to {text}")
-        await store.history.append(done, tokens=tokens_of(done))
+        await store.history.append(TurnWrite(done, tokens=tokens_of(done)))
 
 
 def test_without_conversations_the_list_says_so(shell: Shell) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from bot.commands import COMMANDS, Call
 from bot.conversation import Incoming, PlaceKind, SessionKey, Speaker, Turn
+from bot.ports import TurnWrite
 from bot.service.direct_core import DirectCore
 from bot.settings import Settings
 from bot.turns.handler import Request
@@ -46,7 +47,7 @@ class Room:
         """As if `text` had been asked and answered, without asking a model."""
         past = await self.core.history.read(self.session)
         turn = Turn(f"t-{text}", (self.message(text),), generation=past.generation)
-        await self.core.history.append(turn.ended("complete", "an answer"), tokens=9)
+        await self.core.history.append(TurnWrite(turn.ended("complete", "an answer"), tokens=9))
 
     async def overhear(self, text: str) -> None:
         await self.core.handler.overhear(Turn(f"o-{text}", (self.message(text),)))
@@ -162,7 +163,7 @@ async def test_status_tells_what_is_remembered_and_until_when(private: Room) -> 
     assert await private.core.sessions.list() == [], "looking begins nothing"
     await private.ask("hello")
     text = await private.word("status")
-    info = await private.core.sessions.look(PRIVATE)
+    info = await private.core.sessions.get(PRIVATE)
     assert info
     assert "Remembered: **1** turn, the newest 1 of them word for word" in text
     assert "Model: gpt-5-mini" in text

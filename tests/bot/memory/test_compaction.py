@@ -14,7 +14,7 @@ from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.memory.compaction import RESERVED_SHARE, Compactor
 from bot.memory.history import RedisHistory
 from bot.model.openai import Endpoint, OpenAIModel
-from bot.ports import HistorySnapshot, StoredTurn
+from bot.ports import HistorySnapshot, StoredTurn, TurnWrite
 from bot.prompt.builder import PromptBuilder
 from bot.prompt.tokens import count_tokens
 from bot.prompt.transcript import tokens_of
@@ -65,12 +65,12 @@ async def talk(
         turn = Turn(f"t-{number}", (question,)).ended(
             "complete", f"answer {number}", generation=past.generation
         )
-        await history.append(turn, tokens=tokens_of(turn))
+        await history.append(TurnWrite(turn, tokens=tokens_of(turn)))
     return await history.read(session)
 
 
 async def fold(compactor: Compactor, past: HistorySnapshot) -> HistorySnapshot:
-    compactor.consider(KEY, past)
+    compactor.schedule(KEY, past)
     await compactor.settle()
     return await compactor.history.read(KEY)
 
@@ -179,12 +179,12 @@ async def test_the_next_message_never_waits_for_a_summary(
 ) -> None:
     server.default = fake.hang()
     past = await talk(compactor.history)
-    compactor.consider(KEY, past)
+    compactor.schedule(KEY, past)
     await wait_until(lambda: server.open_streams == 1)
     later = await talk(compactor.history, 1)
     assert later.window[-1].turn.id == "t-28"
-    compactor.consider(KEY, later)
-    compactor.consider(KEY, later)
+    compactor.schedule(KEY, later)
+    compactor.schedule(KEY, later)
     await compactor.aclose()
     assert len(server.requests) == 1
     await wait_until(lambda: server.open_streams == 0)
@@ -195,7 +195,7 @@ async def test_closing_waits_as_long_as_it_is_told(
     compactor: Compactor, server: ModelServer
 ) -> None:
     server.default = fake.say("Ada likes tea.", delay_s=0.02)
-    compactor.consider(KEY, await talk(compactor.history))
+    compactor.schedule(KEY, await talk(compactor.history))
     await compactor.aclose(patience_s=60)
     assert (await compactor.history.read(KEY)).summary == "Ada likes tea."
 
@@ -216,7 +216,7 @@ async def test_closing_does_not_hang_on_a_cancellation_that_gets_lost(
     past = await talk(compactor.history)
     compactor.history = DeafHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
     compactor.timeout_s = 600
-    compactor.consider(KEY, past)
+    compactor.schedule(KEY, past)
     await asyncio.sleep(0)
     async with asyncio.timeout(10):
         await compactor.aclose()
@@ -239,8 +239,8 @@ async def test_of_two_compactors_one_wins_and_nothing_is_mixed(
     other = Compactor(compactor.history, compactor.model, CONTEXT)
     server.script = [fake.say("Mine.", delay_s=0.05), fake.say("Theirs.", delay_s=0.05)]
     past = await talk(compactor.history)
-    compactor.consider(KEY, past)
-    other.consider(KEY, past)
+    compactor.schedule(KEY, past)
+    other.schedule(KEY, past)
     await asyncio.gather(compactor.settle(), other.settle())
     assert len(server.requests) == 2
     now = await compactor.history.read(KEY)
@@ -253,7 +253,7 @@ async def test_a_conversation_that_was_reset_meanwhile_gets_no_old_summary(
 ) -> None:
     gate = asyncio.Event()
     server.default = _after(gate, "Old news.")
-    compactor.consider(KEY, await talk(compactor.history))
+    compactor.schedule(KEY, await talk(compactor.history))
     await wait_until(lambda: server.open_streams == 1)
     await compactor.history.reset(KEY)
     gate.set()
@@ -267,7 +267,7 @@ async def test_what_is_deleted_while_it_is_folded_gets_into_no_summary(
 ) -> None:
     gate = asyncio.Event()
     server.script = [_after(gate, "They like pineapple.")]
-    compactor.consider(KEY, await talk(compactor.history))
+    compactor.schedule(KEY, await talk(compactor.history))
     await wait_until(lambda: server.open_streams == 1)
     await compactor.history.delete_message(KEY, "m-0")
     gate.set()
@@ -304,10 +304,10 @@ async def test_where_all_was_forgotten_folding_goes_on_without_the_model(
 async def test_only_so_many_are_folded_at_once(compactor: Compactor, server: ModelServer) -> None:
     gate = asyncio.Event()
     server.default = _after(gate, "Ada likes tea.")
-    compactor.at_once = 2
+    compactor.max_concurrent = 2
     keys = [SessionKey("slack", "T1", "C1", str(number)) for number in range(5)]
     for key in keys:
-        compactor.consider(key, await talk(compactor.history, session=key))
+        compactor.schedule(key, await talk(compactor.history, session=key))
     await wait_until(lambda: server.open_streams == 2)
     assert len(server.requests) == 2
     gate.set()

@@ -14,9 +14,9 @@ from redis.asyncio import Redis
 
 from bot.conversation import Incoming, Overheard, SessionKey, Speaker, Turn
 from bot.errors import Overtaken
-from bot.memory.history import MOST_ARCHIVES, RedisHistory, new_conversation_id
+from bot.memory.history import MAX_ARCHIVES, RedisHistory, new_conversation_id
 from bot.memory.sessions import Sessions
-from bot.ports import HistorySnapshot
+from bot.ports import HistorySnapshot, TurnWrite
 from bot.prompt.builder import MAX_WINDOW_TURNS
 from bot.prompt.transcript import tokens_of
 from bot.settings import Settings
@@ -49,7 +49,7 @@ async def tell(history: RedisHistory, *names: str, **more: Any) -> list[Turn]:
     past = await history.read(KEY)
     turns = [turn_of(name, past) for name in names]
     for turn in turns:
-        await history.append(turn, tokens=tokens_of(turn), **more)
+        await history.append(TurnWrite(turn, tokens=tokens_of(turn), **more))
     return turns
 
 
@@ -87,7 +87,7 @@ async def test_a_turn_written_twice_is_there_once_as_it_was_written_last(
     history: RedisHistory,
 ) -> None:
     (turn,) = await tell(history, "a")
-    await history.append(turn.ended("complete", "better"), tokens=7)
+    await history.append(TurnWrite(turn.ended("complete", "better"), tokens=7))
     past = await history.read(KEY)
     assert [(item.seq, item.turn.answer, item.tokens) for item in past.window] == [(0, "better", 7)]
 
@@ -96,7 +96,9 @@ async def test_writing_the_same_turn_from_many_places_at_once_writes_one(
     history: RedisHistory,
 ) -> None:
     past = await history.read(KEY)
-    await asyncio.gather(*(history.append(turn_of("a", past), tokens=9) for _ in range(20)))
+    await asyncio.gather(
+        *(history.append(TurnWrite(turn_of("a", past), tokens=9)) for _ in range(20))
+    )
     assert await window(history) == ["a"]
 
 
@@ -110,7 +112,7 @@ async def test_a_turn_of_an_earlier_generation_writes_nothing(history: RedisHist
     past = await history.read(KEY)
     await history.reset(KEY)
     with pytest.raises(Overtaken) as caught:
-        await history.append(turn_of("late", past), tokens=9)
+        await history.append(TurnWrite(turn_of("late", past), tokens=9))
     assert caught.value.by_reset
     assert await window(history) == []
     await tell(history, "fresh")
@@ -123,10 +125,10 @@ async def test_an_older_worker_can_neither_read_nor_write(history: RedisHistory)
     with pytest.raises(Overtaken):
         await history.read(KEY, fence=5)
     with pytest.raises(Overtaken) as caught:
-        await history.append(turn_of("old", past), tokens=9, fence=5)
+        await history.append(TurnWrite(turn_of("old", past), tokens=9, fence=5))
     assert not caught.value.by_reset
-    await history.append(turn_of("new", past), tokens=9, fence=6)
-    await history.append(turn_of("newer", past), tokens=9, fence=7)
+    await history.append(TurnWrite(turn_of("new", past), tokens=9, fence=6))
+    await history.append(TurnWrite(turn_of("newer", past), tokens=9, fence=7))
     assert await window(history) == ["new", "newer"]
 
 
@@ -143,7 +145,7 @@ async def test_who_was_asked_nothing_is_remembered_whatever_generation_it_is(
     history: RedisHistory,
 ) -> None:
     await history.reset(KEY)
-    await history.append(turn_of("o").ended("overheard", ""), tokens=5)
+    await history.append(TurnWrite(turn_of("o").ended("overheard", ""), tokens=5))
     (item,) = (await history.read(KEY)).window
     assert (item.turn.state, item.turn.answer) == ("overheard", "")
 
@@ -154,7 +156,7 @@ async def test_what_is_overheard_does_not_bring_back_a_bot_that_was_sent_away(
     sessions = Sessions(redis, history)
     await tell(history, "a")
     await sessions.leave(KEY)
-    await history.append(turn_of("o").ended("overheard", ""), tokens=5)
+    await history.append(TurnWrite(turn_of("o").ended("overheard", ""), tokens=5))
     assert not await sessions.takes_part(KEY)
     await tell(history, "b")
     assert await sessions.takes_part(KEY)
@@ -163,7 +165,7 @@ async def test_what_is_overheard_does_not_bring_back_a_bot_that_was_sent_away(
 async def test_an_edited_message_is_read_as_it_is_now(history: RedisHistory) -> None:
     past = await history.read(KEY)
     two = turn_of("a", past, make_message("and this", KEY, message_id="m-2"))
-    await history.append(two, tokens=tokens_of(two))
+    await history.append(TurnWrite(two, tokens=tokens_of(two)))
     await history.edit_message(KEY, "m-2", "and " + "😀" * 500)
     (item,) = (await history.read(KEY)).window
     assert [one.text for one in item.turn.incoming] == ["question a", "and " + "😀" * 500]
@@ -176,13 +178,13 @@ async def test_memory_follows_what_was_said_before_the_bot_came(history: RedisHi
     seed = tuple(Overheard(Speaker("U2"), word, f"s-{word}") for word in ("one", "two", "three"))
     turn = turn_of("a", past)
     turn = replace(turn, incoming=(replace(turn.incoming[0], seed=seed),))
-    await history.append(turn, tokens=tokens_of(turn))
+    await history.append(TurnWrite(turn, tokens=tokens_of(turn)))
     await history.edit_message(KEY, "s-one", "ONE")
     await history.delete_message(KEY, "s-two")
     (item,) = (await history.read(KEY)).window
     assert [one.text for one in item.turn.incoming[0].seed] == ["ONE", "three"]
     assert item.turn.incoming[0].text == "question a"
-    await history.append(turn, tokens=tokens_of(turn))
+    await history.append(TurnWrite(turn, tokens=tokens_of(turn)))
     (item,) = (await history.read(KEY)).window
     assert [one.text for one in item.turn.incoming[0].seed] == ["ONE", "three"]
     assert await history.find(KEY, "s-two") is None
@@ -193,7 +195,7 @@ async def test_a_deleted_message_is_gone_and_with_the_last_one_its_turn(
 ) -> None:
     past = await history.read(KEY)
     two = turn_of("a", past, make_message("and this", KEY, message_id="m-2"))
-    await history.append(two, tokens=tokens_of(two))
+    await history.append(TurnWrite(two, tokens=tokens_of(two)))
     await tell(history, "b")
     assert await history.delete_message(KEY, "m-2") == two
     first = (await history.read(KEY)).window[0].turn
@@ -209,9 +211,9 @@ async def test_no_byte_of_a_deleted_message_stays_on_the_server(
 ) -> None:
     past = await history.read(KEY)
     await history.append(
-        turn_of("a", past, make_message("pineapple", KEY, message_id="m-2")), tokens=9
+        TurnWrite(turn_of("a", past, make_message("pineapple", KEY, message_id="m-2")), tokens=9)
     )
-    await history.append(turn_of("b", past), tokens=9)
+    await history.append(TurnWrite(turn_of("b", past), tokens=9))
     await history.fold(await history.read(KEY), KEY, summary="They like pineapple.", to=1)
     await history.delete_message(KEY, "m-2")
     for key in await redis.keys("*"):
@@ -220,7 +222,7 @@ async def test_no_byte_of_a_deleted_message_stays_on_the_server(
 
 async def test_deleting_the_bots_own_answer_deletes_its_turn(history: RedisHistory) -> None:
     past = await history.read(KEY)
-    await history.append(turn_of("a", past, answer_ids=("x1", "x2")), tokens=9)
+    await history.append(TurnWrite(turn_of("a", past, answer_ids=("x1", "x2")), tokens=9))
     found = await history.find(KEY, "x2")
     assert found is not None
     assert found.id == "a"
@@ -248,7 +250,7 @@ async def test_a_summary_of_what_was_changed_is_dropped(history: RedisHistory, c
     elif change == "forget_turn":
         await history.forget_turn(KEY, (await history.between(KEY, 0, 1))[0])
     else:
-        await history.append(turn_of("a2", past), tokens=9, replaces="a")
+        await history.append(TurnWrite(turn_of("a2", past), tokens=9, replaces="a"))
     now = await history.read(KEY)
     assert (now.summary, now.summarised_to) == ("", 0)
     assert [item.turn.id for item in now.window] == ["c"]
@@ -271,7 +273,7 @@ async def test_what_is_changed_while_it_is_being_summarised_is_not_brought_back(
     elif change == "forget":
         await history.delete_message(KEY, "m-a")
     else:
-        await history.append(turn_of("a2", past), tokens=9, replaces="a")
+        await history.append(TurnWrite(turn_of("a2", past), tokens=9, replaces="a"))
     assert not await history.fold(past, KEY, summary="question a", to=2)
     assert (await history.read(KEY)).summary == ""
 
@@ -344,13 +346,13 @@ class _Slow:
 async def test_earlier_talks_are_bounded_and_the_oldest_goes_for_good(
     history: RedisHistory, redis: Redis
 ) -> None:
-    for number in range(MOST_ARCHIVES + 3):
+    for number in range(MAX_ARCHIVES + 3):
         await tell(history, str(number))
         await history.reset(KEY, keep=True)
     earlier = (await Sessions(redis, history).export(KEY))["earlier"]
     names = [turns[0]["id"] for turns in earlier.values()]
-    assert names == [str(number) for number in range(MOST_ARCHIVES + 2, 2, -1)]
-    assert len(await redis.keys("*old:*")) == MOST_ARCHIVES
+    assert names == [str(number) for number in range(MAX_ARCHIVES + 2, 2, -1)]
+    assert len(await redis.keys("*old:*")) == MAX_ARCHIVES
 
 
 async def test_the_same_reset_asked_twice_happens_once(history: RedisHistory) -> None:
@@ -364,8 +366,8 @@ async def test_the_same_reset_asked_twice_happens_once(history: RedisHistory) ->
 async def test_a_new_answer_takes_the_place_of_the_old(history: RedisHistory) -> None:
     await tell(history, "a", "b")
     past = await history.read(KEY)
-    await history.append(turn_of("b2", past), tokens=9, replaces="b")
-    await history.append(turn_of("b2", past), tokens=9, replaces="b")
+    await history.append(TurnWrite(turn_of("b2", past), tokens=9, replaces="b"))
+    await history.append(TurnWrite(turn_of("b2", past), tokens=9, replaces="b"))
     assert await window(history) == ["a", "b2"]
     assert (await history.read(KEY, turn_id="b")).known is None
 
@@ -376,7 +378,9 @@ async def test_the_first_question_answered_again_stays_in_the_window(
     """Its prompt had no past, so its window begins at the next number: it must not fall out."""
     await tell(history, "a")
     past = await history.read(KEY)
-    await history.append(turn_of("a2", past), tokens=9, replaces="a", first_seq=past.next_seq)
+    await history.append(
+        TurnWrite(turn_of("a2", past), tokens=9, replaces="a", first_seq=past.next_seq)
+    )
     assert await window(history) == ["a2"]
 
 
@@ -386,8 +390,8 @@ async def test_what_was_forgotten_while_it_was_answered_again_stays_forgotten(
     (turn,) = await tell(history, "a")
     past = await history.read(KEY)
     await history.delete_message(KEY, "m-a")
-    await history.append(turn_of("a2", past), tokens=9, replaces="a")
-    await history.append(turn, tokens=9)
+    await history.append(TurnWrite(turn_of("a2", past), tokens=9, replaces="a"))
+    await history.append(TurnWrite(turn, tokens=9))
     assert await window(history) == []
 
 
@@ -395,12 +399,12 @@ async def test_an_edit_while_the_answer_is_handed_over_is_not_lost(history: Redi
     (turn,) = await tell(history, "a")
     await history.edit_message(KEY, "m-a", "my name is Ada")
     delivered = turn.ended("complete", turn.answer, answer_ids=("x1",))
-    await history.append(delivered, tokens=tokens_of(delivered))
+    await history.append(TurnWrite(delivered, tokens=tokens_of(delivered)))
     (item,) = (await history.read(KEY)).window
     assert item.turn.incoming[0].text == "my name is Ada"
     assert item.turn.answer_ids == ("x1",)
     assert item.tokens == tokens_of(item.turn)
-    await history.append(turn_of("a2"), tokens=9, replaces="a")
+    await history.append(TurnWrite(turn_of("a2"), tokens=9, replaces="a"))
     (item,) = (await history.read(KEY)).window
     assert (item.turn.id, item.turn.incoming[0].text) == ("a2", "my name is Ada")
 
@@ -414,7 +418,7 @@ async def test_amending_and_writing_at_once_lose_nothing(history: RedisHistory) 
 
     async def write(number: int) -> None:
         done = turn.ended("complete", "answer", answer_ids=("x",))
-        await history.append(done, tokens=9)
+        await history.append(TurnWrite(done, tokens=9))
         await tell(history, f"n{number}")
 
     await asyncio.gather(*(work(number) for number in range(25) for work in (edit_message, write)))
@@ -504,12 +508,15 @@ async def test_a_turn_costs_one_round_trip_to_read_and_one_to_write(
     history: RedisHistory, redis: Redis
 ) -> None:
     past = await history.read(KEY)
-    await history.append(turn_of("a", past), tokens=9)
+    await history.append(TurnWrite(turn_of("a", past), tokens=9))
     assert await trips(redis, lambda: history.read(KEY, turn_id="b", fence=3)) == 1
-    assert await trips(redis, lambda: history.append(turn_of("b", past), tokens=9, fence=3)) == 1
+    assert (
+        await trips(redis, lambda: history.append(TurnWrite(turn_of("b", past), tokens=9, fence=3)))
+        == 1
+    )
     async with counted(redis) as seen:
         await history.read(KEY)
-        await history.append(turn_of("c", past), tokens=9)
+        await history.append(TurnWrite(turn_of("c", past), tokens=9))
     assert seen["evalsha"] == 2
     assert "eval" not in seen
 
@@ -517,7 +524,7 @@ async def test_a_turn_costs_one_round_trip_to_read_and_one_to_write(
 async def long_past(redis: Redis, history: RedisHistory, turns: int) -> None:
     """A conversation of `turns` turns as history writes it, with a window of the last 100."""
     past = await history.read(KEY)
-    state, hashes, index = history.keys.three(KEY)
+    state, hashes, index = history.keys.state_turns_index(KEY)
     for start in range(0, turns, 5_000):
         numbers = range(start, min(turns, start + 5_000))
         values = {n: b"9 " + turn_of(str(n), past).to_json() for n in numbers}
@@ -538,7 +545,9 @@ async def test_a_turn_after_a_hundred_thousand_costs_what_it_costs_after_a_hundr
         await long_past(redis, history, turns)
         async with counted(redis) as stats:
             past = await history.read(KEY, turn_id="new")
-            await history.append(turn_of("new", past), tokens=9, first_seq=past.first_seq)
+            await history.append(
+                TurnWrite(turn_of("new", past), tokens=9, first_seq=past.first_seq)
+            )
             await history.edit_message(KEY, f"m-{turns - 1}", "changed")
             await history.delete_message(KEY, "m-5")
         assert len(past.window) == min(100, turns)
@@ -560,7 +569,9 @@ async def test_what_is_only_overheard_never_makes_a_read_endless(history: RedisH
         await asyncio.gather(
             *(
                 history.append(
-                    Turn(f"o{n}", heard.incoming).ended("overheard", ""), tokens=9, first_seq=0
+                    TurnWrite(
+                        Turn(f"o{n}", heard.incoming).ended("overheard", ""), tokens=9, first_seq=0
+                    )
                 )
                 for n in range(start, start + 50)
             )
@@ -581,7 +592,7 @@ async def test_a_turn_is_written_though_the_state_was_evicted_under_it(
     await tell(history, "a", "b")
     past = await history.read(KEY)
     await evict(redis, history, "state")
-    await history.append(turn_of("c", past), tokens=9)
+    await history.append(TurnWrite(turn_of("c", past), tokens=9))
     now = await history.read(KEY)
     assert [item.turn.id for item in now.window] == ["c"]
     assert now.conversation_id == past.conversation_id

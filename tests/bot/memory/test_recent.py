@@ -10,8 +10,9 @@ from redis.asyncio import Redis
 
 from bot.conversation import SessionKey, Speaker, Turn
 from bot.memory.history import RedisHistory
-from bot.memory.recent import MOST_LISTED, People
+from bot.memory.recent import MAX_LISTED, RecentConversations
 from bot.memory.sessions import Sessions
+from bot.ports import TurnWrite
 from bot.settings import Settings
 from tests.support.messages import make_message
 
@@ -24,69 +25,75 @@ def history(redis: Redis, settings: Settings) -> RedisHistory:
 
 
 @pytest.fixture
-def people(redis: Redis, settings: Settings, history: RedisHistory) -> People:
-    return people_of(redis, settings, history)
+def recent(redis: Redis, settings: Settings, history: RedisHistory) -> RecentConversations:
+    return recent_over(redis, settings, history)
 
 
-def people_of(redis: Redis, settings: Settings, history: RedisHistory, **options: Any) -> People:
+def recent_over(
+    redis: Redis, settings: Settings, history: RedisHistory, **options: Any
+) -> RecentConversations:
     sessions = Sessions(redis, history)
-    return People(redis, settings.bot_redis_prefix, 3_600, sessions, **options)
+    return RecentConversations(redis, settings.bot_redis_prefix, 3_600, sessions, **options)
 
 
 def room(name: str) -> SessionKey:
     return SessionKey("loop", "A1", name)
 
 
-async def talk(people: People, history: RedisHistory, place: str, *speakers: Speaker) -> None:
+async def talk(
+    recent: RecentConversations, history: RedisHistory, place: str, *speakers: Speaker
+) -> None:
     incoming = tuple(make_message("hello", room(place)) for _ in speakers or (ADA,))
     turn = Turn(f"t-{place}", incoming)
-    await history.append(turn.ended("complete", "hi"), tokens=9)
-    await people.note(turn)
+    await history.append(TurnWrite(turn.ended("complete", "hi"), tokens=9))
+    await recent.record(turn)
 
 
-async def places(people: People, speaker: Speaker = ADA) -> list[str]:
-    return [one.session.place for one in await people.conversations_of("loop", speaker)]
+async def places(recent: RecentConversations, speaker: Speaker = ADA) -> list[str]:
+    return [one.session.place for one in await recent.conversations_of("loop", speaker)]
 
 
 async def test_the_latest_used_comes_first_whoever_used_it(
-    people: People, history: RedisHistory, redis: Redis
+    recent: RecentConversations, history: RedisHistory, redis: Redis
 ) -> None:
     for place in ("a", "b", "c"):
-        await talk(people, history, place)
+        await talk(recent, history, place)
     for place, used in (("a", 30), ("b", 10), ("c", 20)):
         await redis.hset(history.keys.of(room(place), "state"), "used", str(used))
-    assert await places(people) == ["a", "c", "b"]
+    assert await places(recent) == ["a", "c", "b"]
 
 
 async def test_each_person_has_their_own_list_by_home_and_id(
-    people: People, history: RedisHistory
+    recent: RecentConversations, history: RedisHistory
 ) -> None:
-    await talk(people, history, "a")
-    assert await places(people, Speaker("U1", "somebody else", "T9")) == []
-    assert await places(people, Speaker("U1", "renamed", "A1")) == ["a"]
-    assert await people.conversations_of("other", ADA) == ()
+    await talk(recent, history, "a")
+    assert await places(recent, Speaker("U1", "somebody else", "T9")) == []
+    assert await places(recent, Speaker("U1", "renamed", "A1")) == ["a"]
+    assert await recent.conversations_of("other", ADA) == ()
 
 
-async def test_what_was_forgotten_is_not_listed(people: People, history: RedisHistory) -> None:
-    await talk(people, history, "a")
-    await talk(people, history, "b")
+async def test_what_was_forgotten_is_not_listed(
+    recent: RecentConversations, history: RedisHistory
+) -> None:
+    await talk(recent, history, "a")
+    await talk(recent, history, "b")
     await history.reset(room("a"))
-    assert await places(people) == ["b"]
+    assert await places(recent) == ["b"]
 
 
 async def test_only_so_many_are_kept_and_not_for_ever(
-    people: People, history: RedisHistory, redis: Redis
+    recent: RecentConversations, history: RedisHistory, redis: Redis
 ) -> None:
-    for number in range(MOST_LISTED + 5):
-        await talk(people, history, f"{number:02}")
-    assert len(await places(people)) == MOST_LISTED
+    for number in range(MAX_LISTED + 5):
+        await talk(recent, history, f"{number:02}")
+    assert len(await places(recent)) == MAX_LISTED
     (key,) = await redis.keys("*:person:*")
-    assert await redis.zcard(key) == MOST_LISTED
+    assert await redis.zcard(key) == MAX_LISTED
     assert 0 < await redis.ttl(key) <= 3_600
 
 
 async def test_the_same_place_is_noted_once_in_a_while(
-    people: People, history: RedisHistory, redis: Redis, settings: Settings
+    recent: RecentConversations, history: RedisHistory, redis: Redis, settings: Settings
 ) -> None:
     async def writes() -> int:
         stats = await redis.info("commandstats")
@@ -94,9 +101,9 @@ async def test_the_same_place_is_noted_once_in_a_while(
 
     before = await writes()
     for _ in range(3):
-        await talk(people, history, "a")
+        await talk(recent, history, "a")
     assert await writes() == before + 1
-    forgetful = people_of(redis, settings, history, note_again_s=0)
+    forgetful = recent_over(redis, settings, history, record_every_s=0)
     for _ in range(2):
         await talk(forgetful, history, "a")
     assert await writes() == before + 3
@@ -105,21 +112,21 @@ async def test_the_same_place_is_noted_once_in_a_while(
 async def test_what_is_known_here_takes_bounded_room(
     history: RedisHistory, redis: Redis, settings: Settings
 ) -> None:
-    people = people_of(redis, settings, history, most_known=3)
+    recent = recent_over(redis, settings, history, max_cached=3)
     for number in range(9):
-        await talk(people, history, str(number))
+        await talk(recent, history, str(number))
     await redis.delete(f"{settings.bot_redis_prefix}:person:loop/A1/U1")
     for number in (8, 7, 6, 0):
-        await talk(people, history, str(number))
-    assert await places(people) == ["0"], "the last three were known to be noted"
+        await talk(recent, history, str(number))
+    assert await places(recent) == ["0"], "the last three were known to be noted"
 
 
 async def test_a_note_that_cannot_be_written_is_only_lost(
-    people: People, history: RedisHistory, redis: Redis, settings: Settings
+    recent: RecentConversations, history: RedisHistory, redis: Redis, settings: Settings
 ) -> None:
     key = f"{settings.bot_redis_prefix}:person:loop/A1/U1"
     await redis.set(key, "no list", ex=60)
-    await talk(people, history, "a")
+    await talk(recent, history, "a")
     await redis.delete(key)
-    await talk(people, history, "a")
-    assert await places(people) == ["a"], "it is tried again the next time"
+    await talk(recent, history, "a")
+    assert await places(recent) == ["a"], "it is tried again the next time"

@@ -12,6 +12,7 @@ from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.errors import Overtaken
 from bot.memory.history import RedisHistory
 from bot.memory.sessions import PAGE_TURNS, Sessions
+from bot.ports import TurnWrite
 from bot.prompt.transcript import tokens_of
 from bot.settings import Settings
 
@@ -38,7 +39,7 @@ async def tell(history: RedisHistory, session: SessionKey, *names: str) -> None:
             conversation_id=past.conversation_id,
             generation=past.generation,
         )
-        await history.append(turn, tokens=tokens_of(turn))
+        await history.append(TurnWrite(turn, tokens=tokens_of(turn)))
 
 
 def turn_of(session: SessionKey, name: str) -> Turn:
@@ -78,7 +79,7 @@ async def test_totals_count_one_account_only(sessions: Sessions, history: RedisH
 
 
 async def test_looking_begins_no_conversation(sessions: Sessions, redis: Redis) -> None:
-    assert await sessions.look(KEY) is None
+    assert await sessions.get(KEY) is None
     assert [turn async for turn in sessions.turns(KEY)] == []
     assert (await sessions.export(KEY))["turns"] == []
     await sessions.leave(KEY)
@@ -96,7 +97,7 @@ async def test_all_turns_are_given_in_order_also_those_the_model_no_longer_sees(
     await history.delete_message(KEY, "m-3")
     await history.fold(await history.read(KEY), KEY, summary="They counted.", to=PAGE_TURNS)
     assert [turn.id async for turn in sessions.turns(KEY)] == [n for n in names if n != "3"]
-    info = await sessions.look(KEY)
+    info = await sessions.get(KEY)
     assert info is not None
     assert info.turns == len(names) - 1
     assert info.summary == "They counted."
@@ -140,7 +141,7 @@ async def test_a_turn_that_still_runs_writes_nothing_into_a_forgotten_conversati
     said = Incoming(Address(KEY), Speaker("1"), "late")
     late = Turn("late", (said,)).ended("complete", "x", generation=past.generation)
     with pytest.raises(Overtaken):
-        await history.append(late, tokens=5)
+        await history.append(TurnWrite(late, tokens=5))
 
 
 async def test_the_bot_takes_part_from_its_first_answer_until_it_is_sent_away(
@@ -173,7 +174,7 @@ async def test_a_conversation_moves_with_all_that_belongs_to_it(
     for key in await redis.keys("*"):
         assert 0 < await redis.ttl(key) <= 86400
     assert not await sessions.move(KEY, NEW_PLACE)
-    assert await sessions.look(KEY) is None
+    assert await sessions.get(KEY) is None
 
 
 @pytest.mark.parametrize("begun", ["nothing", "a talk", "a talk after a reset"])
@@ -189,7 +190,7 @@ async def test_what_runs_while_its_place_moves_is_remembered_in_the_new_one(
     await sessions.move(KEY, NEW_PLACE)
     await tell(history, NEW_PLACE, "c")
     running = replace(turn_of(KEY, "b"), generation=past.generation)
-    await history.append(running, tokens=1, fence=7)
+    await history.append(TurnWrite(running, tokens=1, fence=7))
     assert not await sessions.move(KEY, NEW_PLACE)  # told twice
     expected = ["c", "b"] if begun == "nothing" else ["a", "c", "b"]
     for place in (KEY, NEW_PLACE):
@@ -206,7 +207,9 @@ async def test_what_runs_while_its_place_moves_is_forgotten_by_a_reset_in_the_ne
     await sessions.move(KEY, NEW_PLACE)
     await history.reset(NEW_PLACE)
     with pytest.raises(Overtaken):
-        await history.append(replace(turn_of(KEY, "b"), generation=past.generation), tokens=1)
+        await history.append(
+            TurnWrite(replace(turn_of(KEY, "b"), generation=past.generation), tokens=1)
+        )
     assert (await history.read(NEW_PLACE)).window == ()
 
 

@@ -84,7 +84,7 @@ def test_a_prompt_is_never_over_budget(
     past = past_of(*turns, summary=summary, calibration=calibration)
     scale = max(0.5, min(3, calibration))
     try:
-        prompt = context.prompt(past, asked(new))
+        prompt = context.build(past, asked(new))
     except MessageTooLong:
         assert (count_tokens("Be kind.") + count_tokens(new) + 8) * scale > budget - scale
         return
@@ -97,14 +97,14 @@ def test_a_prompt_is_never_over_budget(
 @given(st.lists(some_turns, max_size=30).map(tuple), st.integers(60, 1500))
 def test_what_is_left_out_is_always_the_oldest(turns: tuple[Turn, ...], budget: int) -> None:
     past = past_of(*turns)
-    prompt = PromptBuilder("", budget).prompt(past, asked("hi"))
+    prompt = PromptBuilder("", budget).build(past, asked("hi"))
     kept = [message for turn in turns[prompt.first_seq :] for message in messages_of(turn)]
     assert list(prompt.messages[1:-1]) == kept
 
 
 def test_system_then_summary_then_turns_then_the_new_message() -> None:
     past = past_of(answered(1), answered(2), summary="Ada likes tea.")
-    prompt = CONTEXT.prompt(past, asked("and now?"), ("data:image/png;base64,AA==",))
+    prompt = CONTEXT.build(past, asked("and now?"), ("data:image/png;base64,AA==",))
     assert [message.role for message in prompt.messages] == [
         "system", "system", "user", "assistant", "user", "assistant", "user",
     ]  # fmt: skip
@@ -121,7 +121,7 @@ def talk(context: PromptBuilder, turns: int) -> list[Prompt]:
     for number in range(turns):
         turn = answered(number, words=number * 7 % 23)
         past = HistorySnapshot("conv", 0, next_seq=number, window=window)
-        prompt = context.prompt(past, replace(turn, state="asked", answer=""))
+        prompt = context.build(past, replace(turn, state="asked", answer=""))
         prompts.append(prompt)
         window = tuple(item for item in window if item.seq >= prompt.first_seq)
         window += (StoredTurn(number, turn, tokens_of(turn)),)
@@ -165,40 +165,42 @@ def test_what_a_prompt_had_to_leave_out_is_folded_afterwards() -> None:
 
 def test_many_tiny_turns_are_bounded_too() -> None:
     turns = tuple(Turn("1", (make_message("a"),)) for _ in range(MAX_WINDOW_TURNS + 1))
-    prompt = PromptBuilder("", 10**9).prompt(past_of(*turns), asked("hi"))
+    prompt = PromptBuilder("", 10**9).build(past_of(*turns), asked("hi"))
     assert len(prompt.messages) <= MAX_WINDOW_TURNS // 2 + 2
 
 
 def test_a_message_larger_than_the_budget_says_what_would_fit() -> None:
     with pytest.raises(MessageTooLong) as caught:
-        CONTEXT.prompt(past_of(), asked("word " * 3000))
+        CONTEXT.build(past_of(), asked("word " * 3000))
     assert caught.value.tokens > 2900
     assert 900 < caught.value.limit_tokens < 1000
     assert "word " * 3000 not in caught.value.user_text
-    fits = CONTEXT.prompt(past_of(), asked("word " * (caught.value.limit_tokens - 10)))
+    fits = CONTEXT.build(past_of(), asked("word " * (caught.value.limit_tokens - 10)))
     assert fits.tokens <= 1000
 
 
 def test_a_long_message_does_not_push_the_whole_past_out() -> None:
     past = past_of(*(answered(number) for number in range(30)))
-    prompt = CONTEXT.prompt(past, asked("word " * 600))
+    prompt = CONTEXT.build(past, asked("word " * 600))
     kept = 30 - prompt.first_seq
     assert kept >= 5
 
 
 def test_a_model_that_counts_more_than_we_do_is_given_less() -> None:
     past = past_of(*(answered(number) for number in range(30)))
-    plain = CONTEXT.prompt(past, asked("hi"))
-    careful = CONTEXT.prompt(replace(past, calibration=2.0), asked("hi"))
+    plain = CONTEXT.build(past, asked("hi"))
+    careful = CONTEXT.build(replace(past, calibration=2.0), asked("hi"))
     assert careful.tokens <= 500 < plain.tokens
 
 
 def test_a_shorter_past_keeps_the_newer_half() -> None:
     past = past_of(*(answered(number) for number in range(9)))
-    shorter = CONTEXT.shorter(past, CONTEXT.prompt(past, asked("hi")))
+    shorter = CONTEXT.halve_window(past, CONTEXT.build(past, asked("hi")))
     assert [item.seq for item in shorter.window] == [5, 6, 7, 8]
     assert shorter.first_seq == 5
-    empty = CONTEXT.shorter(past_of(answered(1)), CONTEXT.prompt(past_of(answered(1)), asked("hi")))
+    empty = CONTEXT.halve_window(
+        past_of(answered(1)), CONTEXT.build(past_of(answered(1)), asked("hi"))
+    )
     assert empty.window == ()
     assert empty.first_seq == 1
 

@@ -19,7 +19,7 @@ from bot.errors import (
     StoreUnavailable,
 )
 from bot.settings import Settings
-from bot.storage.client import RedisLink, connect, store_errors
+from bot.storage.client import WORKER_RETRY_S, RedisLink, connect, store_errors
 from bot.storage.doctor import check
 from tests.fakes.free_ports import free_port
 from tests.fakes.redis_server import (
@@ -71,7 +71,7 @@ async def test_by_tcp_with_a_password_and_a_database() -> None:
         await link.aclose()
         for url in (f"redis://:wrong@127.0.0.1:{server.port}", f"redis://127.0.0.1:{server.port}"):
             with pytest.raises(StoreRefused) as caught:
-                await connect(at(url), patient=True)
+                await connect(at(url), retry_for_s=WORKER_RETRY_S)
             assert "password" in caught.value.cure
             assert "wrong" not in str(caught.value)
 
@@ -127,7 +127,9 @@ async def test_a_cluster_takes_keys_scripts_and_transactions_of_one_tag_on_every
 
 async def test_a_clusters_connections_may_be_closed_while_they_are_taken() -> None:
     async with cluster(1) as nodes:
-        link = await connect(at(f"redis+cluster://127.0.0.1:{nodes[0].port}"), patient=True)
+        link = await connect(
+            at(f"redis+cluster://127.0.0.1:{nodes[0].port}"), retry_for_s=WORKER_RETRY_S
+        )
 
         async def close_again_and_again() -> None:  # as redis-py does after a failure
             while True:
@@ -175,7 +177,7 @@ async def test_sentinel_leads_a_patient_link_over_a_fail_over() -> None:
         hosts = ",".join(f"127.0.0.1:{s.port}" for s in sentinels)
         down = free_port()  # the first sentinel asked does not exist
         settings = at(f"redis+sentinel://127.0.0.1:{down},{hosts}/mymaster/0")
-        link = await connect(settings, patient=True)
+        link = await connect(settings, retry_for_s=WORKER_RETRY_S)
         assert await works(link)
         async with replica.admin() as client:
             await wait_until(lambda: client.get("{k}a"))
@@ -190,29 +192,30 @@ async def test_sentinel_leads_a_patient_link_over_a_fail_over() -> None:
             await connect(at(f"redis+sentinel://{hosts}/othermaster"))
 
 
-async def test_an_impatient_link_gives_up_soon_and_a_patient_one_waits_for_the_server() -> None:
+async def test_a_link_of_ingress_gives_up_soon_and_one_of_a_worker_waits_for_the_server() -> None:
     async with running() as server:
         url = f"redis://127.0.0.1:{server.port}"
-        hasty, patient = await connect(at(url)), await connect(at(url), patient=True)
+        ingress = await connect(at(url))
+        worker = await connect(at(url), retry_for_s=WORKER_RETRY_S)
         server.kill()
         with pytest.raises(StoreUnavailable) as caught:
-            await works(hasty)
+            await works(ingress)
         assert caught.value.can_retry
         assert caught.value.cure
 
-        waiting = asyncio.create_task(works(patient))
+        waiting = asyncio.create_task(works(worker))
         with pytest.raises(StoreUnavailable):
-            await works(hasty)
+            await works(ingress)
         assert not waiting.done()
         await server.start()
         assert await waiting
-        assert await works(hasty), "the same link works again when the server is back"
-        await hasty.aclose()
-        await patient.aclose()
+        assert await works(ingress), "the same link works again when the server is back"
+        await ingress.aclose()
+        await worker.aclose()
 
 
 @pytest.mark.parametrize("how", ["refused", "frozen", "frozen while connected"])
-async def test_an_impatient_caller_knows_before_its_platform_gives_up(how: str) -> None:
+async def test_ingress_fails_before_its_platform_gives_up(how: str) -> None:
     """Slack and Telegram wait 3 s or more for their acknowledgement."""
     async with running() as server:
         settings = at(f"redis://127.0.0.1:{server.port}")
@@ -322,7 +325,7 @@ async def test_more_callers_than_connections_wait_their_turn(settings: Settings)
 
 
 async def test_a_blocking_read_may_wait_longer_than_other_replies(settings: Settings) -> None:
-    waiting = await connect(settings, patient=True, read_timeout_s=None)
+    waiting = await connect(settings, retry_for_s=WORKER_RETRY_S, read_timeout_s=None)
     with store_errors():
         assert await waiting.client.blpop("nothing", timeout=1.2) is None
     await waiting.aclose()

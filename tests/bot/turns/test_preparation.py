@@ -18,6 +18,7 @@ from bot.conversation import Address, Attachment, Incoming, Overheard, Speaker, 
 from bot.errors import PlatformBusy, PlatformUnreachable
 from bot.memory.history import RedisHistory
 from bot.model.transcription import Transcriber
+from bot.ports import TurnWrite
 from bot.settings import Settings
 from bot.turns.preparation import MAX_IMAGE_BYTES, MAX_IMAGES, READ_AT_ONCE, TurnPreparation
 from tests.bot.model.test_transcription import Ear
@@ -200,7 +201,7 @@ async def test_what_was_said_before_is_fetched_once_for_the_first_message(table:
     turn = Turn("t", (asked_in(), asked_in("please")))
     turn, _ = await table.preparer.prepare(turn, table.shelf)
     assert [one.seed for one in turn.incoming] == [EARLIER, ()]
-    await table.preparer.history.append(turn.ended("complete", "x"), tokens=9)
+    await table.preparer.history.append(TurnWrite(turn.ended("complete", "x"), tokens=9))
     turn, _ = await table.preparer.prepare(Turn("t2", (asked_in("and?"),)), table.shelf)
     assert turn.incoming[0].seed == ()
     assert table.shelf.seeded == 1

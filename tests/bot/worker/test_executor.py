@@ -21,7 +21,7 @@ from bot.errors import (
     StoreUnavailable,
 )
 from bot.inbox.claim import ClaimedTurn
-from bot.memory.recent import People
+from bot.memory.recent import RecentConversations
 from bot.metrics import MAX_MODELS, Metrics
 from bot.model.transcription import Transcriber
 from bot.service.direct_core import DirectCore
@@ -89,9 +89,11 @@ class Bench:
 async def bench(settings: Settings) -> AsyncIterator[Bench]:
     async with ModelServer() as model, open_components(service_settings(settings, model)) as bot:
         core, place, metrics = DirectCore(bot), Place(), Metrics()
-        people = People(bot.store.client, settings.bot_redis_prefix, 1_000, bot.sessions)
+        recent = RecentConversations(
+            bot.store.client, settings.bot_redis_prefix, 1_000, bot.sessions
+        )
         preparation = TurnPreparation(bot.history, Transcriber(settings), max_chars=1_000)
-        executor = TurnExecutor(core, {"loop": place}, preparation, people, metrics, max_attempts=3)
+        executor = TurnExecutor(core, {"loop": place}, preparation, recent, metrics, max_attempts=3)
         yield Bench(executor, bot, model, place, metrics)
 
 
@@ -102,7 +104,7 @@ async def test_an_answered_turn_is_done_counted_and_noted(bench: Bench) -> None:
     assert bench.counted("complete") == 1
     labels = {"model": "gpt-5-mini", "kind": "output"}
     assert bench.metrics.registry.get_sample_value("keepthread_model_tokens_total", labels)
-    (listed,) = await bench.executor.people.conversations_of("loop", make_message("x").speaker)
+    (listed,) = await bench.executor.recent.conversations_of("loop", make_message("x").speaker)
     assert listed.session == KEY
 
 
