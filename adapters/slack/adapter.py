@@ -40,10 +40,10 @@ class SlackAdapter:
         if not settings.any_set:
             return [Check("slack", "off", "SLACK_BOT_TOKEN is not set")]
         try:
-            from adapters.slack.connection import examine
+            from adapters.slack.connection import run_checks
         except ModuleNotFoundError as error:
             return [Check("slack", "failed", f"{error.name} is not installed", NO_SDK_CURE)]
-        return await examine(settings, core_settings)
+        return await run_checks(settings, core_settings)
 
 
 ADAPTER = SlackAdapter()

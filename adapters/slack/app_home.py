@@ -12,13 +12,13 @@ import structlog
 
 from adapters.slack import action_ids
 from adapters.slack.api.errors import slack_errors
-from adapters.slack.api.payload import parts, text
+from adapters.slack.api.payload import get_objects, get_text
 from bot.conversation import Address, SessionKey
 from bot.errors import PlatformError
 
 if TYPE_CHECKING:
-    from adapters.slack.api.users import People
-    from adapters.slack.api.workspaces import Team, Teams
+    from adapters.slack.api.users import UserDirectory
+    from adapters.slack.api.workspaces import Workspace, Workspaces
     from bot.ports import CommandSpec, ConversationSummary, Core
 
 log = structlog.get_logger("keepthread.slack")
@@ -27,24 +27,24 @@ Block = dict[str, Any]
 
 MAX_SHOWN = 20
 _SETTLE_S = 1.5
-_COUNTED_S = 60.0
+_TOTALS_TTL_S = 60.0
 _NAMES_WAIT_S = 5.0
 _MEMBER_WAIT_S = 1.5
 _MAX_PAGES = 5
 
 
 @dataclass(slots=True)
-class Home:
+class AppHome:
     """Publishes the tab anew whenever somebody opens it."""
 
     core: Core
-    teams: Teams
-    people: People
+    workspaces: Workspaces
+    users: UserDirectory
     _totals: dict[str, tuple[float, tuple[int, int]]] = field(default_factory=dict)
 
     async def publish(self, team: str, user: str) -> None:
         """Show `user` their tab. Raises PlatformError, StoreError."""
-        speaker = await self.people.speaker(team, user, external=True, wait_s=_NAMES_WAIT_S)
+        speaker = await self.users.speaker(team, user, external=True, wait_s=_NAMES_WAIT_S)
         anywhere = Address(SessionKey(action_ids.PLATFORM, team, "", ""), "channel")
         if not await self.core.allowed(anywhere, speaker):
             view = home_view(self.core.commands(), None, (), None)
@@ -55,12 +55,12 @@ class Home:
             # Whoever may reset what many share is an admin.
             is_admin = await self.core.allowed(anywhere, speaker, "reset")
             totals = await self._count(team) if is_admin else None
-            view = home_view(self.core.commands(), await self.teams.team(team), here, totals)
-        client = await self.teams.client(team)
+            view = home_view(self.core.commands(), await self.workspaces.find(team), here, totals)
+        client = await self.workspaces.client(team)
         with slack_errors("views.publish"):
             await client.views_publish(user_id=user, view=view)
 
-    async def may_see(self, session: SessionKey, user: str) -> bool:
+    async def can_access(self, session: SessionKey, user: str) -> bool:
         """Whether `user` is, today, where that conversation is; False if Slack does not say so in time.
 
         What a button carries can be forged, so it is asked of direct messages, too.
@@ -76,14 +76,14 @@ class Home:
 
     async def _direct_channel_of(self, team: str, user: str) -> str:
         """Id of the direct messages between `user` and us. Raises PlatformError."""
-        client = await self.teams.client(team)
+        client = await self.workspaces.client(team)
         with slack_errors("conversations.open"):
             answer = await client.conversations_open(users=user)
         return str((answer.get("channel") or {}).get("id") or "")
 
     async def _channels_of(self, team: str, user: str) -> set[str]:
         """Channels of ours that `user` is in now; who left a private one reads no more of it."""
-        client = await self.teams.client(team)
+        client = await self.workspaces.client(team)
         found: set[str] = set()
         cursor: str | None = None
         try:
@@ -95,7 +95,7 @@ class Home:
                         limit=999,
                         cursor=cursor,
                     )
-                found |= {text(one, "id") for one in parts(page, "channels")}
+                found |= {get_text(one, "id") for one in get_objects(page, "channels")}
                 cursor = (page.get("response_metadata") or {}).get("next_cursor")
                 if not cursor:
                     break
@@ -108,7 +108,7 @@ class Home:
         until, totals = self._totals.get(team, (0.0, (0, 0)))
         if until < time.monotonic():
             totals = await self.core.totals(action_ids.PLATFORM, team)
-            self._totals[team] = (time.monotonic() + _COUNTED_S, totals)
+            self._totals[team] = (time.monotonic() + _TOTALS_TTL_S, totals)
         return totals
 
     async def publish_later(self, team: str, user: str) -> None:
@@ -119,7 +119,7 @@ class Home:
 
 def home_view(
     commands: Sequence[CommandSpec],
-    team: Team | None,
+    team: Workspace | None,
     own: Sequence[ConversationSummary],
     totals: tuple[int, int] | None,
 ) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _open(session: SessionKey, channels: Collection[str]) -> bool:
     return _is_direct(session) or session.place in channels
 
 
-def _conversation(listed: ConversationSummary, team: Team) -> list[Block]:
+def _conversation(listed: ConversationSummary, team: Workspace) -> list[Block]:
     session, at = listed.session, listed.used_at
     stamp = int(at.timestamp())
     when = f"<!date^{stamp}^{{date_short_pretty}} {{time}}|{at:%Y-%m-%d %H:%M} UTC>"
@@ -187,7 +187,7 @@ def _conversation(listed: ConversationSummary, team: Team) -> list[Block]:
     ]
 
 
-def _place(session: SessionKey, team: Team) -> str:
+def _place(session: SessionKey, team: Workspace) -> str:
     name = "Direct messages" if _is_direct(session) else f"<#{session.place}>"
     if not session.thread or not team.url:
         return name

@@ -12,21 +12,21 @@ from adapters.slack.api.errors import slack_errors
 from adapters.slack.manifest import PROMPTS
 
 if TYPE_CHECKING:
-    from adapters.slack.api.workspaces import Teams
+    from adapters.slack.api.workspaces import Workspaces
 
 PROMPTS_TITLE = "What can I do for you?"
 _TITLE_LENGTH = 60
 
 
 @dataclass(slots=True)
-class AgentThreads:
-    teams: Teams
+class Assistant:
+    workspaces: Workspaces
 
-    async def suggest(self, team: str, channel: str, thread_ts: str = "") -> None:
+    async def suggest_prompts(self, team: str, channel: str, thread_ts: str = "") -> None:
         """Offer first words. Raises PlatformError."""
         if not channel:
             return
-        client = await self.teams.client(team)
+        client = await self.workspaces.client(team)
         with slack_errors("assistant.threads.setSuggestedPrompts"):
             await client.assistant_threads_setSuggestedPrompts(
                 channel_id=channel,
@@ -35,12 +35,12 @@ class AgentThreads:
                 prompts=[{"title": title, "message": message} for title, message in PROMPTS],
             )
 
-    async def name_thread(self, team: str, channel: str, thread_ts: str, text: str) -> None:
+    async def set_title(self, team: str, channel: str, thread_ts: str, text: str) -> None:
         """Call the thread by the first words said in it. Raises PlatformError."""
         title = title_of(text)
         if not title:
             return
-        client = await self.teams.client(team)
+        client = await self.workspaces.client(team)
         with slack_errors("assistant.threads.setTitle"):
             await client.assistant_threads_setTitle(
                 channel_id=channel, thread_ts=thread_ts, title=title

@@ -11,18 +11,18 @@ import structlog
 
 from adapters.slack import doctor
 from adapters.slack.api import files
-from adapters.slack.api.installations import Installations
+from adapters.slack.api.installations import InstallationStore
 from adapters.slack.api.payload import Json
-from adapters.slack.api.threads import Threads
-from adapters.slack.api.users import People
-from adapters.slack.api.workspaces import Teams, new_session
-from adapters.slack.app_home import Home
-from adapters.slack.assistant import AgentThreads
-from adapters.slack.inbound.dispatcher import Intake
-from adapters.slack.inbound.events import Removed
-from adapters.slack.inbound.interactions import Presses
-from adapters.slack.inbound.thread_history import Seeding
-from adapters.slack.outbound.messages import Outbound
+from adapters.slack.api.threads import ThreadLookup
+from adapters.slack.api.users import UserDirectory
+from adapters.slack.api.workspaces import Workspaces, new_session
+from adapters.slack.app_home import AppHome
+from adapters.slack.assistant import Assistant
+from adapters.slack.inbound.dispatcher import Dispatcher
+from adapters.slack.inbound.events import AppUninstalled
+from adapters.slack.inbound.interactions import Interactions
+from adapters.slack.inbound.thread_history import ThreadHistoryFetcher
+from adapters.slack.outbound.messages import MessageSender
 from adapters.slack.outbound.reply import SlackReply
 from adapters.slack.transport.bolt_app import build_app, dispatch
 from adapters.slack.transport.http import event_routes, install_routes
@@ -54,29 +54,31 @@ class SlackConnection:
         self._closing = AsyncExitStack()
         self._closing.push_async_callback(session.close)
         self._installations = _installations(core, settings)
-        self._teams = Teams(settings, session, self._installations)
-        self._people = People(self._teams)
-        self._closing.push_async_callback(self._people.aclose)
-        self._outbound = Outbound(self._teams.client)
-        self._seeding = Seeding(self._teams, self._people)
+        self._workspaces = Workspaces(settings, session, self._installations)
+        self._users = UserDirectory(self._workspaces)
+        self._closing.push_async_callback(self._users.aclose)
+        self._sender = MessageSender(self._workspaces.client)
+        self._thread_history = ThreadHistoryFetcher(self._workspaces, self._users)
         self._background = BackgroundTasks()
         self._closing.push_async_callback(self._background.aclose)
-        home = Home(core, self._teams, self._people)
-        self._intake = Intake(
+        home = AppHome(core, self._workspaces, self._users)
+        self._dispatcher = Dispatcher(
             core,
             settings,
-            self._teams,
-            self._people,
-            Threads(self._teams),
-            Presses(core, self._people, home, self._background, self._say),
+            self._workspaces,
+            self._users,
+            ThreadLookup(self._workspaces),
+            Interactions(core, self._users, home, self._background, self._notify),
             home,
-            AgentThreads(self._teams),
+            Assistant(self._workspaces),
             self._background,
-            self._say,
+            self._notify,
             self._removed,
         )
-        self._app = build_app(settings, self._teams, self._intake, core.vault, self._installations)
-        self._sockets = socket_mode(settings, self._teams, session, self._take_envelope)
+        self._app = build_app(
+            settings, self._workspaces, self._dispatcher, core.vault, self._installations
+        )
+        self._sockets = socket_mode(settings, self._workspaces, session, self._take_envelope)
 
     @classmethod
     async def open(cls, core: Core, settings: SlackSettings) -> SlackConnection:
@@ -107,10 +109,10 @@ class SlackConnection:
         return connection
 
     def reply(self, address: Address) -> Reply:
-        return SlackReply(self._outbound, address)
+        return SlackReply(self._sender, address)
 
     async def receive(self) -> None:
-        while self._settings.slack_bot_token and self._teams.home is None:
+        while self._settings.slack_bot_token and self._workspaces.home is None:
             try:
                 await self._preflight()
             except PlatformError as error:
@@ -125,36 +127,36 @@ class SlackConnection:
         return found + (install_routes(self._app) if self._installations else [])
 
     def health(self) -> Health:
-        if self._settings.slack_bot_token and self._teams.home is None:
+        if self._settings.slack_bot_token and self._workspaces.home is None:
             return Health(False, "not signed on")
         return self._sockets.health() if self._sockets else Health(True, "signed HTTP")
 
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
-        return await self._people.is_admin(address.session.account, speaker.id)
+        return await self._users.is_admin(address.session.account, speaker.id)
 
     async def download(self, address: Address, attachment: Attachment) -> bytes:
         team = address.session.account
-        attachment = await files.look_up(self._teams, team, attachment)
-        token = await self._teams.token(team)
+        attachment = await files.describe_file(self._workspaces, team, attachment)
+        token = await self._workspaces.token(team)
         api_url = self._settings.slack_api_url
         return await files.fetch(self._session, attachment.reference, token, attachment, api_url)
 
     async def fetch_thread_history(self, address: Address) -> tuple[Overheard, ...]:
-        return await self._seeding.seed(address)
+        return await self._thread_history.seed(address)
 
     async def aclose(self) -> None:
         await self._closing.aclose()
 
     async def _preflight(self) -> None:
-        await doctor.sign_on(self._teams)
+        await doctor.sign_on(self._workspaces)
         if self._sockets is not None:
             await self._sockets.preflight()
-            await doctor.same_app(self._teams, self._settings)
+            await doctor.check_same_app(self._workspaces, self._settings)
 
     async def _take_envelope(self, envelope: Json) -> dict[str, Any] | None:
         return await dispatch(self._app, envelope)
 
-    def _say(self, address: Address, text: str) -> None:
+    def _notify(self, address: Address, text: str) -> None:
         self._background.add("a word", self._said(address, text))
 
     async def _said(self, address: Address, text: str) -> None:
@@ -164,11 +166,11 @@ class SlackConnection:
         finally:
             await reply.aclose()
 
-    async def _removed(self, removed: Removed) -> None:
+    async def _removed(self, removed: AppUninstalled) -> None:
         """The app is gone from a workspace: its token goes too. Raises StoreError."""
         if not removed.bot_revoked:
             return
-        home = self._teams.home
+        home = self._workspaces.home
         if home is not None and home.id == removed.team:
             log.error(
                 "the app was removed from the workspace of SLACK_BOT_TOKEN", team=removed.team
@@ -177,32 +179,32 @@ class SlackConnection:
             await self._installations.async_delete_all(
                 enterprise_id=removed.enterprise or None, team_id=removed.team or None
             )
-            self._teams.forget(removed.team)
+            self._workspaces.forget(removed.team)
             log.info("installation dropped", team=removed.team)
 
 
-async def examine(own: SlackSettings, settings: Settings) -> list[Check]:
+async def run_checks(own: SlackSettings, settings: Settings) -> list[Check]:
     """Doctor's lines. Raises nothing."""
     async with new_session() as session:
-        teams = Teams(own, session)
-        sockets = socket_mode(own, teams, session, None)
+        workspaces = Workspaces(own, session)
+        sockets = socket_mode(own, workspaces, session, None)
         has_key = settings.bot_encryption_key is not None
-        return await doctor.check(own, teams, sockets, has_key)
+        return await doctor.check(own, workspaces, sockets, has_key)
 
 
 def socket_mode(
-    settings: SlackSettings, teams: Teams, session: aiohttp.ClientSession, handle: Any
+    settings: SlackSettings, workspaces: Workspaces, session: aiohttp.ClientSession, handle: Any
 ) -> SocketMode | None:
     token = settings.slack_app_token
     if token is None:
         return None
-    return SocketMode(teams.new_client(None), session, token.get_secret_value(), handle)
+    return SocketMode(workspaces.new_client(None), session, token.get_secret_value(), handle)
 
 
-def _installations(core: Core, settings: SlackSettings) -> Installations | None:
+def _installations(core: Core, settings: SlackSettings) -> InstallationStore | None:
     if not settings.slack_client_id or not settings.slack_client_secret:
         return None
-    return Installations(
+    return InstallationStore(
         core.vault,
         settings.slack_client_id,
         settings.slack_client_secret.get_secret_value(),

@@ -20,7 +20,7 @@ from bot.errors import (
 from bot.ports import Check
 
 if TYPE_CHECKING:
-    from adapters.slack.api.workspaces import Team, Teams
+    from adapters.slack.api.workspaces import Workspace, Workspaces
     from adapters.slack.settings import SlackSettings
     from adapters.slack.transport.socket_mode import SocketMode
 
@@ -31,25 +31,25 @@ REINSTALL = "Add them under OAuth & Permissions (`keepthread slack manifest` lis
 REACH_CURE = "Check the network, the proxy and SLACK_API_URL, and try again in a minute."
 
 
-async def sign_on(teams: Teams) -> Team | None:
+async def sign_on(workspaces: Workspaces) -> Workspace | None:
     """Who SLACK_BOT_TOKEN is, once that is proven to be enough; None without one.
 
     Raises:
         PlatformRefused: no bot's token, or an essential scope is missing.
         PlatformError: Slack could not be asked.
     """
-    team = await teams.sign_on()
+    team = await workspaces.sign_on()
     if team is None:
         return None
-    if not team.bot_id and "xoxb-" not in teams.home_token:
+    if not team.bot_id and "xoxb-" not in workspaces.home_token:
         raise PlatformRefused(
             "SLACK_BOT_TOKEN is a person's token, not a bot's",
             cure="Use the Bot User OAuth Token, which begins with xoxb-.",
         )
-    lacking = missing(team.scopes, ESSENTIAL)
-    if lacking:
+    unsupported = missing(team.scopes, ESSENTIAL)
+    if unsupported:
         raise PlatformRefused(
-            f"the bot token lacks the scopes {', '.join(lacking)}", cure=REINSTALL
+            f"the bot token lacks the scopes {', '.join(unsupported)}", cure=REINSTALL
         )
     less = missing(team.scopes)
     if less:
@@ -57,22 +57,22 @@ async def sign_on(teams: Teams) -> Team | None:
     return team
 
 
-async def same_app(teams: Teams, settings: SlackSettings) -> None:
+async def check_same_app(workspaces: Workspaces, settings: SlackSettings) -> None:
     """Raises PlatformRefused if the two tokens belong to different apps."""
-    theirs, home = app_of(settings), teams.home
+    theirs, home = app_of(settings), workspaces.home
     if not theirs or home is None or not home.bot_id:
         return
-    client = await teams.client(home.id)
+    client = await workspaces.client(home.id)
     try:
         with slack_errors("bots.info"):
             answer = await client.bots_info(bot=home.bot_id)
     except PlatformError as error:
         log.info("whether both tokens are of one app is unknown", error=repr(error))
         return
-    ours = str((answer.get("bot") or {}).get("app_id") or "")
-    if ours and ours != theirs:
+    find_own_messages = str((answer.get("bot") or {}).get("app_id") or "")
+    if find_own_messages and find_own_messages != theirs:
         raise PlatformRefused(
-            f"SLACK_BOT_TOKEN is of app {ours}, SLACK_APP_TOKEN of app {theirs}",
+            f"SLACK_BOT_TOKEN is of app {find_own_messages}, SLACK_APP_TOKEN of app {theirs}",
             cure="Copy both tokens from the same app at api.slack.com/apps.",
         )
 
@@ -85,16 +85,16 @@ def app_of(settings: SlackSettings) -> str:
 
 
 async def check(
-    settings: SlackSettings, teams: Teams, sockets: SocketMode | None, has_key: bool
+    settings: SlackSettings, workspaces: Workspaces, sockets: SocketMode | None, has_key: bool
 ) -> list[Check]:
     """Doctor's lines for Slack."""
     try:
         settings.require_complete()
     except SettingsError as error:
         return [Check("slack", "failed", str(error), error.cure)]
-    checks = [await _check_token(teams)] if settings.slack_bot_token else []
+    checks = [await _check_token(workspaces)] if settings.slack_bot_token else []
     if sockets is not None:
-        checks.append(await _check_sockets(sockets, teams, settings))
+        checks.append(await _check_sockets(sockets, workspaces, settings))
     else:
         checks.append(Check("slack events", "ok", "signed HTTP at /slack/events"))
     if settings.multi_workspace:
@@ -111,9 +111,9 @@ async def check(
     return checks
 
 
-async def _check_token(teams: Teams) -> Check:
+async def _check_token(workspaces: Workspaces) -> Check:
     try:
-        team = await sign_on(teams)
+        team = await sign_on(workspaces)
     except KeepthreadError as error:
         return Check("slack token", "failed", str(error), _cure(error))
     if team is None:
@@ -125,10 +125,12 @@ async def _check_token(teams: Teams) -> Check:
     return Check("slack token", "ok", where)
 
 
-async def _check_sockets(sockets: SocketMode, teams: Teams, settings: SlackSettings) -> Check:
+async def _check_sockets(
+    sockets: SocketMode, workspaces: Workspaces, settings: SlackSettings
+) -> Check:
     try:
         await sockets.preflight()
-        await same_app(teams, settings)
+        await check_same_app(workspaces, settings)
     except KeepthreadError as error:
         return Check("slack events", "failed", str(error), _cure(error))
     return Check("slack events", "ok", "Socket Mode")

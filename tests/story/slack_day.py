@@ -12,7 +12,7 @@ import pytest
 
 from adapters.slack.adapter import ADAPTER
 from adapters.slack.api import web_api
-from adapters.slack.api.rate_limiter import Budget
+from adapters.slack.api.rate_limiter import RateLimiter
 from bot.service.service import Service, open_service
 from bot.settings import Settings
 from tests.fakes.model_server import ModelServer, Seen
@@ -66,7 +66,7 @@ async def working_day(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, **environment: str
 ) -> AsyncIterator[Day]:
     """The bot at work. Its posts need not wait a second for one another, which others try."""
-    monkeypatch.setattr(web_api, "Budget", partial(Budget, post_every_s=0.05))
+    monkeypatch.setattr(web_api, "RateLimiter", partial(RateLimiter, post_every_s=0.05))
     async with slack_workspace() as slack, ModelServer() as model:
         slack.server.add_person(NORA, "Nora", team_id="T9")
         slack.server.space.channel("C1").members.add(NORA)

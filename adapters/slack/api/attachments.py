@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from adapters.slack.api.payload import Json, parts, text
+from adapters.slack.api.payload import Json, get_objects, get_text
 from bot.conversation import Attachment
 
-_VISIBLE = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """What vision models take."""
 
 _BY_ID = "file:"
@@ -16,11 +16,11 @@ _BY_ID = "file:"
 
 def attachment_of(file: Json) -> Attachment:
     """A file object (https://docs.slack.dev/reference/objects/file-object) as our attachment."""
-    name = text(file, "name") or text(file, "title")
-    media_type = text(file, "mimetype")
+    name = get_text(file, "name") or get_text(file, "title")
+    media_type = get_text(file, "mimetype")
     length = file.get("size")
     described = Attachment(
-        _kind(media_type, text(file, "subtype")),
+        _kind(media_type, get_text(file, "subtype")),
         name,
         media_type,
         _reference(file),
@@ -49,16 +49,16 @@ def file_id(attachment: Attachment) -> str:
 def quoted(message: Json) -> str:
     """Texts of the messages that this one forwards or shares, or `""`."""
     found = []
-    for attachment in parts(message, "attachments"):
+    for attachment in get_objects(message, "attachments"):
         if attachment.get("is_share") or attachment.get("is_msg_unfurl"):
-            author = text(attachment, "author_name").strip()
-            words = (text(attachment, "text") or text(attachment, "fallback")).strip()
+            author = get_text(attachment, "author_name").strip()
+            words = (get_text(attachment, "text") or get_text(attachment, "fallback")).strip()
             found.append(f"{author}: {words}" if author and words else words)
     return "\n\n".join(words for words in found if words)
 
 
 def _kind(media_type: str, subtype: str) -> Literal["image", "audio", "document", "other"]:
-    if media_type in _VISIBLE:
+    if media_type in _IMAGE_TYPES:
         return "image"
     if media_type.startswith("audio/") or subtype == "slack_audio":
         return "audio"
@@ -69,7 +69,7 @@ def _kind(media_type: str, subtype: str) -> Literal["image", "audio", "document"
 
 def _reference(file: Json) -> str:
     """Its address, or its id where Slack tells the address only on request (shared channels)."""
-    address = text(file, "url_private_download") or text(file, "url_private")
+    address = get_text(file, "url_private_download") or get_text(file, "url_private")
     if address and file.get("file_access") != "check_file_info":
         return address
-    return f"{_BY_ID}{text(file, 'id')}"
+    return f"{_BY_ID}{get_text(file, 'id')}"

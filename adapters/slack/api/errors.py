@@ -39,7 +39,7 @@ _BUSY = PlatformBusy, ""
 _DOWN = PlatformUnreachable, ""
 _MISUSED = PlatformError, ""
 
-TABLE: dict[str, tuple[type[PlatformError], str]] = {
+ERROR_TABLE: dict[str, tuple[type[PlatformError], str]] = {
     # The place, or whoever would read it there.
     "channel_is_archived": _GONE,
     "channel_not_found": _GONE,
@@ -110,13 +110,13 @@ TABLE: dict[str, tuple[type[PlatformError], str]] = {
 }
 """What each code is to the core, and its cure. A code that is not here is a PlatformError."""
 
-UNFINISHED = ("fatal_error", "internal_error", "request_timeout", "service_unavailable")
+UNCERTAIN = ("fatal_error", "internal_error", "request_timeout", "service_unavailable")
 """Answers after which it may have been done all the same: Slack says so of the first two."""
 
-LOST_MESSAGE = ("message_not_found", "cant_update_message", "edit_window_closed")
+MESSAGE_NOT_EDITABLE = ("message_not_found", "cant_update_message", "edit_window_closed")
 """Answers to an edit of a message that can be edited no more."""
 
-OF_THE_APP = (
+APP_WIDE_REFUSALS = (
     "access_denied",
     "missing_scope",
     "no_permission",
@@ -131,10 +131,10 @@ def code_of(error: BaseException) -> str:
     origin = error if isinstance(error, SlackApiError) else error.__cause__
     if not isinstance(origin, SlackApiError):
         return ""
-    return _word(origin, "error")
+    return _response_field(origin, "error")
 
 
-def in_our_words(method: str, error: Exception) -> PlatformError:
+def translate_error(method: str, error: Exception) -> PlatformError:
     """The error of ours that says the same as `error`, which a call of `method` raised."""
     if not isinstance(error, SlackApiError):
         # A response address is a secret, and some errors of aiohttp quote it: the kind must do.
@@ -146,11 +146,13 @@ def in_our_words(method: str, error: Exception) -> PlatformError:
     if not code:
         what = status if status not in (0, 200) else "no JSON"
         return PlatformUnreachable(f"{method}: answered {what}")
-    kind, cure = TABLE.get(code, _MISUSED)
+    kind, cure = ERROR_TABLE.get(code, _MISUSED)
     if kind is PlatformRefused and method == "apps.connections.open":
-        return kind(f"{method}: {code} {_word(error, 'needed')}".strip(), cure=SOCKET_CURE)
+        return kind(
+            f"{method}: {code} {_response_field(error, 'needed')}".strip(), cure=SOCKET_CURE
+        )
     if code == "missing_scope":
-        scope = _word(error, "needed")
+        scope = _response_field(error, "needed")
         return kind(f"{method}: the token lacks the scope {scope}", cure=cure.format(scope=scope))
     if kind is PlatformBusy:
         return kind(f"{method}: {code}", retry_after_s=retry_after_s(error))
@@ -162,12 +164,12 @@ def slack_errors(method: str) -> Iterator[None]:
     """What the SDK and its connections raise inside becomes one of ours.
 
     Raises:
-        PlatformError: see `in_our_words`.
+        PlatformError: see `translate_error`.
     """
     try:
         yield
     except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise in_our_words(method, error) from error
+        raise translate_error(method, error) from error
 
 
 def retry_after_s(error: Exception) -> float | None:
@@ -180,15 +182,15 @@ def retry_after_s(error: Exception) -> float | None:
         return None
 
 
-def was_never_sent(error: Exception) -> bool:
+def was_not_carried_out(error: Exception) -> bool:
     """No connection was made, or Slack refused before doing anything: nothing was done for sure."""
     if isinstance(error, SlackApiError):
         code = code_of(error)
-        return _status(error) == 429 or bool(code and code not in UNFINISHED)
+        return _status(error) == 429 or bool(code and code not in UNCERTAIN)
     return isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
 
 
-def _word(error: SlackApiError, name: str) -> str:
+def _response_field(error: SlackApiError, name: str) -> str:
     data = getattr(error.response, "data", None) or (
         error.response if isinstance(error.response, dict) else None
     )

@@ -29,36 +29,36 @@ from bot.errors import (
 from bot.text import human_size
 
 if TYPE_CHECKING:
-    from adapters.slack.api.workspaces import Teams
+    from adapters.slack.api.workspaces import Workspaces
 
 log = structlog.get_logger("keepthread.slack")
 
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
-_PLAIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?(?:/[^\s\\]*)?")
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?(?:/[^\s\\]*)?")
 _SLACK_DOMAINS = ("slack.com", "slack-gov.com", "slack-files.com")
 
 
-async def look_up(teams: Teams, team: str, attachment: Attachment) -> Attachment:
+async def describe_file(workspaces: Workspaces, team: str, attachment: Attachment) -> Attachment:
     """`attachment` as `files.info` describes it, where the event told no more than an id. Raises PlatformError, StoreError."""
     id_ = file_id(attachment)
     if not id_:
         return attachment
-    client = await teams.client(team)
+    client = await workspaces.client(team)
     with slack_errors("files.info"):
         answer = await client.files_info(file=id_)
     return attachment_of(answer.get("file") or {})
 
 
-async def looked_up(
-    teams: Teams, team: str, attachments: Sequence[Attachment], *, wait_s: float
+async def describe_files(
+    workspaces: Workspaces, team: str, attachments: Sequence[Attachment], *, wait_s: float
 ) -> tuple[Attachment, ...]:
     """Each of `attachments` as Slack describes it, as far as it says so within `wait_s`. Raises nothing."""
 
     async def one(attachment: Attachment) -> Attachment:
         try:
             async with asyncio.timeout(wait_s):
-                return await look_up(teams, team, attachment)
+                return await describe_file(workspaces, team, attachment)
         except (KeepthreadError, TimeoutError) as error:
             log.info("a file is not described yet", error=repr(error))
             return attachment
@@ -66,9 +66,9 @@ async def looked_up(
     return tuple(await asyncio.gather(*(one(each) for each in attachments)))
 
 
-def may_be_fetched(url: str, api_url: str) -> bool:
+def is_slack_url(url: str, api_url: str) -> bool:
     """Whether the token may be sent there: Slack's own hosts, or the API's."""
-    if not _PLAIN.fullmatch(url):
+    if not _PLAIN_URL.fullmatch(url):
         return False  # not everybody reads it as the same host
     parts, api = urlsplit(url), urlsplit(api_url)
     if (parts.scheme, parts.netloc) == (api.scheme, api.netloc):
@@ -92,7 +92,7 @@ async def fetch(
     Raises:
         PlatformError: refused (with its cure), too large, or unreachable.
     """
-    if not may_be_fetched(url, api_url):
+    if not is_slack_url(url, api_url):
         raise PlatformRefused("a file is at no address of Slack's; not fetched")
     headers = {"Authorization": f"Bearer {token}"}
     try:

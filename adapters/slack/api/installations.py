@@ -39,7 +39,7 @@ class InstallationRefused(BoltError):
     """The app may not be installed there; its text is for the person who tried."""
 
 
-class Installations(AsyncInstallationStore):
+class InstallationStore(AsyncInstallationStore):
     """Bolt's installation store over the core's vault: one entry a workspace.
 
     Only bots are kept: nothing here acts for a person. Every call raises StoreError.
@@ -160,7 +160,7 @@ class Installations(AsyncInstallationStore):
         return f"slack/{self._client_id}/bot/{place}"
 
 
-class States(AsyncOAuthStateStore):
+class OAuthStateStore(AsyncOAuthStateStore):
     """The `state` of an installation under way: good once, for ten minutes, in any process."""
 
     def __init__(self, vault: Vault) -> None:

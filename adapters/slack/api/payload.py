@@ -13,7 +13,7 @@ UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError
 """What Bolt, which reads a payload before we do, raises over shapes that Slack never sends."""
 
 
-def text(data: Json, name: str) -> str:
+def get_text(data: Json, name: str) -> str:
     """A text or a number, as text that can be written anywhere; else `""`."""
     value = data.get(name)
     if isinstance(value, str):
@@ -21,13 +21,13 @@ def text(data: Json, name: str) -> str:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
 
-def part(data: Json, name: str) -> Json:
+def get_object(data: Json, name: str) -> Json:
     """An object, or an empty one."""
     value = data.get(name)
     return value if isinstance(value, Mapping) else {}
 
 
-def parts(data: Json, name: str) -> tuple[Json, ...]:
+def get_objects(data: Json, name: str) -> tuple[Json, ...]:
     """The objects in a list."""
     value = data.get(name)
     if not isinstance(value, list | tuple):

@@ -42,7 +42,7 @@ class _Lane:
     open_at: float = 0.0
 
 
-class Budget:
+class RateLimiter:
     """Says how long a call has to wait, and counts it."""
 
     def __init__(

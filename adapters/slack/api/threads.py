@@ -12,22 +12,22 @@ from adapters.slack.api.errors import slack_errors
 from bot.errors import PlatformError
 
 if TYPE_CHECKING:
-    from adapters.slack.api.workspaces import Teams
+    from adapters.slack.api.workspaces import Workspaces
 
 log = structlog.get_logger("keepthread.slack")
 
 _WAIT_S = 1.5
-_MAX_REMEMBERED = 10_000
+_MAX_CACHED = 10_000
 
 
-class Threads:
+class ThreadLookup:
     """Asks `conversations.replies`, which finds a reply by its own time stamp, and remembers."""
 
-    def __init__(self, teams: Teams) -> None:
-        self._teams = teams
+    def __init__(self, workspaces: Workspaces) -> None:
+        self._workspaces = workspaces
         self._known: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
-    async def of_message(self, team: str, channel: str, ts: str) -> str | None:
+    async def thread_of_message(self, team: str, channel: str, ts: str) -> str | None:
         """The `thread_ts` of a message, `""` if it is in no thread, None if Slack does not say in time."""
         key = (team, channel, ts)
         if key not in self._known:
@@ -38,12 +38,12 @@ class Threads:
                 log.warning("a message's thread is unknown", channel=channel, error=repr(error))
                 return None
             self._known[key] = thread
-            if len(self._known) > _MAX_REMEMBERED:
+            if len(self._known) > _MAX_CACHED:
                 self._known.popitem(last=False)
         return self._known[key]
 
     async def _ask(self, team: str, channel: str, ts: str) -> str:
-        client = await self._teams.client(team)
+        client = await self._workspaces.client(team)
         with slack_errors("conversations.replies"):
             answer = await client.conversations_replies(
                 channel=channel, ts=ts, latest=ts, inclusive=True, limit=1

@@ -12,8 +12,8 @@ import structlog
 from slack_sdk.errors import SlackClientError
 
 from adapters.shared.rate_limit import Priority
-from adapters.slack.api.errors import in_our_words, was_never_sent
-from adapters.slack.api.rate_limiter import Budget
+from adapters.slack.api.errors import translate_error, was_not_carried_out
+from adapters.slack.api.rate_limiter import RateLimiter
 from bot.errors import PlatformBusy, PlatformUnreachable, StoreError
 
 if TYPE_CHECKING:
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("keepthread.slack")
 
-PATIENCE_S = 90.0
+RETRY_FOR_S = 90.0
 """For one thing that must be said, pauses Slack asks for included. Slack's longest are a minute."""
 
-TRIES = 4
+MAX_ATTEMPTS = 4
 """Of a call that was not carried out for sure."""
 
 _CALL_ERRORS = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
 
 
-ClientOf = Callable[[str], Awaitable["AsyncWebClient"]]
+ClientFactory = Callable[[str], Awaitable["AsyncWebClient"]]
 """Gives a client that may speak in a workspace, by its id."""
 
 
-class Unsure(PlatformUnreachable):
+class ResultUnknown(PlatformUnreachable):
     """The call may have been carried out: only its answer was lost."""
 
 
-class Calls:
+class WebApiClient:
     """Calls Slack for one process, in every workspace.
 
     Args:
@@ -50,15 +50,15 @@ class Calls:
 
     def __init__(
         self,
-        client_of: ClientOf,
-        budget: Budget | None = None,
+        client_factory: ClientFactory,
+        rate_limiter: RateLimiter | None = None,
         *,
-        patience_s: float = PATIENCE_S,
+        retry_for_s: float = RETRY_FOR_S,
         wait_s: float = 0.5,
     ) -> None:
-        self._client_of = client_of
-        self.budget = budget or Budget()
-        self._patience_s = patience_s
+        self._client_factory = client_factory
+        self.rate_limiter = rate_limiter or RateLimiter()
+        self._retry_for_s = retry_for_s
         self._wait_s = wait_s
 
     async def call(
@@ -68,8 +68,8 @@ class Calls:
         *,
         priority: Priority = "required",
         channel: str = "",
-        repeatable: bool = True,
-        patience_s: float | None = None,
+        idempotent: bool = True,
+        retry_for_s: float | None = None,
         **args: Any,
     ) -> AsyncSlackResponse:
         """Call `method`; arguments that are None are left out.
@@ -82,54 +82,62 @@ class Calls:
             Unsure: it is not repeatable, and may have been carried out.
             PlatformError: it failed.
         """
-        until = time.monotonic() + (self._patience_s if patience_s is None else patience_s)
+        until = time.monotonic() + (self._retry_for_s if retry_for_s is None else retry_for_s)
         given = {name: value for name, value in args.items() if value is not None}
         if channel:
             given["channel"] = channel
         attempt = 0
         while True:
-            await self._room(team, method, channel, priority, until)
+            await self._wait_for_rate_limit(team, method, channel, priority, until)
             client = await self.client(team)
             try:
                 return await client.api_call(method, **_form_or_json(method, given))
             except _CALL_ERRORS as error:
-                ours = in_our_words(method, error)
-                if isinstance(ours, PlatformBusy):
-                    wait_s = ours.retry_after_s if ours.retry_after_s is not None else 1.0
-                    self.budget.pause(team, method, channel, wait_s)
+                find_own_messages = translate_error(method, error)
+                if isinstance(find_own_messages, PlatformBusy):
+                    wait_s = (
+                        find_own_messages.retry_after_s
+                        if find_own_messages.retry_after_s is not None
+                        else 1.0
+                    )
+                    self.rate_limiter.pause(team, method, channel, wait_s)
                     log.info("Slack limits us", method=method, channel=channel, wait_s=wait_s)
                     if priority == "best_effort" or time.monotonic() + wait_s > until:
-                        raise ours from error
+                        raise find_own_messages from error
                     continue
-                is_known = was_never_sent(error)
-                if isinstance(ours, PlatformUnreachable) and not (is_known or repeatable):
-                    raise Unsure(ours.detail) from error
+                is_known = was_not_carried_out(error)
+                if isinstance(find_own_messages, PlatformUnreachable) and not (
+                    is_known or idempotent
+                ):
+                    raise ResultUnknown(find_own_messages.detail) from error
                 attempt += 1
-                is_last = attempt >= TRIES or priority == "best_effort" or time.monotonic() > until
-                if not ours.can_retry or is_last:
-                    raise ours from error
-                log.info("trying again", method=method, error=ours.detail)
+                is_last = (
+                    attempt >= MAX_ATTEMPTS or priority == "best_effort" or time.monotonic() > until
+                )
+                if not find_own_messages.can_retry or is_last:
+                    raise find_own_messages from error
+                log.info("trying again", method=method, error=find_own_messages.detail)
                 await asyncio.sleep(self._wait_s * 2 ** (attempt - 1))
 
     async def client(self, team: str) -> AsyncWebClient:
         """A client for that workspace. Raises PlatformError."""
         try:
-            return await self._client_of(team)
+            return await self._client_factory(team)
         except StoreError as error:
             raise PlatformUnreachable(f"the installation in {team} cannot be read") from error
 
-    async def _room(
+    async def _wait_for_rate_limit(
         self, team: str, method: str, channel: str, priority: Priority, until: float
     ) -> None:
         """Wait for the budget, and take from it. Raises PlatformBusy if that would be too long."""
         while True:
-            wait_s = self.budget.wait_s(team, method, channel, priority)
+            wait_s = self.rate_limiter.wait_s(team, method, channel, priority)
             if wait_s <= 0:
                 break
             if priority == "best_effort" or time.monotonic() + wait_s > until:
                 raise PlatformBusy(f"{method}: no room in our budget", retry_after_s=wait_s)
             await asyncio.sleep(wait_s)
-        self.budget.take(team, method, channel)
+        self.rate_limiter.take(team, method, channel)
 
 
 def _form_or_json(method: str, args: dict[str, Any]) -> dict[str, Any]:

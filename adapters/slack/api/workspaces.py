@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     import aiohttp
     from slack_sdk.web.async_client import AsyncWebClient
 
-    from adapters.slack.api.installations import Installations
+    from adapters.slack.api.installations import InstallationStore
     from adapters.slack.settings import SlackSettings
 
 CALL_TIMEOUT_S = 15.0
-_REMEMBERED_S = 30.0
+_CACHE_TTL_S = 30.0
 """How long an installation read from the store is believed; rotation and removal come through at the latest then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class Workspace:
     """An installation. `url` is the workspace's own address, ending in a slash."""
 
     id: str
@@ -36,24 +36,24 @@ class Team:
     scopes: tuple[str, ...] = ()
 
 
-class Teams:
+class Workspaces:
     """Clients by workspace: one for SLACK_BOT_TOKEN, the others from the installations people made."""
 
     def __init__(
         self,
         settings: SlackSettings,
         session: aiohttp.ClientSession,
-        installations: Installations | None = None,
+        installations: InstallationStore | None = None,
     ) -> None:
         self._settings = settings
         self._session = session
         self._installations = installations
-        self._home: Team | None = None
-        self._known: dict[str, tuple[float, Team, str]] = {}
+        self._home: Workspace | None = None
+        self._known: dict[str, tuple[float, Workspace, str]] = {}
         self._asking = asyncio.Lock()
 
     @property
-    def home(self) -> Team | None:
+    def home(self) -> Workspace | None:
         """The workspace of SLACK_BOT_TOKEN, once Slack said which it is."""
         return self._home
 
@@ -74,7 +74,7 @@ class Teams:
             retry_handlers=[],
         )
 
-    async def sign_on(self) -> Team | None:
+    async def sign_on(self) -> Workspace | None:
         """Ask Slack who SLACK_BOT_TOKEN is; None without one. Asked once.
 
         Raises:
@@ -86,16 +86,16 @@ class Teams:
             return self._home
         async with self._asking:
             if self._home is None:
-                self._home = await self.who_is(token.get_secret_value())
+                self._home = await self.identify(token.get_secret_value())
         return self._home
 
-    async def who_is(self, token: str) -> Team:
+    async def identify(self, token: str) -> Workspace:
         """The workspace and bot of a token, its app and its scopes. Raises PlatformError."""
         client = self.new_client(token)
         with slack_errors("auth.test"):
             answer = await client.auth_test()
         scopes = str(answer.headers.get("x-oauth-scopes") or "")
-        return Team(
+        return Workspace(
             id=str(answer.get("team_id") or ""),
             bot_user=str(answer.get("user_id") or ""),
             bot_id=str(answer.get("bot_id") or ""),
@@ -105,7 +105,7 @@ class Teams:
             scopes=tuple(scope.strip() for scope in scopes.split(",") if scope.strip()),
         )
 
-    async def team(self, team_id: str) -> Team | None:
+    async def find(self, team_id: str) -> Workspace | None:
         """The installation in a workspace; None if there is none. Raises StoreError, PlatformError."""
         home = await self.sign_on()
         if home is not None and home.id == team_id:
@@ -133,7 +133,7 @@ class Teams:
         """Read its installation anew the next time."""
         self._known.pop(team_id, None)
 
-    async def _installed(self, team_id: str) -> tuple[Team | None, str]:
+    async def _installed(self, team_id: str) -> tuple[Workspace | None, str]:
         """The installation and its token. That there is none is not believed for long: it may be made any moment."""
         if self._installations is None or not team_id:
             return None, ""
@@ -144,7 +144,7 @@ class Teams:
         if bot is None:
             self._known.pop(team_id, None)
             return None, ""
-        team = Team(
+        team = Workspace(
             id=team_id,
             bot_user=bot.bot_user_id or "",
             bot_id=bot.bot_id or "",
@@ -152,7 +152,7 @@ class Teams:
             app_id=bot.app_id or "",
             scopes=tuple(bot.bot_scopes or ()),
         )
-        self._known[team_id] = (time.monotonic() + _REMEMBERED_S, team, bot.bot_token)
+        self._known[team_id] = (time.monotonic() + _CACHE_TTL_S, team, bot.bot_token)
         return team, bot.bot_token
 
 

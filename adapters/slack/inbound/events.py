@@ -9,7 +9,7 @@ from bot.conversation import Attachment, PlaceKind
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class MessagePosted:
     """A message.
 
     `user_team`: the speaker's home as the event tells it, or `""`. `text` is raw mrkdwn. `external`: people
@@ -34,22 +34,22 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
+class MessageEdited:
     """A message has other words now. `edited_ts`: when."""
 
-    said: Said
+    message: MessagePosted
     edited_ts: str
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
+class MessageDeleted:
     """A message is gone; `said` is what it was, as far as the event tells."""
 
-    said: Said
+    message: MessagePosted
 
 
 @dataclass(frozen=True, slots=True)
-class Reacted:
+class ReactionChanged:
     """A thumb under a message of `author`, put there or taken back."""
 
     team: str
@@ -64,7 +64,7 @@ class Reacted:
 
 
 @dataclass(frozen=True, slots=True)
-class HomeOpened:
+class AppHomeOpened:
     team: str
     user: str
     tab: str
@@ -72,8 +72,8 @@ class HomeOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentThreadOpened:
-    """Somebody opened a thread with the app declared as an agent, and has said nothing yet."""
+class AssistantThreadStarted:
+    """Somebody opened a thread with the app declared as an agent, and has message nothing yet."""
 
     team: str
     user: str
@@ -82,7 +82,7 @@ class AgentThreadOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentStopped:
+class AgentSessionStopped:
     """Slack's own stop button."""
 
     team: str
@@ -93,7 +93,7 @@ class AgentStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class AppUninstalled:
     """The app was uninstalled, or its tokens revoked."""
 
     team: str
@@ -102,7 +102,7 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
-class Pressed:
+class BlockAction:
     """A button."""
 
     team: str
@@ -110,26 +110,26 @@ class Pressed:
     user_team: str
     action: str
     value: str
-    press_id: str
+    interaction_id: str
     channel: str = ""
     message_ts: str = ""
     response_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Shortcut:
+class MessageShortcut:
     """A message shortcut. `said` is the message it was used on; `user` used it."""
 
-    said: Said
+    message: MessagePosted
     user: str
     user_team: str
     callback: str
-    press_id: str
+    interaction_id: str
     response_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Slashed:
+class SlashCommand:
     """The slash command; `text` is what followed it."""
 
     team: str
@@ -137,20 +137,20 @@ class Slashed:
     channel: str
     kind: PlaceKind
     text: str
-    press_id: str
+    interaction_id: str
     response_url: str = ""
 
 
-Happened = (
-    Said
-    | Edited
-    | Deleted
-    | Reacted
-    | HomeOpened
-    | AgentThreadOpened
-    | AgentStopped
-    | Removed
-    | Pressed
-    | Shortcut
-    | Slashed
+SlackEvent = (
+    MessagePosted
+    | MessageEdited
+    | MessageDeleted
+    | ReactionChanged
+    | AppHomeOpened
+    | AssistantThreadStarted
+    | AgentSessionStopped
+    | AppUninstalled
+    | BlockAction
+    | MessageShortcut
+    | SlashCommand
 )

@@ -9,39 +9,39 @@ from dataclasses import replace
 
 from adapters.slack.action_ids import PLATFORM, read_button
 from adapters.slack.api.attachments import attachment_of, quoted
-from adapters.slack.api.payload import Json, part, parts, text
+from adapters.slack.api.payload import Json, get_object, get_objects, get_text
 from adapters.slack.inbound.events import (
-    AgentStopped,
-    AgentThreadOpened,
-    Deleted,
-    Edited,
-    Happened,
-    HomeOpened,
-    Pressed,
-    Reacted,
-    Removed,
-    Said,
-    Shortcut,
-    Slashed,
+    AgentSessionStopped,
+    AppHomeOpened,
+    AppUninstalled,
+    AssistantThreadStarted,
+    BlockAction,
+    MessageDeleted,
+    MessageEdited,
+    MessagePosted,
+    MessageShortcut,
+    ReactionChanged,
+    SlackEvent,
+    SlashCommand,
 )
 from bot.conversation import PlaceKind
 
-SPOKEN_SUBTYPES = ("", "file_share", "thread_broadcast", "me_message")
+MESSAGE_SUBTYPES = ("", "file_share", "thread_broadcast", "me_message")
 """Subtypes of message events in which a person says something."""
 
 UP, DOWN = ("+1", "thumbsup"), ("-1", "thumbsdown")
 
 
-def parse(body: Json) -> Happened | None:
+def parse(body: Json) -> SlackEvent | None:
     """What the payload says, or None if it is nothing for us. Raises nothing, whatever it holds."""
     if body.get("type") == "event_callback":
-        return _event(body, part(body, "event"))
+        return _event(body, get_object(body, "event"))
     if body.get("type") == "block_actions":
-        return _pressed(body)
+        return _block_action(body)
     if body.get("type") == "message_action":
-        return _shortcut(body)
+        return _message_shortcut(body)
     if body.get("command"):
-        return _slashed(body)
+        return _slash_command(body)
     return None
 
 
@@ -50,17 +50,17 @@ def installed_team(body: Json) -> str:
 
     A button knows it: Slack tells the workspace of whoever pressed it, which in a shared channel is another.
     """
-    for action in parts(body, "actions"):
-        carried = read_button(text(action, "value"))
+    for action in get_objects(body, "actions"):
+        carried = read_button(get_text(action, "value"))
         if carried and carried[0].platform == PLATFORM:
             return carried[0].account
-    for authorization in parts(body, "authorizations"):
-        if team := text(authorization, "team_id"):
+    for authorization in get_objects(body, "authorizations"):
+        if team := get_text(authorization, "team_id"):
             return team
     return (
-        text(body, "team_id")
-        or text(part(body, "team"), "id")
-        or text(part(body, "user"), "team_id")
+        get_text(body, "team_id")
+        or get_text(get_object(body, "team"), "id")
+        or get_text(get_object(body, "user"), "team_id")
     )
 
 
@@ -73,65 +73,69 @@ def place_kind(channel: str, channel_type: str = "", name: str = "") -> PlaceKin
     return "channel"
 
 
-def _event(body: Json, event: Json) -> Happened | None:
-    team, kind = installed_team(body), text(event, "type")
-    user, channel = text(event, "user"), text(event, "channel")
+def _event(body: Json, event: Json) -> SlackEvent | None:
+    team, kind = installed_team(body), get_text(event, "type")
+    user, channel = get_text(event, "user"), get_text(event, "channel")
     if kind in ("message", "app_mention"):
         return _message(body, event)
     if kind in ("reaction_added", "reaction_removed"):
         return _reacted(body, event)
     if kind == "app_home_opened":
-        return HomeOpened(team, user, text(event, "tab") or "home", channel)
+        return AppHomeOpened(team, user, get_text(event, "tab") or "home", channel)
     if kind == "assistant_thread_started":
-        thread = part(event, "assistant_thread")
-        return AgentThreadOpened(
-            team, *(text(thread, name) for name in ("user_id", "channel_id", "thread_ts"))
+        thread = get_object(event, "assistant_thread")
+        return AssistantThreadStarted(
+            team, *(get_text(thread, name) for name in ("user_id", "channel_id", "thread_ts"))
         )
     if kind == "agent_session_stopped":
-        who = user or text(event, "user_id")
-        return AgentStopped(team, who, channel, text(event, "thread_ts"), _is_external(body))
+        who = user or get_text(event, "user_id")
+        return AgentSessionStopped(
+            team, who, channel, get_text(event, "thread_ts"), _is_external(body)
+        )
     if kind == "app_uninstalled":
-        return Removed(team, text(body, "enterprise_id"))
+        return AppUninstalled(team, get_text(body, "enterprise_id"))
     if kind == "tokens_revoked":
-        revoked = bool(part(event, "tokens").get("bot"))
-        return Removed(team, text(body, "enterprise_id"), revoked)
+        revoked = bool(get_object(event, "tokens").get("bot"))
+        return AppUninstalled(team, get_text(body, "enterprise_id"), revoked)
     return None
 
 
-def _message(body: Json, event: Json) -> Said | Edited | Deleted | None:
-    subtype = text(event, "subtype")
-    if subtype in SPOKEN_SUBTYPES:
-        return _said(body, event, event)
+def _message(body: Json, event: Json) -> MessagePosted | MessageEdited | MessageDeleted | None:
+    subtype = get_text(event, "subtype")
+    if subtype in MESSAGE_SUBTYPES:
+        return _message_posted(body, event, event)
     if subtype == "message_changed":
-        now, before = part(event, "message"), part(event, "previous_message")
-        said = _said(body, event, now)
+        now, before = get_object(event, "message"), get_object(event, "previous_message")
+        message = _message_posted(body, event, now)
         if now.get("subtype") == "tombstone":  # deleted, with replies below it
-            return Deleted(replace(said, user=text(before, "user") or said.user))
+            return MessageDeleted(replace(message, user=get_text(before, "user") or message.user))
         same = before and before.get("text") == now.get("text")
-        if same or text(now, "subtype") not in SPOKEN_SUBTYPES:
+        if same or get_text(now, "subtype") not in MESSAGE_SUBTYPES:
             return None  # a link was unfurled, a reply counted
-        return Edited(said, text(part(now, "edited"), "ts") or text(event, "ts"))
+        return MessageEdited(
+            message, get_text(get_object(now, "edited"), "ts") or get_text(event, "ts")
+        )
     if subtype == "message_deleted":
-        before = dict(part(event, "previous_message"))
+        before = dict(get_object(event, "previous_message"))
         before.setdefault("ts", event.get("deleted_ts"))
-        return Deleted(_said(body, event, before))
+        return MessageDeleted(_message_posted(body, event, before))
     return None
 
 
-def _said(body: Json, event: Json, message: Json) -> Said:
-    channel = text(event, "channel")
-    thread = part(message, "assistant_thread") or part(event, "assistant_thread")
-    return Said(
+def _message_posted(body: Json, event: Json, message: Json) -> MessagePosted:
+    channel = get_text(event, "channel")
+    thread = get_object(message, "assistant_thread") or get_object(event, "assistant_thread")
+    return MessagePosted(
         team=installed_team(body),
         channel=channel,
-        kind=place_kind(channel, text(event, "channel_type")),
-        user=text(message, "user"),
-        ts=text(message, "ts"),
-        text=text(message, "text"),
-        thread_ts=text(message, "thread_ts"),
-        user_team=text(message, "user_team") or text(message, "team"),
+        kind=place_kind(channel, get_text(event, "channel_type")),
+        user=get_text(message, "user"),
+        ts=get_text(message, "ts"),
+        text=get_text(message, "text"),
+        thread_ts=get_text(message, "thread_ts"),
+        user_team=get_text(message, "user_team") or get_text(message, "team"),
         event_id=_event_id(body),
-        files=tuple(attachment_of(file) for file in parts(message, "files")),
+        files=tuple(attachment_of(file) for file in get_objects(message, "files")),
         quoted=quoted(message),
         by_bot=bool(message.get("bot_id") or message.get("bot_profile")),
         external=_is_external(body),
@@ -140,16 +144,16 @@ def _said(body: Json, event: Json, message: Json) -> Said:
     )
 
 
-def _reacted(body: Json, event: Json) -> Reacted | None:
-    item, name = part(event, "item"), text(event, "reaction").partition("::")[0]
+def _reacted(body: Json, event: Json) -> ReactionChanged | None:
+    item, name = get_object(event, "item"), get_text(event, "reaction").partition("::")[0]
     if item.get("type") != "message" or name not in UP + DOWN:
         return None
-    return Reacted(
+    return ReactionChanged(
         installed_team(body),
-        text(item, "channel"),
-        text(event, "user"),
-        text(event, "item_user"),
-        text(item, "ts"),
+        get_text(item, "channel"),
+        get_text(event, "user"),
+        get_text(event, "item_user"),
+        get_text(item, "ts"),
         "up" if name in UP else "down",
         event.get("type") == "reaction_added",
         _event_id(body),
@@ -157,54 +161,54 @@ def _reacted(body: Json, event: Json) -> Reacted | None:
     )
 
 
-def _pressed(body: Json) -> Pressed | None:
-    action = next(iter(parts(body, "actions")), None)
+def _block_action(body: Json) -> BlockAction | None:
+    action = next(iter(get_objects(body, "actions")), None)
     if action is None:
         return None
-    user, container = part(body, "user"), part(body, "container")
-    return Pressed(
+    user, container = get_object(body, "user"), get_object(body, "container")
+    return BlockAction(
         team=installed_team(body),
-        user=text(user, "id"),
-        user_team=text(user, "team_id"),
-        action=text(action, "action_id"),
-        value=text(action, "value"),
-        press_id=text(body, "trigger_id") or text(action, "action_ts"),
-        channel=text(part(body, "channel"), "id") or text(container, "channel_id"),
-        message_ts=text(part(body, "message"), "ts") or text(container, "message_ts"),
-        response_url=text(body, "response_url"),
+        user=get_text(user, "id"),
+        user_team=get_text(user, "team_id"),
+        action=get_text(action, "action_id"),
+        value=get_text(action, "value"),
+        interaction_id=get_text(body, "trigger_id") or get_text(action, "action_ts"),
+        channel=get_text(get_object(body, "channel"), "id") or get_text(container, "channel_id"),
+        message_ts=get_text(get_object(body, "message"), "ts") or get_text(container, "message_ts"),
+        response_url=get_text(body, "response_url"),
     )
 
 
-def _shortcut(body: Json) -> Shortcut:
-    channel, user = part(body, "channel"), part(body, "user")
-    said = _said(body, {"channel": channel.get("id")}, part(body, "message"))
-    kind = place_kind(said.channel, name=text(channel, "name"))
-    return Shortcut(
-        said=replace(said, kind=kind),
-        user=text(user, "id"),
-        user_team=text(user, "team_id"),
-        callback=text(body, "callback_id"),
-        press_id=text(body, "trigger_id"),
-        response_url=text(body, "response_url"),
+def _message_shortcut(body: Json) -> MessageShortcut:
+    channel, user = get_object(body, "channel"), get_object(body, "user")
+    message = _message_posted(body, {"channel": channel.get("id")}, get_object(body, "message"))
+    kind = place_kind(message.channel, name=get_text(channel, "name"))
+    return MessageShortcut(
+        message=replace(message, kind=kind),
+        user=get_text(user, "id"),
+        user_team=get_text(user, "team_id"),
+        callback=get_text(body, "callback_id"),
+        interaction_id=get_text(body, "trigger_id"),
+        response_url=get_text(body, "response_url"),
     )
 
 
-def _slashed(body: Json) -> Slashed:
-    channel, name = text(body, "channel_id"), text(body, "channel_name")
-    return Slashed(
-        team=text(body, "team_id"),
-        user=text(body, "user_id"),
+def _slash_command(body: Json) -> SlashCommand:
+    channel, name = get_text(body, "channel_id"), get_text(body, "channel_name")
+    return SlashCommand(
+        team=get_text(body, "team_id"),
+        user=get_text(body, "user_id"),
         channel=channel,
         kind="private" if name == "directmessage" else place_kind(channel, name=name),
-        text=text(body, "text").strip(),
-        press_id=text(body, "trigger_id"),
-        response_url=text(body, "response_url"),
+        text=get_text(body, "text").strip(),
+        interaction_id=get_text(body, "trigger_id"),
+        response_url=get_text(body, "response_url"),
     )
 
 
 def _event_id(body: Json) -> str:
     """Unlike that of any other platform; `""` if Slack gave none, so that nothing is taken for its repetition."""
-    event_id = text(body, "event_id")
+    event_id = get_text(body, "event_id")
     return f"slack:{event_id}" if event_id else ""
 
 

@@ -8,26 +8,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from adapters.slack.action_ids import PLATFORM
-from adapters.slack.inbound.events import Said
+from adapters.slack.inbound.events import MessagePosted
 from adapters.slack.inbound.mrkdwn import mentioned, without_mention
 from bot.conversation import Address, SessionKey, Speaker
 
 if TYPE_CHECKING:
     from bot.ports import CommandSpec, Core
 
-_SOMEBODY = r"<(?:@[UW][A-Z0-9]+|!subteam\^[A-Z0-9]+|!here|!channel|!everyone)(?:\|[^<>]*)?>"
-_CALLS_SOMEBODY = re.compile(
-    rf"^\s*(?:(?:hey|hi|hello|ok|okay|yes|no|thanks|thank you|thx|cc|and|but|so|@)[\s,!.]*)*{_SOMEBODY}",
+_MENTION = r"<(?:@[UW][A-Z0-9]+|!subteam\^[A-Z0-9]+|!here|!channel|!everyone)(?:\|[^<>]*)?>"
+_STARTS_WITH_MENTION = re.compile(
+    rf"^\s*(?:(?:hey|hi|hello|ok|okay|yes|no|thanks|thank you|thx|cc|and|but|so|@)[\s,!.]*)*{_MENTION}",
     re.IGNORECASE,
 )
-_ENDS_WITH_SOMEBODY = re.compile(
-    rf"(?:,|\b(?:thanks|thank you|thx|cc|hi|hey))\s*{_SOMEBODY}\W*$", re.I
+_ENDS_WITH_MENTION = re.compile(
+    rf"(?:,|\b(?:thanks|thank you|thx|cc|hi|hey))\s*{_MENTION}\W*$", re.I
 )
-_COMMAND_MARK = "!"
+_COMMAND_PREFIX = "!"
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
+class Intent:
     """What a message is to the bot.
 
     Attributes:
@@ -43,33 +43,33 @@ class Meant:
     new: bool = False
 
 
-def session_of(said: Said) -> SessionKey:
+def session_of(message: MessagePosted) -> SessionKey:
     """Threads are conversations; a direct message outside one belongs to one long talk."""
-    if said.kind == "private":
-        thread = said.thread_ts if said.thread_ts != said.ts else ""
+    if message.kind == "private":
+        thread = message.thread_ts if message.thread_ts != message.ts else ""
     else:
-        thread = said.thread_ts or said.ts
-    return SessionKey(PLATFORM, said.team, said.channel, thread)
+        thread = message.thread_ts or message.ts
+    return SessionKey(PLATFORM, message.team, message.channel, thread)
 
 
-def address_of(said: Said, *, speaker_team: str = "", seed: bool = False) -> Address:
+def address_of(message: MessagePosted, *, speaker_team: str = "", seed: bool = False) -> Address:
     """Where to answer `said`: in its thread, or below it."""
-    session = session_of(said)
+    session = session_of(message)
     details = {"thread_ts": session.thread}
     if seed:
         details["seed"] = "1"
-    shared = said.kind != "private"
+    shared = message.kind != "private"
     return Address(
         session,
-        said.kind,
-        recipient_id=said.user if shared else "",
-        recipient_account=(speaker_team or said.user_team or said.team) if shared else "",
-        reply_to_id=said.ts,
+        message.kind,
+        recipient_id=message.user if shared else "",
+        recipient_account=(speaker_team or message.user_team or message.team) if shared else "",
+        reply_to_id=message.ts,
         details=details,
     )
 
 
-def privately(address: Address, speaker: Speaker, response_url: str = "") -> Address:
+def ephemeral_address(address: Address, speaker: Speaker, response_url: str = "") -> Address:
     """`address`, to be read by `speaker` alone."""
     details = {**address.details, "ephemeral_user": speaker.id}
     if response_url:
@@ -77,49 +77,54 @@ def privately(address: Address, speaker: Speaker, response_url: str = "") -> Add
     return replace(address, details=details)
 
 
-async def meaning(
-    said: Said, bot_user: str, core: Core, mentions_only: Iterable[str] = ()
-) -> Meant | None:
+async def classify(
+    message: MessagePosted, bot_user: str, core: Core, mentions_only: Iterable[str] = ()
+) -> Intent | None:
     """What `said` is to the bot; None if nothing. Raises StoreError."""
-    if said.by_bot or not said.user or said.user in (bot_user, "USLACKBOT") or not said.ts:
+    if (
+        message.by_bot
+        or not message.user
+        or message.user in (bot_user, "USLACKBOT")
+        or not message.ts
+    ):
         return None
-    mention = said.mentions_bot or (bool(bot_user) and bot_user in mentioned(said.text))
-    text = without_mention(said.text, bot_user) if mention else said.text.strip()
-    if not (text or said.files or said.quoted or mention):
+    mention = message.mentions_bot or (bool(bot_user) and bot_user in mentioned(message.text))
+    text = without_mention(message.text, bot_user) if mention else message.text.strip()
+    if not (text or message.files or message.quoted or mention):
         return None
-    in_thread = bool(said.thread_ts) and said.thread_ts != said.ts
-    called = mention or said.kind == "private"
+    in_thread = bool(message.thread_ts) and message.thread_ts != message.ts
+    called = mention or message.kind == "private"
     if not called and not in_thread:
         return None
-    takes_part = in_thread and await core.takes_part(session_of(said))
+    takes_part = in_thread and await core.takes_part(session_of(message))
     if not called and not takes_part:
         return None
-    command = command_in(text, core.commands(), bare=mention)
+    command = find_command(text, core.commands(), bare=mention)
     if command:
-        return Meant("command", command, called)
-    if mention and not text and not said.files and not said.quoted and not in_thread:
-        return Meant("command", "help", called)
+        return Intent("command", command, called)
+    if mention and not text and not message.files and not message.quoted and not in_thread:
+        return Intent("command", "help", called)
     if called:
-        words = text or ("" if said.files else "(mentions you, and says nothing)")
-        return Meant("message", words, called, new=in_thread and not takes_part)
-    if said.channel in mentions_only or for_somebody_else(said.text):
-        return Meant("overheard", text)
-    return Meant("message", text)
+        words = text or ("" if message.files else "(mentions you, and says nothing)")
+        return Intent("message", words, called, new=in_thread and not takes_part)
+    if message.channel in mentions_only or addresses_others(message.text):
+        return Intent("overheard", text)
+    return Intent("message", text)
 
 
-def for_somebody_else(text: str) -> bool:
+def addresses_others(text: str) -> bool:
     """Whether raw `text` begins by calling somebody who is not the bot, or ends so."""
-    return bool(_CALLS_SOMEBODY.match(text) or _ENDS_WITH_SOMEBODY.search(text))
+    return bool(_STARTS_WITH_MENTION.match(text) or _ENDS_WITH_MENTION.search(text))
 
 
-def command_in(text: str, specs: Iterable[CommandSpec], *, bare: bool) -> str:
+def find_command(text: str, specs: Iterable[CommandSpec], *, bare: bool) -> str:
     """The command `text` is, as `name arguments`, or `""`.
 
     Args:
         bare: a name alone is a command (after a mention); otherwise it needs `!` before it.
     """
-    marked = text.startswith(_COMMAND_MARK)
-    words = text.removeprefix(_COMMAND_MARK).split()
+    marked = text.startswith(_COMMAND_PREFIX)
+    words = text.removeprefix(_COMMAND_PREFIX).split()
     if not words or not (marked or bare):
         return ""
     name, arguments = words[0].lower().rstrip(".!"), words[1:]

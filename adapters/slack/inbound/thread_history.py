@@ -15,7 +15,7 @@ import structlog
 
 from adapters.slack.api.attachments import quoted
 from adapters.slack.api.errors import slack_errors
-from adapters.slack.api.payload import Json, part, parts, text
+from adapters.slack.api.payload import Json, get_object, get_objects, get_text
 from adapters.slack.inbound.mrkdwn import decode, mentioned
 from bot.conversation import Address, Overheard, Speaker
 from bot.errors import PlatformBusy
@@ -23,8 +23,8 @@ from bot.errors import PlatformBusy
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
-    from adapters.slack.api.users import People
-    from adapters.slack.api.workspaces import Teams
+    from adapters.slack.api.users import UserDirectory
+    from adapters.slack.api.workspaces import Workspaces
 
 log = structlog.get_logger("keepthread.slack")
 
@@ -38,10 +38,10 @@ _PAGE = 200
 _MAX_PAGES = 10
 _NAMES_WAIT_S = 0.5
 
-NOTHING_READ = "[The earlier messages of this thread could not be read in time.]"
+NOT_READ = "[The earlier messages of this thread could not be read in time.]"
 
 
-class Seeding:
+class ThreadHistoryFetcher:
     """Reads threads for `bot.ports.Seeds`.
 
     Args:
@@ -50,10 +50,15 @@ class Seeding:
     """
 
     def __init__(
-        self, teams: Teams, people: People, *, max_chars: int = MAX_CHARS, page: int = _PAGE
+        self,
+        workspaces: Workspaces,
+        users: UserDirectory,
+        *,
+        max_chars: int = MAX_CHARS,
+        page: int = _PAGE,
     ) -> None:
-        self._teams = teams
-        self._people = people
+        self._workspaces = workspaces
+        self._users = users
         self._max_chars = max_chars
         self._page_size = page
 
@@ -65,14 +70,14 @@ class Seeding:
         """
         until = time.monotonic() + wait_s
         session = address.session
-        client = await self._teams.client(session.account)
+        client = await self._workspaces.client(session.account)
         messages, complete = await self._fetch(client, address, until)
         said = [one for one in messages if _text(one) and one.get("ts") != address.reply_to_id]
         if not said:
-            return () if complete else (_note(NOTHING_READ),)
-        kept, left_out = within(said, self._max_chars)
-        overheard = await self._in_words(session.account, kept, until)
-        return _marked(overheard, left_out, complete)
+            return () if complete else (_gap_note(NOT_READ),)
+        kept, left_out = root_and_newest(said, self._max_chars)
+        overheard = await self._as_overheard(session.account, kept, until)
+        return _with_gap_notes(overheard, left_out, complete)
 
     async def _fetch(
         self, client: AsyncWebClient, address: Address, until: float
@@ -94,7 +99,7 @@ class Seeding:
                 await asyncio.sleep(wait_s)
                 continue
             known = {one.get("ts") for one in messages}  # each page begins with the root again
-            messages += [one for one in parts(page, "messages") if one.get("ts") not in known]
+            messages += [one for one in get_objects(page, "messages") if one.get("ts") not in known]
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor or not page.get("has_more", True):
                 return messages, True
@@ -110,25 +115,27 @@ class Seeding:
                 cursor=cursor,
             )
 
-    async def _in_words(self, team: str, messages: Sequence[Json], until: float) -> list[Overheard]:
-        authors = [text(one, "user") for one in messages]
+    async def _as_overheard(
+        self, team: str, messages: Sequence[Json], until: float
+    ) -> list[Overheard]:
+        authors = [get_text(one, "user") for one in messages]
         named = [user for one in messages for user in mentioned(_text(one))]
         wait_s = max(_NAMES_WAIT_S, until - time.monotonic())
-        names = await self._people.names(team, (*authors, *named), wait_s=wait_s)
+        names = await self._users.names(team, (*authors, *named), wait_s=wait_s)
         return [
-            Overheard(_speaker(one, names), decode(_text(one), names), text(one, "ts"))
+            Overheard(_speaker(one, names), decode(_text(one), names), get_text(one, "ts"))
             for one in messages
         ]
 
 
-def within(messages: Sequence[Json], max_chars: int) -> tuple[list[Json], int]:
+def root_and_newest(messages: Sequence[Json], max_chars: int) -> tuple[list[Json], int]:
     """The root and the newest of `messages` that fit, oldest first, and how many between are left out."""
-    most = max_chars // 3
-    root = _cut(messages[0], most)
+    message_max = max_chars // 3
+    root = _cut(messages[0], message_max)
     room = max_chars - len(_text(root))
     newest: list[Json] = []
     for message in reversed(messages[1:]):
-        short = _cut(message, most)
+        short = _cut(message, message_max)
         room -= len(_text(short))
         if room < 0:
             break
@@ -136,17 +143,19 @@ def within(messages: Sequence[Json], max_chars: int) -> tuple[list[Json], int]:
     return [root, *reversed(newest)], len(messages) - 1 - len(newest)
 
 
-def _marked(overheard: Sequence[Overheard], left_out: int, complete: bool) -> tuple[Overheard, ...]:
+def _with_gap_notes(
+    overheard: Sequence[Overheard], left_out: int, complete: bool
+) -> tuple[Overheard, ...]:
     lines = list(overheard)
     if left_out:
         are = "message is" if left_out == 1 else "messages are"
-        lines.insert(1, _note(f"[{left_out:,} earlier {are} left out here.]"))
+        lines.insert(1, _gap_note(f"[{left_out:,} earlier {are} left out here.]"))
     if not complete:
-        lines.append(_note("[The messages that came after these are left out.]"))
+        lines.append(_gap_note("[The messages that came after these are left out.]"))
     return tuple(lines)
 
 
-def _note(words: str) -> Overheard:
+def _gap_note(words: str) -> Overheard:
     return Overheard(Speaker("", "note"), words)
 
 
@@ -159,16 +168,23 @@ def _cut(message: Json, max_chars: int) -> Json:
 
 def _text(message: Json) -> str:
     """What a message says, also one of other apps, whose words may stand in attachments."""
-    said = [text(message, "text"), quoted(message)]
+    said = [get_text(message, "text"), quoted(message)]
     if not any(said):
-        said = [text(one, "text") or text(one, "fallback") for one in parts(message, "attachments")]
-    said += [f"[file: {text(file, 'name') or 'unnamed'}]" for file in parts(message, "files")]
+        said = [
+            get_text(one, "text") or get_text(one, "fallback")
+            for one in get_objects(message, "attachments")
+        ]
+    said += [
+        f"[file: {get_text(file, 'name') or 'unnamed'}]" for file in get_objects(message, "files")
+    ]
     return "\n".join(words for words in said if words).strip()
 
 
 def _speaker(message: Json, names: dict[str, str]) -> Speaker:
-    user = text(message, "user") or text(message, "bot_id")
+    user = get_text(message, "user") or get_text(message, "bot_id")
     name = (
-        names.get(user) or text(message, "username") or text(part(message, "bot_profile"), "name")
+        names.get(user)
+        or get_text(message, "username")
+        or get_text(get_object(message, "bot_profile"), "name")
     )
-    return Speaker(user, name, text(message, "user_team") or text(message, "team"))
+    return Speaker(user, name, get_text(message, "user_team") or get_text(message, "team"))

@@ -9,20 +9,20 @@ import structlog
 
 from adapters.shared.rate_limit import Priority
 from adapters.slack.outbound.blocks import Block
-from adapters.slack.outbound.message_metadata import Found, Mark
-from adapters.slack.outbound.messages import COURTESY_LOOK_S, Outbound
-from adapters.slack.outbound.splitting import Piece
-from adapters.slack.outbound.target import Spot
+from adapters.slack.outbound.message_metadata import MessageMetadata, SentMessage
+from adapters.slack.outbound.messages import BEST_EFFORT_LOOKUP_S, MessageSender
+from adapters.slack.outbound.splitting import MessagePart
+from adapters.slack.outbound.target import Target
 from bot.errors import PlatformError
 
 log = structlog.get_logger("keepthread.slack")
 
-LATE_S = 3.0
+LEFTOVERS_AFTER_S = 3.0
 """What begins so long after its question may be a second try: there may be remains of the first."""
 
 
 @dataclass(slots=True)
-class Standing:
+class AnswerMessage:
     """A message of the answer.
 
     Attributes:
@@ -33,139 +33,155 @@ class Standing:
 
     ts: str
     text: str | None = ""
-    streams: bool = False
-    can_be_stopped: bool = False
+    is_streaming: bool = False
+    has_stop_button: bool = False
 
 
-class Answer:
+class AnswerMessages:
     """The messages of one answer, in order.
 
     Attributes:
         has_remains: there may be messages of this answer that are not among `messages`.
     """
 
-    def __init__(self, outbound: Outbound, spot: Spot, *, late_s: float = LATE_S) -> None:
-        self._outbound = outbound
-        self._spot = spot
+    def __init__(
+        self, sender: MessageSender, target: Target, *, leftovers_after_s: float = LEFTOVERS_AFTER_S
+    ) -> None:
+        self._sender = sender
+        self._target = target
         self._tried: set[str] = set()
-        self.messages: list[Standing] = []
-        self.has_remains = spot.waits_since_s >= late_s
+        self.messages: list[AnswerMessage] = []
+        self.may_have_leftovers = target.age_s >= leftovers_after_s
 
-    async def look_for_remains(self) -> None:
+    async def adopt_leftovers(self) -> None:
         """Take over what an earlier try may have left behind. Raises nothing."""
-        if not self.has_remains:
+        if not self.may_have_leftovers:
             return
-        self.has_remains = False
+        self.may_have_leftovers = False
         try:
-            self.adopt(await self._outbound.ours(self._spot, patience_s=COURTESY_LOOK_S))
+            self.adopt(
+                await self._sender.find_own_messages(self._target, retry_for_s=BEST_EFFORT_LOOKUP_S)
+            )
         except PlatformError as error:
             log.info("what an earlier try left is unknown", error=error.detail)
 
-    def adopt(self, found: Sequence[Found], turn_id: str = "") -> None:
+    def adopt(self, found: Sequence[SentMessage], turn_id: str = "") -> None:
         """Those of `found` that are messages of this answer are to become its beginning."""
-        self.has_remains = False
+        self.may_have_leftovers = False
         known = {one.ts for one in self.messages}
         self.messages += [
-            Standing(one.ts, None)
+            AnswerMessage(one.ts, None)
             for one in found
-            if one.ts not in known and self._is_own(one.mark, turn_id)
+            if one.ts not in known and self._is_own(one.metadata, turn_id)
         ]
 
-    def _is_own(self, mark: Mark | None, turn_id: str) -> bool:
-        if mark is None:
+    def _is_own(self, metadata: MessageMetadata | None, turn_id: str) -> bool:
+        if metadata is None:
             return True  # a stream that was never ended: everything else of ours is marked
-        if mark.turn:
-            return mark.turn == turn_id
-        return mark.id in self._tried or (mark.to != "" and mark.to == self._spot.answered_ts)
+        if metadata.turn:
+            return metadata.turn == turn_id
+        return metadata.id in self._tried or (
+            metadata.reply_to != "" and metadata.reply_to == self._target.answered_ts
+        )
 
     async def post(
-        self, text: str, mark: Mark, extras: list[Block], *, priority: Priority = "required"
+        self,
+        text: str,
+        metadata: MessageMetadata,
+        extras: list[Block],
+        *,
+        priority: Priority = "required",
     ) -> str:
-        """See `Outbound.post`."""
-        self._tried.add(mark.id)
+        """See `MessageSender.post`."""
+        self._tried.add(metadata.id)
         try:
-            return await self._outbound.post(self._spot, text, mark, extras, priority=priority)
+            return await self._sender.post(self._target, text, metadata, extras, priority=priority)
         except PlatformError:
-            self.has_remains = True
+            self.may_have_leftovers = True
             raise
 
     async def deliver(
-        self, pieces: Sequence[Piece], turn_id: str, extras: list[Block]
+        self, pieces: Sequence[MessagePart], turn_id: str, extras: list[Block]
     ) -> list[str]:
         """Let the messages say `pieces` and nothing else, `extras` below the last; their ids.
 
         Raises:
             PlatformError: they do not.
         """
-        await self.look_for_remains()
+        await self.adopt_leftovers()
         ids: list[str] = []
         for number, piece in enumerate(pieces, 1):
-            own = Mark(turn_id, number, len(pieces), self._spot.answered_ts, tuple(ids))
+            own = MessageMetadata(
+                turn_id, number, len(pieces), self._target.answered_ts, tuple(ids)
+            )
             below = extras if number == len(pieces) else []
             if number > len(self.messages):
                 ts = await self.post(piece.text, own, below)
-                self.messages.append(Standing(ts, piece.text))
+                self.messages.append(AnswerMessage(ts, piece.text))
             else:
-                await self.finish_one(self.messages[number - 1], piece.text, own, below)
+                await self.finish_message(self.messages[number - 1], piece.text, own, below)
             ids.append(self.messages[number - 1].ts)
-        await self._take_back(self.messages[len(pieces) :])
+        await self._delete_surplus(self.messages[len(pieces) :])
         del self.messages[len(pieces) :]
         return ids
 
-    async def finish_one(
-        self, standing: Standing, text: str, mark: Mark, extras: list[Block]
+    async def finish_message(
+        self, message: AnswerMessage, text: str, metadata: MessageMetadata, extras: list[Block]
     ) -> None:
         """Let one message say `text` for good. Raises PlatformError."""
-        if standing.streams:
-            if await self._end_stream(standing, text, mark, extras):
+        if message.is_streaming:
+            if await self._end_stream(message, text, metadata, extras):
                 return
-        elif standing.text == text and not standing.can_be_stopped and not mark.is_last:
+        elif message.text == text and not message.has_stop_button and not metadata.is_last:
             return
-        if not await self._outbound.settle(self._spot, standing.ts, text, mark, extras):
-            standing.ts = await self.post(text, mark, extras)  # somebody deleted it
-        standing.text, standing.can_be_stopped = text, False
+        if not await self._sender.update(self._target, message.ts, text, metadata, extras):
+            message.ts = await self.post(text, metadata, extras)  # somebody deleted it
+        message.text, message.has_stop_button = text, False
 
     async def close(self) -> None:
         """End what still streams, as it is. Raises nothing."""
-        for number, standing in enumerate(self.messages, 1):
-            if not standing.streams:
+        for number, message in enumerate(self.messages, 1):
+            if not message.is_streaming:
                 continue
-            standing.streams, standing.text = False, None
-            mark = Mark(part=number, to=self._spot.answered_ts)
+            message.is_streaming, message.text = False, None
+            metadata = MessageMetadata(part=number, reply_to=self._target.answered_ts)
             try:
-                await self._outbound.stop_stream(
-                    self._spot, standing.ts, metadata=mark.metadata(), patience_s=COURTESY_LOOK_S
+                await self._sender.stop_stream(
+                    self._target,
+                    message.ts,
+                    metadata=metadata.metadata(),
+                    retry_for_s=BEST_EFFORT_LOOKUP_S,
                 )
             except PlatformError as error:
                 log.info("a stream is left to end by itself", error=error.detail)
 
     async def _end_stream(
-        self, standing: Standing, text: str, mark: Mark, extras: list[Block]
+        self, message: AnswerMessage, text: str, metadata: MessageMetadata, extras: list[Block]
     ) -> bool:
         """End a stream with `text`. False: that has to be done by an edit."""
-        shown, standing.streams = standing.text, False
+        shown, message.is_streaming = message.text, False
         if shown is None or not text.startswith(shown):
             return False
-        standing.text = None
+        message.text = None
         try:
-            await self._outbound.stop_stream(
-                self._spot,
-                standing.ts,
+            await self._sender.stop_stream(
+                self._target,
+                message.ts,
                 text[len(shown) :],
-                repeatable=False,
+                idempotent=False,
                 blocks=extras or None,
-                metadata=mark.metadata(),
+                metadata=metadata.metadata(),
             )
         except PlatformError as error:
             log.info("a stream ended early; its message is edited", error=error.detail)
             return False
-        standing.text = text
+        message.text = text
         return True
 
-    async def _take_back(self, messages: Sequence[Standing]) -> None:
+    async def _delete_surplus(self, messages: Sequence[AnswerMessage]) -> None:
         """Delete what an earlier, longer try said beyond this answer. Raises nothing."""
         for left in messages:
             try:
-                await self._outbound.delete(self._spot, left.ts)
+                await self._sender.delete(self._target, left.ts)
             except PlatformError as error:
                 log.warning("a message too many stays", ts=left.ts, error=error.detail)

@@ -16,24 +16,24 @@ FALLBACK_CHARS = 2_900
 _SECTION_CHARS = 2_900
 _LABEL_CHARS = 75
 _MAX_BUTTONS = 25
-_JOINT = "\u200b"
+_ZERO_WIDTH_SPACE = "\u200b"
 
-_CALLS = re.compile(
+_MENTIONS = re.compile(
     r"<(?=!(?:channel|here|everyone|group|subteam)\b|@[A-Z0-9]{2,40}[|>])"
     r"|(?<![\w.])@(?=(?:channel|here|everyone|group)\b)"
 )
-_UNFINISHED_CALL = re.compile(r"(?:<[!@]?[A-Za-z0-9]{0,40}|@\w{0,10})\Z")
+_UNFINISHED_MENTION = re.compile(r"(?:<[!@]?[A-Za-z0-9]{0,40}|@\w{0,10})\Z")
 
 
-def neutral(markdown: str) -> str:
+def disable_mentions(markdown: str) -> str:
     """`markdown` that calls nobody: an invisible joint parts the mark from the name, the rest is as it was."""
-    return _CALLS.sub(lambda found: found[0] + _JOINT, markdown)
+    return _MENTIONS.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, markdown)
 
 
-def neutral_so_far(markdown: str) -> str:
+def disable_mentions_so_far(markdown: str) -> str:
     """`neutral` of a text that grows: what may yet become a call is held back."""
-    open_call = _UNFINISHED_CALL.search(markdown)
-    return neutral(markdown[: open_call.start()] if open_call else markdown)
+    open_call = _UNFINISHED_MENTION.search(markdown)
+    return disable_mentions(markdown[: open_call.start()] if open_call else markdown)
 
 
 def escape(text: str) -> str:
@@ -84,7 +84,7 @@ def stop_button(session: SessionKey) -> list[Block]:
     )
 
 
-def again_button(session: SessionKey) -> list[Block]:
+def retry_button(session: SessionKey) -> list[Block]:
     return _row([_button("Answer again", action_ids.AGAIN, action_ids.button_value(session))])
 
 

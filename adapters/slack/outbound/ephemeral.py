@@ -9,19 +9,21 @@ from __future__ import annotations
 import structlog
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from adapters.slack.api.errors import slack_errors, was_never_sent
-from adapters.slack.api.web_api import Unsure
+from adapters.slack.api.errors import slack_errors, was_not_carried_out
+from adapters.slack.api.web_api import ResultUnknown
 from adapters.slack.outbound.blocks import Block, fallback, markdown_blocks
-from adapters.slack.outbound.message_metadata import Mark
-from adapters.slack.outbound.messages import Outbound
-from adapters.slack.outbound.target import Spot
+from adapters.slack.outbound.message_metadata import MessageMetadata
+from adapters.slack.outbound.messages import MessageSender
+from adapters.slack.outbound.target import Target
 from bot.errors import PlaceGone, PlatformError
 
 log = structlog.get_logger("keepthread.slack")
 
 
-async def whisper(outbound: Outbound, spot: Spot, text: str, extras: list[Block]) -> None:
-    """Tell `spot.only_for`: where they asked, else in their direct messages.
+async def post_ephemeral(
+    sender: MessageSender, target: Target, text: str, extras: list[Block]
+) -> None:
+    """Tell `spot.ephemeral_user`: where they asked, else in their direct messages.
 
     Nothing is whispered twice: nobody can look whether it was heard, so what is unknown counts as told.
 
@@ -29,37 +31,39 @@ async def whisper(outbound: Outbound, spot: Spot, text: str, extras: list[Block]
         PlatformError: they were not told.
     """
     blocks = markdown_blocks(text) + extras
-    if spot.response_url and await _respond(outbound, spot, text, blocks):
+    if target.response_url and await _respond(sender, target, text, blocks):
         return
     try:
-        await outbound.call(
-            spot.team,
+        await sender.call(
+            target.team,
             "chat.postEphemeral",
-            channel=spot.channel,
-            repeatable=False,
-            user=spot.only_for,
-            thread_ts=spot.thread_ts or None,
+            channel=target.channel,
+            idempotent=False,
+            user=target.ephemeral_user,
+            thread_ts=target.thread_ts or None,
             text=fallback(text),
             blocks=blocks,
         )
-    except Unsure as error:
+    except ResultUnknown as error:
         log.info("whether somebody was told is unknown", error=error.detail)
     except PlaceGone as error:
         log.info("nobody can be told there; telling directly", error=error.detail)
-        await outbound.post(await directly(outbound, spot), text, Mark(), extras)
+        await sender.post(
+            await direct_message_target(sender, target), text, MessageMetadata(), extras
+        )
 
 
-async def directly(outbound: Outbound, spot: Spot) -> Spot:
+async def direct_message_target(sender: MessageSender, target: Target) -> Target:
     """The direct messages with the person `spot` is for. Raises PlatformError."""
-    person = spot.only_for or spot.recipient
-    channel = await outbound.home(spot.team, person)
-    return Spot(spot.session, channel, recipient=person, recipient_team=spot.recipient_team)
+    person = target.ephemeral_user or target.recipient
+    channel = await sender.direct_channel(target.team, person)
+    return Target(target.session, channel, recipient=person, recipient_team=target.recipient_team)
 
 
-async def _respond(outbound: Outbound, spot: Spot, text: str, blocks: list[Block]) -> bool:
+async def _respond(sender: MessageSender, target: Target, text: str, blocks: list[Block]) -> bool:
     """Whether the response address took it."""
-    client = await outbound.client(spot.team)
-    webhook = AsyncWebhookClient(spot.response_url, session=client.session, retry_handlers=[])
+    client = await sender.client(target.team)
+    webhook = AsyncWebhookClient(target.response_url, session=client.session, retry_handlers=[])
     try:
         with slack_errors("response_url"):
             answer = await webhook.send(
@@ -69,7 +73,7 @@ async def _respond(outbound: Outbound, spot: Spot, text: str, blocks: list[Block
                 replace_original=False,
             )
     except PlatformError as error:
-        is_known = isinstance(error.__cause__, Exception) and was_never_sent(error.__cause__)
+        is_known = isinstance(error.__cause__, Exception) and was_not_carried_out(error.__cause__)
         log.info("no answer at a response address", error=error.detail, was_sent=not is_known)
         return not is_known
     if answer.status_code != 200:

@@ -17,7 +17,7 @@ _MAX_BEFORE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MessageMetadata:
     """What a message carries unseen, in its metadata: whose part it is.
 
     Attributes:
@@ -31,8 +31,8 @@ class Mark:
     turn: str = ""
     part: int = 1
     parts: int = 0
-    to: str = ""
-    before: tuple[str, ...] = ()
+    reply_to: str = ""
+    previous_ids: tuple[str, ...] = ()
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
@@ -46,13 +46,13 @@ class Mark:
             "turn": self.turn,
             "part": self.part,
             "parts": self.parts,
-            "to": self.to,
-            "before": ",".join(self.before[-_MAX_BEFORE:]),
+            "to": self.reply_to,
+            "before": ",".join(self.previous_ids[-_MAX_BEFORE:]),
         }
         return {"event_type": EVENT_TYPE, "event_payload": payload}
 
     @classmethod
-    def of(cls, message: Mapping[str, Any]) -> Mark | None:
+    def of(cls, message: Mapping[str, Any]) -> MessageMetadata | None:
         """The mark of a message from Slack's history; None if it has none of ours."""
         metadata = message.get("metadata") or {}
         if metadata.get("event_type") != EVENT_TYPE:
@@ -63,8 +63,10 @@ class Mark:
                 turn=str(payload.get("turn") or ""),
                 part=int(payload.get("part") or 1),
                 parts=int(payload.get("parts") or 0),
-                to=str(payload.get("to") or ""),
-                before=tuple(one for one in str(payload.get("before") or "").split(",") if one),
+                reply_to=str(payload.get("to") or ""),
+                previous_ids=tuple(
+                    one for one in str(payload.get("before") or "").split(",") if one
+                ),
                 id=str(payload.get("id") or ""),
             )
         except (TypeError, ValueError):
@@ -72,21 +74,21 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SentMessage:
     """A message of ours in Slack. `mark` None: a stream that nobody ended."""
 
     ts: str
-    mark: Mark | None
+    metadata: MessageMetadata | None
 
 
 @dataclass(frozen=True, slots=True)
-class Bot:
+class BotIdentity:
     """Who we are in a workspace."""
 
     id: str
     user: str
 
-    def said(self, message: Mapping[str, Any]) -> bool:
+    def sent(self, message: Mapping[str, Any]) -> bool:
         """Whether a message from Slack's history is ours. That we joined a channel is no word of ours."""
         if by := message.get("bot_id"):
             return bool(by == self.id)

@@ -11,44 +11,50 @@ from typing import Any
 import structlog
 
 from adapters.shared.rate_limit import Priority
-from adapters.slack.api.errors import LOST_MESSAGE, code_of
-from adapters.slack.api.rate_limiter import Budget
-from adapters.slack.api.web_api import PATIENCE_S, TRIES, Calls, ClientOf, Unsure
+from adapters.slack.api.errors import MESSAGE_NOT_EDITABLE, code_of
+from adapters.slack.api.rate_limiter import RateLimiter
+from adapters.slack.api.web_api import (
+    MAX_ATTEMPTS,
+    RETRY_FOR_S,
+    ClientFactory,
+    ResultUnknown,
+    WebApiClient,
+)
 from adapters.slack.outbound.blocks import Block, fallback, markdown_blocks, section_blocks
-from adapters.slack.outbound.message_metadata import Bot, Found, Mark
-from adapters.slack.outbound.target import Spot
+from adapters.slack.outbound.message_metadata import BotIdentity, MessageMetadata, SentMessage
+from adapters.slack.outbound.target import Target
 from bot.errors import PlatformError
 
 log = structlog.get_logger("keepthread.slack")
 
 MAX_PAGES = 5
-COURTESY_LOOK_S = 5.0
+BEST_EFFORT_LOOKUP_S = 5.0
 _BLOCKS_REFUSED = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long")
 _STOPPED_ALREADY = "message_not_in_streaming_state"
 
 
-class Outbound(Calls):
-    """Speaks for one process, in every workspace. See `Calls` for what it is made of."""
+class MessageSender(WebApiClient):
+    """Speaks for one process, in every workspace. See `WebApiClient` for what it is made of."""
 
     def __init__(
         self,
-        client_of: ClientOf,
-        budget: Budget | None = None,
+        client_factory: ClientFactory,
+        rate_limiter: RateLimiter | None = None,
         *,
-        patience_s: float = PATIENCE_S,
+        retry_for_s: float = RETRY_FOR_S,
         wait_s: float = 0.5,
     ) -> None:
-        super().__init__(client_of, budget, patience_s=patience_s, wait_s=wait_s)
-        self._bots: dict[str, Bot] = {}
-        self._homes: dict[tuple[str, str], str] = {}
-        self.lacking: set[tuple[str, str]] = set()
+        super().__init__(client_factory, rate_limiter, retry_for_s=retry_for_s, wait_s=wait_s)
+        self._bot_identities: dict[str, BotIdentity] = {}
+        self._direct_channels: dict[tuple[str, str], str] = {}
+        self.unsupported: set[tuple[str, str]] = set()
         """Workspaces and the methods that do not work there, so that nobody tries again."""
 
     async def post(
         self,
-        spot: Spot,
+        target: Target,
         text: str,
-        mark: Mark,
+        metadata: MessageMetadata,
         extras: list[Block] | None = None,
         *,
         priority: Priority = "required",
@@ -56,28 +62,28 @@ class Outbound(Calls):
         """Say `text`, Markdown of at most 11,000 characters, once; the `ts` of its message.
 
         Raises:
-            PlatformError: it was not said, or (`Unsure`) Slack cannot tell whether it was.
+            PlatformError: it was not said, or (`ResultUnknown`) Slack cannot tell whether it was.
         """
-        plainer = _plainer(text, extras)
+        plainer = _simpler_blocks(text, extras)
         args = _message(text, extras) | {
-            "thread_ts": spot.thread_ts or None,
-            "metadata": mark.metadata(),
+            "thread_ts": target.thread_ts or None,
+            "metadata": metadata.metadata(),
             "unfurl_links": False,
             "unfurl_media": False,
         }
         attempt = 0
         while True:
             try:
-                return await self._post(spot, args, priority)
-            except Unsure as error:
-                log.info("was it said?", channel=spot.channel, error=error.detail)
+                return await self._post(target, args, priority)
+            except ResultUnknown as error:
+                log.info("was it said?", channel=target.channel, error=error.detail)
                 await asyncio.sleep(self._wait_s)
-                look_s = COURTESY_LOOK_S if priority == "best_effort" else None
-                for one in await self.ours(spot, patience_s=look_s):
-                    if one.mark and one.mark.id == mark.id:
+                lookup_s = BEST_EFFORT_LOOKUP_S if priority == "best_effort" else None
+                for one in await self.find_own_messages(target, retry_for_s=lookup_s):
+                    if one.metadata and one.metadata.id == metadata.id:
                         return one.ts
                 attempt += 1
-                if attempt == TRIES or priority == "best_effort":
+                if attempt == MAX_ATTEMPTS or priority == "best_effort":
                     raise
             except PlatformError as error:
                 if code_of(error) not in _BLOCKS_REFUSED or not plainer:
@@ -85,43 +91,43 @@ class Outbound(Calls):
                 log.warning("Slack refuses the blocks", error=error.detail)
                 args["blocks"] = plainer.pop(0)
 
-    async def _post(self, spot: Spot, args: dict[str, Any], priority: Priority) -> str:
+    async def _post(self, target: Target, args: dict[str, Any], priority: Priority) -> str:
         answer = await self.call(
-            spot.team,
+            target.team,
             "chat.postMessage",
             priority=priority,
-            channel=spot.channel,
-            repeatable=False,
+            channel=target.channel,
+            idempotent=False,
             **args,
         )
         return str(answer["ts"])
 
-    async def settle(
+    async def update(
         self,
-        spot: Spot,
+        target: Target,
         ts: str,
         text: str,
-        mark: Mark,
+        metadata: MessageMetadata,
         extras: list[Block] | None = None,
         *,
         priority: Priority = "required",
     ) -> bool:
         """Let the message `ts` say `text` and be finished, whatever it says or does now. False: it is gone by now."""
-        plainer = _plainer(text, extras)
-        args = _message(text, extras) | {"ts": ts, "metadata": mark.metadata()}
-        for _ in range(TRIES + len(plainer)):
+        plainer = _simpler_blocks(text, extras)
+        args = _message(text, extras) | {"ts": ts, "metadata": metadata.metadata()}
+        for _ in range(MAX_ATTEMPTS + len(plainer)):
             try:
                 await self.call(
-                    spot.team, "chat.update", priority=priority, channel=spot.channel, **args
+                    target.team, "chat.update", priority=priority, channel=target.channel, **args
                 )
                 return True
             except PlatformError as error:
                 code = code_of(error)
-                if code in LOST_MESSAGE:
-                    await self._clear_away(spot, ts)
+                if code in MESSAGE_NOT_EDITABLE:
+                    await self._delete_uneditable(target, ts)
                     return False
                 if code == "streaming_state_conflict":
-                    await self.stop_stream(spot, ts)
+                    await self.stop_stream(target, ts)
                 elif code in _BLOCKS_REFUSED and plainer:
                     log.warning("Slack refuses the blocks", error=error.detail)
                     args["blocks"] = plainer.pop(0)
@@ -130,89 +136,91 @@ class Outbound(Calls):
         raise PlatformError(f"chat.update: {ts} does not stay as it is told")
 
     async def stop_stream(
-        self, spot: Spot, ts: str, more: str = "", *, repeatable: bool = True, **args: Any
+        self, target: Target, ts: str, more: str = "", *, idempotent: bool = True, **args: Any
     ) -> None:
         """End a stream. That it had ended is fine without `more`. Raises PlatformError."""
         try:
             await self.call(
-                spot.team,
+                target.team,
                 "chat.stopStream",
-                channel=spot.channel,
+                channel=target.channel,
                 ts=ts,
                 markdown_text=more or None,
-                repeatable=repeatable,
+                idempotent=idempotent,
                 **args,
             )
         except PlatformError as error:
             if more or args or code_of(error) != _STOPPED_ALREADY:
                 raise
 
-    async def delete(self, spot: Spot, ts: str) -> None:
+    async def delete(self, target: Target, ts: str) -> None:
         """Take a message of ours back. Raises PlatformError."""
         try:
-            await self.call(spot.team, "chat.delete", channel=spot.channel, ts=ts)
+            await self.call(target.team, "chat.delete", channel=target.channel, ts=ts)
         except PlatformError as error:
-            if code_of(error) not in LOST_MESSAGE:
+            if code_of(error) not in MESSAGE_NOT_EDITABLE:
                 raise
 
-    async def _clear_away(self, spot: Spot, ts: str) -> None:
+    async def _delete_uneditable(self, target: Target, ts: str) -> None:
         """Take back what can be edited no more, if it can; else it stands beside what replaces it. Raises nothing."""
         try:
-            await self.delete(spot, ts)
+            await self.delete(target, ts)
         except PlatformError as error:
             log.warning("a message that cannot be edited stays", ts=ts, error=error.detail)
 
-    async def ours(self, spot: Spot, *, patience_s: float | None = None) -> list[Found]:
+    async def find_own_messages(
+        self, target: Target, *, retry_for_s: float | None = None
+    ) -> list[SentMessage]:
         """Messages of ours, in order, that are newer than the one that is answered.
 
         Raises:
             PlatformError: Slack does not tell (all of them).
         """
-        bot = await self._bot(spot.team)
-        method = "conversations.replies" if spot.thread_ts else "conversations.history"
-        found: dict[str, Found] = {}
+        bot = await self._bot_identity(target.team)
+        method = "conversations.replies" if target.thread_ts else "conversations.history"
+        found: dict[str, SentMessage] = {}
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             page = await self.call(
-                spot.team,
+                target.team,
                 method,
-                channel=spot.channel,
-                ts=spot.thread_ts or None,
-                oldest=spot.since_ts,
+                channel=target.channel,
+                ts=target.thread_ts or None,
+                oldest=target.oldest_ts,
                 include_all_metadata=True,
                 limit=100,
                 cursor=cursor,
-                patience_s=patience_s,
+                retry_for_s=retry_for_s,
             )
             for message in page.get("messages") or ():
-                if bot.said(message) and not message.get("files"):
-                    found[message["ts"]] = Found(message["ts"], Mark.of(message))
+                if bot.sent(message) and not message.get("files"):
+                    found[message["ts"]] = SentMessage(message["ts"], MessageMetadata.of(message))
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return [found[ts] for ts in sorted(found, key=float)]
         raise PlatformError(f"{method}: more was said since than can be looked through")
 
-    async def home(self, team: str, user: str) -> str:
+    async def direct_channel(self, team: str, user: str) -> str:
         """The channel of the direct messages with somebody. Raises PlatformError."""
-        if (team, user) not in self._homes:
+        if (team, user) not in self._direct_channels:
             answer = await self.call(team, "conversations.open", users=user)
-            self._homes[team, user] = str(answer["channel"]["id"])
-        return self._homes[team, user]
+            self._direct_channels[team, user] = str(answer["channel"]["id"])
+        return self._direct_channels[team, user]
 
-    async def _bot(self, team: str) -> Bot:
-        if team not in self._bots:
+    async def _bot_identity(self, team: str) -> BotIdentity:
+        if team not in self._bot_identities:
             answer = await self.call(team, "auth.test")
-            self._bots[team] = Bot(
+            self._bot_identities[team] = BotIdentity(
                 str(answer.get("bot_id") or ""), str(answer.get("user_id") or "")
             )
-        return self._bots[team]
+        return self._bot_identities[team]
 
 
 def _message(text: str, extras: list[Block] | None) -> dict[str, Any]:
     return {"text": fallback(text), "blocks": markdown_blocks(text) + (extras or [])}
 
 
-def _plainer(text: str, extras: list[Block] | None) -> list[list[Block]]:
+def _simpler_blocks(text: str, extras: list[Block] | None) -> list[list[Block]]:
     """What to try in turn where the blocks are refused: all of the words, in the end without buttons."""
     sections = section_blocks(text)
     return [sections + extras, markdown_blocks(text), sections] if extras else [sections]

@@ -15,24 +15,24 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-EARLY = 7_500
-SOFT = 9_000
-LINE = 10_000
-WORD = 10_400
-HARD = 10_600
-MOST = 11_000
+BLOCK_BREAK = 7_500
+PARAGRAPH_BREAK = 9_000
+LINE_BREAK = 10_000
+WORD_BREAK = 10_400
+ANY_BREAK = 10_600
+MAX_UNITS = 11_000
 """No message is longer, in UTF-16 units, so that whichever way Slack counts it is within 12,000."""
 
 _MAX_FENCE_LINE = 160
 _MAX_TABLE_HEAD = 1_000
-_SYMBOL = 24
+_MAX_SYMBOL_UNITS = 24
 
 _FENCE = re.compile(r"(?P<before>[ \t]*(?:>[ \t]*)*)(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)\n?")
 _DELIMITERS = re.compile(r"\|?[ \t]*:?-+:?(?:[ \t]*\|[ \t]*:?-+:?)*[ \t]*\|?")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class MessagePart:
     """One message.
 
     Attributes:
@@ -51,7 +51,7 @@ class Piece:
         return self.lead + self.body + self.tail
 
     @property
-    def has_words(self) -> bool:
+    def is_visible(self) -> bool:
         """Slack takes no message without."""
         return bool(self.body.strip())
 
@@ -75,43 +75,43 @@ def units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def split(text: str, *, growing: bool = False) -> list[Piece]:
+def split(text: str, *, growing: bool = False) -> list[MessagePart]:
     """The messages that hold `text`, in order.
 
     Args:
         growing: more may come. What might yet belong to the next message is held back, so that the
             bodies together are a beginning of `text`.
     """
-    pieces: list[Piece] = []
+    pieces: list[MessagePart] = []
     start, block = 0, None
     while start < len(text):
-        walk = _Walk(text, start, block, growing)
-        walk.run()
+        splitter = _Splitter(text, start, block, growing)
+        splitter.run()
         lead = block.lead if block else ""
-        body = text[start : walk.end]
-        if not walk.is_cut:
+        body = text[start : splitter.end]
+        if not splitter.is_cut:
             if body:
-                pieces.append(Piece(lead, body))
+                pieces.append(MessagePart(lead, body))
             break
-        block = walk.block
-        pieces.append(Piece(lead, body, block.closing(body) if block else ""))
-        start = walk.end
+        block = splitter.block
+        pieces.append(MessagePart(lead, body, block.closing(body) if block else ""))
+        start = splitter.end
     return pieces
 
 
-def spoken(text: str, *, growing: bool = False) -> list[Piece]:
+def split_visible(text: str, *, growing: bool = False) -> list[MessagePart]:
     """`split`, without messages that have no words."""
-    return [piece for piece in split(text, growing=growing) if piece.has_words]
+    return [piece for piece in split(text, growing=growing) if piece.is_visible]
 
 
 def closed(text: str) -> str:
     """`text`, its last code fence closed, so that something else may follow."""
-    walk = _Walk(text, 0, None, growing=False, endless=True)
-    walk.run()
-    return text + (walk.block.closing(text) if walk.block else "")
+    splitter = _Splitter(text, 0, None, growing=False, endless=True)
+    splitter.run()
+    return text + (splitter.block.closing(text) if splitter.block else "")
 
 
-class _Walk:
+class _Splitter:
     """Goes through lines from `start` to where the message ends."""
 
     def __init__(
@@ -122,7 +122,7 @@ class _Walk:
         self.end = start
         self.block = block
         self.is_cut = False
-        self._growing = growing
+        self._streaming = growing
         self._endless = endless
         self._used = units(block.lead) if block else 0
         self._before = ""
@@ -132,7 +132,7 @@ class _Walk:
             if self._is_cut_before(line):
                 self.is_cut = True
                 return
-            if self._growing and self._may_turn_out_otherwise(line):
+            if self._streaming and self._may_open_block(line):
                 return
             inside = None if self._endless else self._cut_inside(line)
             if inside is not None:
@@ -143,43 +143,45 @@ class _Walk:
                 return
             self.end += len(line)
             self._used += units(line)
-            self._note(line)
+            self._gap_note(line)
 
     def _is_cut_before(self, line: str) -> bool:
         if self._endless or self.end == self.start or not line.strip():
             return False
-        if self._used >= LINE:
+        if self._used >= LINE_BREAK:
             return True
         if self.block is not None:
             return False
-        if self._used >= SOFT and not self._before.strip():
+        if self._used >= PARAGRAPH_BREAK and not self._before.strip():
             return True
-        return self._used >= EARLY and _begins_block(line, self._before)
+        return self._used >= BLOCK_BREAK and _begins_block(line, self._before)
 
-    def _may_turn_out_otherwise(self, line: str) -> bool:
+    def _may_open_block(self, line: str) -> bool:
         """An unfinished line that may yet open a block, before which the message would end."""
-        if line.endswith("\n") or self._used < EARLY or len(line) > _MAX_FENCE_LINE:
+        if line.endswith("\n") or self._used < BLOCK_BREAK or len(line) > _MAX_FENCE_LINE:
             return False
         begin = line.lstrip()
         return len(begin) < 4 or begin[0] in "`~|>"
 
     def _cut_inside(self, line: str) -> int | None:
         """How many characters of `line` still belong to this message; None: all."""
-        if self._used + units(line) <= WORD:
+        if self._used + units(line) <= WORD_BREAK:
             return None
         used, is_space = self._used, False
         for number, char in enumerate(line):
             # An empty message would never end.
             if number or self.end > self.start:
-                if used >= WORD and is_space and not char.isspace():
+                if used >= WORD_BREAK and is_space and not char.isspace():
                     return number
-                if used >= HARD and (used >= HARD + _SYMBOL or _may_part(line, number)):
+                if used >= ANY_BREAK and (
+                    used >= ANY_BREAK + _MAX_SYMBOL_UNITS or _is_symbol_boundary(line, number)
+                ):
                     return number
             is_space = char.isspace()
             used += 2 if char > "\uffff" else 1
         return None
 
-    def _note(self, line: str) -> None:
+    def _gap_note(self, line: str) -> None:
         """What is open after `line`."""
         block, before = self.block, self._before
         self._before = line
@@ -223,7 +225,7 @@ def _begins_block(line: str, before: str) -> bool:
     return _opened(line) is not None or (is_row and "|" not in before)
 
 
-def _may_part(line: str, at: int) -> bool:
+def _is_symbol_boundary(line: str, at: int) -> bool:
     """Whether no emoji or accented letter goes over `at`."""
     char, before = line[at], line[at - 1] if at else ""
     joins = char in "\u200d\ufe0e\ufe0f\u20e3" or "\u0300" <= char <= "\u036f"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from bot.conversation import Address, SessionKey
 
-_CLOCKS_DIFFER_S = 300
+_CLOCK_SKEW_S = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class Target:
     """Where something is said.
 
     Attributes:
@@ -28,12 +28,12 @@ class Spot:
     thread_ts: str = ""
     recipient: str = ""
     recipient_team: str = ""
-    only_for: str = ""
+    ephemeral_user: str = ""
     response_url: str = ""
     answered_ts: str = ""
 
     @classmethod
-    def of(cls, address: Address) -> Spot:
+    def of(cls, address: Address) -> Target:
         details = address.details
         at_home = details.get("home") == "1"
         return cls(
@@ -42,7 +42,7 @@ class Spot:
             thread_ts="" if at_home else details.get("thread_ts", ""),
             recipient=address.recipient_id,
             recipient_team=address.recipient_account,
-            only_for=details.get("ephemeral_user", ""),
+            ephemeral_user=details.get("ephemeral_user", ""),
             response_url=details.get("response_url", ""),
             answered_ts=address.reply_to_id,
         )
@@ -58,16 +58,16 @@ class Spot:
         return bool(self.thread_ts) and is_named
 
     @property
-    def since_ts(self) -> str:
+    def oldest_ts(self) -> str:
         """Everything said about the message that is answered is newer than this."""
         try:
             float(self.answered_ts)
         except ValueError:
-            return f"{time.time() - _CLOCKS_DIFFER_S:.6f}"
+            return f"{time.time() - _CLOCK_SKEW_S:.6f}"
         return self.answered_ts
 
     @property
-    def waits_since_s(self) -> float:
+    def age_s(self) -> float:
         """How long ago the message was written that is answered; 0 if unknown."""
         try:
             return max(0.0, time.time() - float(self.answered_ts))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from adapters.slack.api.web_api import Calls, Unsure
-from adapters.slack.outbound.blocks import escape, neutral
-from adapters.slack.outbound.target import Spot
+from adapters.slack.api.web_api import ResultUnknown, WebApiClient
+from adapters.slack.outbound.blocks import disable_mentions, escape
+from adapters.slack.outbound.target import Target
 from bot.errors import (
     PlatformError,
     PlatformUnreachable,
@@ -26,29 +26,31 @@ COMMENT_CHARS = 2_000
 _PLACES = ("channels", "groups", "ims", "shares")
 
 
-async def send_file(calls: Calls, spot: Spot, comment: str, name: str, content: bytes) -> None:
+async def send_file(
+    calls: WebApiClient, target: Target, comment: str, name: str, content: bytes
+) -> None:
     """Put a file there, with `comment` (Markdown) above it.
 
     Raises:
-        PlatformError: it is not there; `Unsure`: it may be.
+        PlatformError: it is not there; `ResultUnknown`: it may be.
     """
     content = content or b"\n"  # Slack takes no empty files
     place = await calls.call(
-        spot.team, "files.getUploadURLExternal", filename=name, length=len(content)
+        target.team, "files.getUploadURLExternal", filename=name, length=len(content)
     )
-    await _upload(calls, spot, str(place["upload_url"]), content)
+    await _upload(calls, target, str(place["upload_url"]), content)
     try:
         await calls.call(
-            spot.team,
+            target.team,
             "files.completeUploadExternal",
-            repeatable=False,
+            idempotent=False,
             files=json.dumps([{"id": place["file_id"], "title": name}]),
-            channel_id=spot.channel,
-            thread_ts=spot.thread_ts or None,
-            initial_comment=escape(neutral(comment)) or None,
+            channel_id=target.channel,
+            thread_ts=target.thread_ts or None,
+            initial_comment=escape(disable_mentions(comment)) or None,
         )
-    except Unsure:
-        answer = await calls.call(spot.team, "files.info", file=str(place["file_id"]))
+    except ResultUnknown:
+        answer = await calls.call(target.team, "files.info", file=str(place["file_id"]))
         if not _is_shared(answer.get("file") or {}):
             raise
 
@@ -57,8 +59,8 @@ def _is_shared(file: Any) -> bool:
     return any(file.get(places) for places in _PLACES)
 
 
-async def _upload(calls: Calls, spot: Spot, url: str, content: bytes) -> None:
-    client = await calls.client(spot.team)
+async def _upload(calls: WebApiClient, target: Target, url: str, content: bytes) -> None:
+    client = await calls.client(target.team)
     if client.session is None:
         raise PlatformError("a client without a session cannot upload")
     try:

@@ -25,15 +25,15 @@ from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
 from slack_bolt.response import BoltResponse
 
-from adapters.slack.api.installations import InstallationRefused, Installations, States
-from adapters.slack.api.payload import UNREADABLE, Json, part
+from adapters.slack.api.installations import InstallationRefused, InstallationStore, OAuthStateStore
+from adapters.slack.api.payload import UNREADABLE, Json, get_object
 from adapters.slack.inbound.parse import installed_team
 from adapters.slack.manifest import INSTALL_PATH, REDIRECT_PATH, SCOPES
 from bot.errors import KeepthreadError, PlatformError, StoreError
 
 if TYPE_CHECKING:
-    from adapters.slack.api.workspaces import Teams
-    from adapters.slack.inbound.dispatcher import Intake
+    from adapters.slack.api.workspaces import Workspaces
+    from adapters.slack.inbound.dispatcher import Dispatcher
     from adapters.slack.settings import SlackSettings
     from bot.ports import Vault
 
@@ -44,12 +44,12 @@ Next = Callable[[], Awaitable[BoltResponse | None]]
 _bolt_log = logging.getLogger("slack_bolt.keepthread")
 
 
-class _TakeIn(AsyncMiddleware):
+class DispatchMiddleware(AsyncMiddleware):
     """Everything ends here, so that nothing is left to be sent twice."""
 
-    def __init__(self, teams: Teams, intake: Intake) -> None:
-        self._teams = teams
-        self._intake = intake
+    def __init__(self, workspaces: Workspaces, dispatcher: Dispatcher) -> None:
+        self._workspaces = workspaces
+        self._dispatcher = dispatcher
 
     async def async_process(
         self,
@@ -74,27 +74,27 @@ class _TakeIn(AsyncMiddleware):
         return BoltResponse(status=200, body=answer or "")
 
     async def _take(self, body: Json) -> dict[str, Any] | None:
-        """See `Intake.take`; a payload of a workspace without the app is let go."""
+        """See `Dispatcher.take`; a payload of a workspace without the app is let go."""
         id_ = installed_team(body)
         try:
-            team = await self._teams.team(id_)
+            team = await self._workspaces.find(id_)
         except PlatformError as error:
             raise StoreError(f"whose workspace {id_!r} is, is unknown: {error}") from error
         if team is None:
             log.warning("an event of a workspace where the app is not installed", team=id_)
             return None
-        return await self._intake.take(body, team.bot_user)
+        return await self._dispatcher.take(body, team.bot_user)
 
 
 def build_app(
     settings: SlackSettings,
-    teams: Teams,
-    intake: Intake,
+    workspaces: Workspaces,
+    dispatcher: Dispatcher,
     vault: Vault,
-    installations: Installations | None,
+    installations: InstallationStore | None,
 ) -> AsyncApp:
     """The app; `installations` only if other workspaces may install it."""
-    flow = _oauth_flow(settings, teams, vault, installations) if installations else None
+    flow = _oauth_flow(settings, workspaces, vault, installations) if installations else None
     level = _bolt_log.level
     _bolt_log.setLevel(logging.ERROR)  # it warns that `authorize` wins over a token, which is meant
     try:
@@ -102,9 +102,9 @@ def build_app(
             name="keepthread",
             logger=_bolt_log,
             signing_secret="",
-            client=teams.new_client(None),
+            client=workspaces.new_client(None),
             authorize=None if flow else _nobody,
-            before_authorize=_TakeIn(teams, intake),
+            before_authorize=DispatchMiddleware(workspaces, dispatcher),
             oauth_flow=flow,
             request_verification_enabled=False,  # adapters/slack/transport/http.py did it, before parsing
             ssl_check_enabled=False,
@@ -124,7 +124,7 @@ async def dispatch(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any]
         headers["x-slack-retry-reason"] = str(envelope.get("retry_reason") or "")
     try:
         request = AsyncBoltRequest(
-            mode="socket_mode", body=dict(part(envelope, "payload")), headers=headers
+            mode="socket_mode", body=dict(get_object(envelope, "payload")), headers=headers
         )
     except UNREADABLE as error:  # sent again, it would be no better
         log.error("a payload cannot be read", error=type(error).__name__)
@@ -141,7 +141,7 @@ async def dispatch(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any]
 
 
 async def _nobody(**_: Any) -> AuthorizeResult:
-    """Who Bolt is to act as. It does not ask: `_TakeIn` has ended the request by then."""
+    """Who Bolt is to act as. It does not ask: `DispatchMiddleware` has ended the request by then."""
     raise PlatformError("Bolt is not to act by itself")
 
 
@@ -160,12 +160,12 @@ def _note_retry(req: AsyncBoltRequest) -> None:
 
 
 def _oauth_flow(
-    settings: SlackSettings, teams: Teams, vault: Vault, installations: Installations
+    settings: SlackSettings, workspaces: Workspaces, vault: Vault, installations: InstallationStore
 ) -> AsyncOAuthFlow:
     secret = settings.slack_client_secret
     api = urlsplit(settings.slack_api_url)
     return AsyncOAuthFlow(
-        client=teams.new_client(None),
+        client=workspaces.new_client(None),
         logger=_bolt_log,
         settings=AsyncOAuthSettings(
             client_id=settings.slack_client_id,
@@ -178,7 +178,7 @@ def _oauth_flow(
             callback_options=AsyncCallbackOptions(success=_installed, failure=_not_installed),
             installation_store=installations,
             installation_store_bot_only=True,
-            state_store=States(vault),
+            state_store=OAuthStateStore(vault),
         ),
     )
 

@@ -27,7 +27,7 @@ MAX_AGE_S = 300
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
-def genuine(secret: str, timestamp: str, signature: str, body: bytes, now: float) -> bool:
+def is_genuine(secret: str, timestamp: str, signature: str, body: bytes, now: float) -> bool:
     """Whether Slack signed `body`, not long ago. Compares in constant time."""
     if not (timestamp.isascii() and timestamp.isdigit()) or len(timestamp) > 12:
         return False
@@ -53,7 +53,7 @@ def event_routes(
             return Response("too large", 413)
         timestamp = request.headers.get("x-slack-request-timestamp", "")
         signature = request.headers.get("x-slack-signature", "")
-        if not genuine(secret, timestamp, signature, body, time.time()):
+        if not is_genuine(secret, timestamp, signature, body, time.time()):
             log.warning("a request that Slack did not sign, or long ago", bytes=len(body))
             return Response("not signed by Slack", 401)
         try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from adapters.slack.api.errors import slack_errors
-from adapters.slack.api.payload import Json, text
+from adapters.slack.api.payload import Json, get_text
 from bot.errors import PlatformError, PlatformRefused
 from bot.ports import Health
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger("keepthread.slack")
 
 CONNECT_TIMEOUT_S = 15.0
-LONGEST_DELAY_S = 30.0
+MAX_DELAY_S = 30.0
 
-Handle = Callable[[Json], Awaitable[dict[str, Any] | None]]
+EnvelopeHandler = Callable[[Json], Awaitable[dict[str, Any] | None]]
 """Takes an envelope in; what to acknowledge with, or raises: then nothing is acknowledged."""
 
 
@@ -47,34 +47,34 @@ class SocketTiming:
     """
 
     ping_every_s: float = 10.0
-    silent_s: float = 30.0
+    pong_timeout_s: float = 30.0
     drain_s: float = 5.0
-    linger_s: float = 60.0
+    close_timeout_s: float = 60.0
     first_delay_s: float = 0.5
 
 
 DEFAULT_TIMING = SocketTiming()
 
 
-class Link:
+class SocketConnection:
     """One WebSocket, from hello to its end."""
 
     def __init__(
-        self, socket: aiohttp.ClientWebSocketResponse, handle: Handle, timing: SocketTiming
+        self, socket: aiohttp.ClientWebSocketResponse, handle: EnvelopeHandler, timing: SocketTiming
     ) -> None:
         self._socket = socket
         self._handle = handle
         self._timing = timing
         self._tasks: set[asyncio.Task[None]] = set()
-        self.said_hello = False
+        self.got_hello = False
         self._made_at = self.last_pong = time.monotonic()
         self._asked_to_go_at: float | None = None
-        self.leaving = asyncio.Event()
+        self.closing = asyncio.Event()
         """Set when Slack announced the end, or it came: time for the next link."""
 
     @property
     def alive(self) -> bool:
-        return self.said_hello and time.monotonic() - self.last_pong < self._timing.silent_s
+        return self.got_hello and time.monotonic() - self.last_pong < self._timing.pong_timeout_s
 
     async def serve(self) -> None:
         """Read until the link ends. What is being taken in then may still be acknowledged."""
@@ -82,7 +82,7 @@ class Link:
         try:
             await self._read()
         finally:
-            self.leaving.set()
+            self.closing.set()
             try:
                 if self._tasks:
                     await asyncio.wait(self._tasks, timeout=self._timing.drain_s)
@@ -91,11 +91,11 @@ class Link:
 
     async def _close(self, pinging: asyncio.Task[None]) -> None:
         """Leave no task behind, and no link on which Slack would go on to tell what nobody hears."""
-        ours = (pinging, *self._tasks)
-        for task in ours:
+        find_own_messages = (pinging, *self._tasks)
+        for task in find_own_messages:
             task.cancel()
         try:
-            await asyncio.gather(*ours, return_exceptions=True)
+            await asyncio.gather(*find_own_messages, return_exceptions=True)
         finally:
             await self._socket.close()
 
@@ -105,7 +105,7 @@ class Link:
         while True:
             message = await self._socket.receive()
             if message.type is WSMsgType.TEXT:
-                self._heard(_envelope(message.data))
+                self._handle_frame(_envelope(message.data))
             elif message.type is WSMsgType.PING:
                 await self._socket.pong(message.data)
             elif message.type is WSMsgType.PONG:
@@ -113,16 +113,16 @@ class Link:
             elif message.type is not WSMsgType.BINARY:
                 return
 
-    def _heard(self, envelope: Json) -> None:
+    def _handle_frame(self, envelope: Json) -> None:
         kind = envelope.get("type")
         if kind == "hello":
-            self.said_hello = True
+            self.got_hello = True
             self.last_pong = time.monotonic()
         elif kind == "disconnect":
             log.info("Slack ends this link", reason=envelope.get("reason"))
             self._asked_to_go_at = time.monotonic()
-            self.leaving.set()
-        elif id_ := text(envelope, "envelope_id"):
+            self.closing.set()
+        elif id_ := get_text(envelope, "envelope_id"):
             task = asyncio.create_task(self._take(id_, envelope), name="slack envelope")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -143,14 +143,14 @@ class Link:
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(self._timing.ping_every_s)
-            heard_at = self.last_pong if self.said_hello else self._made_at
-            if time.monotonic() - heard_at >= self._timing.silent_s:
+            last_seen_at = self.last_pong if self.got_hello else self._made_at
+            if time.monotonic() - last_seen_at >= self._timing.pong_timeout_s:
                 log.warning("the link to Slack is deaf; a new one is made")
-                self.leaving.set()
+                self.closing.set()
                 await self._socket.close()
                 return
             asked = self._asked_to_go_at
-            if asked is not None and time.monotonic() - asked >= self._timing.linger_s:
+            if asked is not None and time.monotonic() - asked >= self._timing.close_timeout_s:
                 await self._socket.close()
                 return
             try:
@@ -179,7 +179,7 @@ class SocketMode:
         client: AsyncWebClient,
         session: aiohttp.ClientSession,
         app_token: str,
-        handle: Handle,
+        handle: EnvelopeHandler,
         *,
         timing: SocketTiming = DEFAULT_TIMING,
     ) -> None:
@@ -188,8 +188,8 @@ class SocketMode:
         self._app_token = app_token
         self._handle = handle
         self._timing = timing
-        self._links: dict[asyncio.Task[None], Link] = {}
-        self._trouble = "not connected yet"
+        self._links: dict[asyncio.Task[None], SocketConnection] = {}
+        self._last_error = "not connected yet"
 
     async def preflight(self) -> str:
         """Ask for an address, which proves the token. Raises PlatformRefused, PlatformError."""
@@ -206,17 +206,17 @@ class SocketMode:
                 try:
                     link = await self._connect()
                 except (PlatformError, OSError, TimeoutError) as error:
-                    self._trouble = f"no link: {error}"
+                    self._last_error = f"no link: {error}"
                     level = log.error if isinstance(error, PlatformRefused) else log.warning
                     level("no link to Slack", error=repr(error), next_try_s=round(delay_s, 1))
                 else:
-                    await link.leaving.wait()
-                    if link.said_hello and time.monotonic() - began > delay_s:
+                    await link.closing.wait()
+                    if link.got_hello and time.monotonic() - began > delay_s:
                         delay_s = self._timing.first_delay_s
                         continue
-                    self._trouble = "Slack ended the link at once"
+                    self._last_error = "Slack ended the link at once"
                 await asyncio.sleep(delay_s * random.uniform(0.75, 1.25))  # noqa: S311  no secret
-                delay_s = min(LONGEST_DELAY_S, delay_s * 2)
+                delay_s = min(MAX_DELAY_S, delay_s * 2)
         finally:
             for task in tuple(self._links):
                 task.cancel()
@@ -226,9 +226,9 @@ class SocketMode:
         """Ready while some link got a pong lately."""
         if any(link.alive for link in self._links.values()):
             return Health(True, "Socket Mode")
-        return Health(False, f"Socket Mode: {self._trouble}")
+        return Health(False, f"Socket Mode: {self._last_error}")
 
-    async def _connect(self) -> Link:
+    async def _connect(self) -> SocketConnection:
         """A new link over a new address. Raises PlatformError, OSError, TimeoutError."""
         import aiohttp
 
@@ -243,7 +243,7 @@ class SocketMode:
                 )
             except aiohttp.ClientError as error:
                 raise OSError(f"the WebSocket was not opened: {type(error).__name__}") from error
-        link = Link(socket, self._handle, self._timing)
+        link = SocketConnection(socket, self._handle, self._timing)
         task = asyncio.create_task(link.serve(), name="slack link")
         self._links[task] = link
         task.add_done_callback(self._ended)
@@ -251,7 +251,7 @@ class SocketMode:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         link = self._links.pop(task)
-        link.leaving.set()
-        self._trouble = "the link ended"
+        link.closing.set()
+        self._last_error = "the link ended"
         if not task.cancelled() and task.exception() is not None:
             log.warning("a link to Slack broke", error=repr(task.exception()))

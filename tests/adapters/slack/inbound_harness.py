@@ -10,14 +10,14 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from adapters.slack.api.threads import Threads
-from adapters.slack.api.users import People
-from adapters.slack.api.workspaces import Teams, new_session
-from adapters.slack.app_home import Home
-from adapters.slack.assistant import AgentThreads
-from adapters.slack.inbound.dispatcher import Intake
-from adapters.slack.inbound.events import Removed
-from adapters.slack.inbound.interactions import Presses
+from adapters.slack.api.threads import ThreadLookup
+from adapters.slack.api.users import UserDirectory
+from adapters.slack.api.workspaces import Workspaces, new_session
+from adapters.slack.app_home import AppHome
+from adapters.slack.assistant import Assistant
+from adapters.slack.inbound.dispatcher import Dispatcher
+from adapters.slack.inbound.events import AppUninstalled
+from adapters.slack.inbound.interactions import Interactions
 from adapters.slack.settings import SlackSettings
 from adapters.slack.transport.bolt_app import build_app, dispatch
 from adapters.slack.transport.http import MAX_BODY_BYTES, event_routes
@@ -27,7 +27,7 @@ from bot.conversation import Address
 from bot.service.http import app as http_app
 from bot.service.http import serving
 from bot.settings import Settings
-from tests.adapters.slack.recording_core import TapeCore
+from tests.adapters.slack.recording_core import RecordingCore
 from tests.fakes.slack.events import SIGNING_SECRET, Delivery, SlackEvents
 from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN, SlackServer
 from tests.fakes.slack.workspace_state import Message
@@ -36,7 +36,7 @@ from tests.support.wait import wait_until
 
 
 @dataclass
-class SlackWorld:
+class InboundHarness:
     """What a test works with.
 
     Attributes:
@@ -46,12 +46,12 @@ class SlackWorld:
 
     server: SlackServer
     events: SlackEvents
-    core: TapeCore
-    teams: Teams
-    people: People
-    home: Home
+    core: RecordingCore
+    workspaces: Workspaces
+    users: UserDirectory
+    home: AppHome
     said: list[tuple[Address, str]] = field(default_factory=list)
-    removed: list[Removed] = field(default_factory=list)
+    removed: list[AppUninstalled] = field(default_factory=list)
 
     async def deliver(self, name: str, **event_changes: Any) -> Delivery:
         """A recorded payload, its event changed; `event_id` changes the envelope."""
@@ -83,14 +83,14 @@ def slack_settings(api_url: str, **changes: Any) -> SlackSettings:
 
 
 @asynccontextmanager
-async def slack_world(
+async def open_inbound_harness(
     settings: Settings,
     *,
     transport: str,
     names_wait_s: float = 15,
     max_body_bytes: int = MAX_BODY_BYTES,
     **changes: Any,
-) -> AsyncIterator[SlackWorld]:
+) -> AsyncIterator[InboundHarness]:
     """The whole ear, from the wire to the core. `transport`: `http` or `socket`. It has time to ask for names."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(SlackServer())
@@ -100,31 +100,31 @@ async def slack_world(
         own = slack_settings(server.api_url, **changes)
         session = new_session()
         stack.push_async_callback(session.close)
-        teams = Teams(own, session)
-        people = People(teams)
-        stack.push_async_callback(people.aclose)
+        workspaces = Workspaces(own, session)
+        users = UserDirectory(workspaces)
+        stack.push_async_callback(users.aclose)
         background = BackgroundTasks()
         stack.push_async_callback(background.aclose)
-        core = TapeCore(settings)
+        core = RecordingCore(settings)
 
         async def is_admin(address: Address, speaker: Any) -> bool:
-            return await people.is_admin(address.session.account, speaker.id)
+            return await users.is_admin(address.session.account, speaker.id)
 
         core.access.admin_checks = {"slack": is_admin}
-        home = Home(core, teams, people)
-        world = SlackWorld(server, events, core, teams, people, home)
+        home = AppHome(core, workspaces, users)
+        world = InboundHarness(server, events, core, workspaces, users, home)
 
-        async def removed(one: Removed) -> None:
+        async def removed(one: AppUninstalled) -> None:
             world.removed.append(one)
 
         def say(address: Address, text: str) -> None:
             world.said.append((address, text))
 
-        intake = Intake(
-            core, own, teams, people, Threads(teams), Presses(core, people, home, background, say),
-            home, AgentThreads(teams), background, say, removed, names_wait_s,
+        dispatcher = Dispatcher(
+            core, own, workspaces, users, ThreadLookup(workspaces), Interactions(core, users, home, background, say),
+            home, Assistant(workspaces), background, say, removed, names_wait_s,
         )  # fmt: skip
-        app = build_app(own, teams, intake, core.vault, None)
+        app = build_app(own, workspaces, dispatcher, core.vault, None)
         if transport == "http":
             application = http_app(
                 event_routes(app, SIGNING_SECRET, max_body_bytes=max_body_bytes),
@@ -136,7 +136,7 @@ async def slack_world(
             events.request_url = f"http://127.0.0.1:{port}/slack/events"
         else:
             link = SocketMode(
-                teams.new_client(None), session, APP_TOKEN, lambda body: dispatch(app, body)
+                workspaces.new_client(None), session, APP_TOKEN, lambda body: dispatch(app, body)
             )
             running = asyncio.create_task(link.run())
 

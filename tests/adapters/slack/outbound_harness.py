@@ -10,24 +10,24 @@ from typing import Any
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.api.rate_limiter import Budget
-from adapters.slack.outbound.answer import Answer
-from adapters.slack.outbound.messages import Outbound
+from adapters.slack.api.rate_limiter import RateLimiter
+from adapters.slack.outbound.answer import AnswerMessages
+from adapters.slack.outbound.messages import MessageSender
 from adapters.slack.outbound.reply import SlackReply
-from adapters.slack.outbound.status import Sign
-from adapters.slack.outbound.streaming import Growing
-from adapters.slack.outbound.target import Spot
+from adapters.slack.outbound.status import StatusIndicator
+from adapters.slack.outbound.streaming import StreamingAnswer
+from adapters.slack.outbound.target import Target
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from tests.fakes.slack.server import BOT_TOKEN, SlackServer
 from tests.fakes.slack.workspace_state import Message
 
 
 @dataclass
-class Mouth:
+class OutboundHarness:
     """Asks and answers in one workspace."""
 
     server: SlackServer
-    outbound: Outbound
+    sender: MessageSender
     session: aiohttp.ClientSession
 
     async def client(self, team: str) -> AsyncWebClient:
@@ -35,17 +35,17 @@ class Mouth:
             BOT_TOKEN, self.server.api_url, session=self.session, retry_handlers=[]
         )
 
-    def other_process(self) -> Mouth:
+    def other_process(self) -> OutboundHarness:
         """The same Slack, seen from a process that knows nothing of what was said."""
-        return Mouth(self.server, self._new_outbound(), self.session)
+        return OutboundHarness(self.server, self._new_sender(), self.session)
 
-    def _new_outbound(self, **options: Any) -> Outbound:
-        quick = Budget(post_every_s=0.001, per_minute={})
-        options = {"budget": quick, "wait_s": 0.01, "patience_s": 90} | options
-        return Outbound(self.client, **options)
+    def _new_sender(self, **options: Any) -> MessageSender:
+        quick = RateLimiter(post_every_s=0.001, per_minute={})
+        options = {"rate_limiter": quick, "wait_s": 0.01, "retry_for_s": 90} | options
+        return MessageSender(self.client, **options)
 
     def use(self, **options: Any) -> None:
-        self.outbound = self._new_outbound(**options)
+        self.sender = self._new_sender(**options)
 
     def ask(
         self,
@@ -71,16 +71,21 @@ class Mouth:
         )
 
     def reply(self, address: Address, **options: Any) -> SlackReply:
-        return SlackReply(self.outbound, address, **({"pace_s": 0.02, "late_s": 3_600} | options))
+        return SlackReply(
+            self.sender, address, **({"pace_s": 0.02, "leftovers_after_s": 3_600} | options)
+        )
 
-    def growing(self, address: Address) -> Growing:
+    def streaming(self, address: Address) -> StreamingAnswer:
         """What shows a growing answer, without a reply around it that would tidy up in the end."""
-        spot = self.spot(address)
-        answer, sign = Answer(self.outbound, spot), Sign(self.outbound, spot)
-        return Growing(self.outbound, spot, answer, sign, pace_s=0.02)
+        target = self.target(address)
+        answer, indicator = (
+            AnswerMessages(self.sender, target),
+            StatusIndicator(self.sender, target),
+        )
+        return StreamingAnswer(self.sender, target, answer, indicator, pace_s=0.02)
 
-    def spot(self, address: Address) -> Spot:
-        return Spot.of(address)
+    def target(self, address: Address) -> Target:
+        return Target.of(address)
 
     def answers(self, address: Address) -> list[Message]:
         """The bot's messages where `address` is."""
@@ -94,13 +99,15 @@ class Mouth:
 
 
 @asynccontextmanager
-async def slack_mouth(*, timeout_s: float = 60, **server: Any) -> AsyncIterator[Mouth]:
+async def open_outbound_harness(
+    *, timeout_s: float = 60, **server: Any
+) -> AsyncIterator[OutboundHarness]:
     """`timeout_s`: how long a call may take."""
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     async with SlackServer(**server) as slack, aiohttp.ClientSession(timeout=timeout) as session:
-        mouth = Mouth(slack, Outbound(_nobody), session)
-        mouth.use()
-        yield mouth
+        harness = OutboundHarness(slack, MessageSender(_nobody), session)
+        harness.use()
+        yield harness
 
 
 async def _nobody(team: str) -> AsyncWebClient:

@@ -15,12 +15,12 @@ from bot.settings import Settings
 
 
 @dataclass
-class TapeCore:
+class RecordingCore:
     """The `Core` port. `known` are conversations the bot takes part in; `down`: Redis is."""
 
     settings: Settings
     vault: Any = None
-    taken: list[Incoming] = field(default_factory=list)
+    enqueued: list[Incoming] = field(default_factory=list)
     stopped: list[tuple[SessionKey, Speaker]] = field(default_factory=list)
     known: set[SessionKey] = field(default_factory=set)
     own: tuple[ConversationSummary, ...] = ()
@@ -46,7 +46,7 @@ class TapeCore:
         if ids & self._seen:
             return "duplicate"
         self._seen |= ids
-        self.taken.append(incoming)
+        self.enqueued.append(incoming)
         return "queued"
 
     async def stop(self, session: SessionKey, speaker: Speaker) -> bool:

@@ -26,7 +26,7 @@ SECRETS = (BOT_TOKEN, APP_TOKEN, SIGNING_SECRET, MODEL_KEY, "/response/", "ticke
 
 
 @dataclass
-class Serving:
+class ServeProcess:
     """A running process. `log` grows with what it writes."""
 
     process: asyncio.subprocess.Process
@@ -45,7 +45,7 @@ class Serving:
 
 
 @dataclass
-class Premises:
+class ServeProcesses:
     """Where processes run: start as many as a test wants."""
 
     slack: SlackWorkspace
@@ -79,14 +79,14 @@ class Premises:
         }
 
     @asynccontextmanager
-    async def serving(self, role: str = "all", **changes: str) -> AsyncIterator[Serving]:
+    async def serving(self, role: str = "all", **changes: str) -> AsyncIterator[ServeProcess]:
         """A process that is ready; killed in the end if it still runs. Its log must hold no secret."""
         process = await asyncio.create_subprocess_exec(
             str(KEEPTHREAD), "serve", "--role", role,
             cwd=self.folder, env=self.environment(**changes),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        serving = Serving(process, [])
+        serving = ServeProcess(process, [])
         reading = asyncio.create_task(_read(process, serving.log))
         try:
             await wait_until(lambda: _port(serving) or process.returncode is not None)
@@ -95,7 +95,7 @@ class Premises:
             if role == "worker":
                 pass  # it hears nothing
             elif self.transport == "socket":
-                await wait_until(lambda: self.slack.events.links)
+                await wait_until(lambda: self.slack.events.connections)
             else:
                 url = f"http://127.0.0.1:{serving.port}/slack/events"
                 self.slack.events.request_url = url
@@ -109,7 +109,7 @@ class Premises:
         assert not [secret for secret in SECRETS if secret in log]
 
 
-def _port(serving: Serving) -> int:
+def _port(serving: ServeProcess) -> int:
     found: Any = re.search(r"probes on port (\d+)", "".join(serving.log))
     return int(found[1]) if found else 0
 

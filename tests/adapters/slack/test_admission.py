@@ -9,7 +9,7 @@ import pytest
 
 from bot.conversation import SessionKey
 from bot.settings import Settings
-from tests.adapters.slack.inbound_harness import SlackWorld, slack_world
+from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
 from tests.fakes.slack.server import METHODS
 from tests.payloads import slack
 from tests.support.wait import wait_until
@@ -18,20 +18,24 @@ THREAD = SessionKey("slack", "T1", "C1", "1700000000.000100")
 
 
 @pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[SlackWorld]:
-    async with slack_world(settings, transport="http") as found:
+async def http(settings: Settings) -> AsyncIterator[InboundHarness]:
+    async with open_inbound_harness(settings, transport="http") as found:
         yield found
 
 
-async def test_people_from_elsewhere_are_told_that_they_are_not_listed(http: SlackWorld) -> None:
+async def test_people_from_elsewhere_are_told_that_they_are_not_listed(
+    http: InboundHarness,
+) -> None:
     await http.deliver("message_from_elsewhere")
-    assert http.core.taken == []
+    assert http.core.enqueued == []
     ((address, text),) = await wait_until(lambda: http.said)
     assert "not on the list" in text
     assert address.details["ephemeral_user"] == "U9"
 
 
-async def test_a_refusal_is_told_once_though_slack_tells_a_mention_twice(http: SlackWorld) -> None:
+async def test_a_refusal_is_told_once_though_slack_tells_a_mention_twice(
+    http: InboundHarness,
+) -> None:
     await http.deliver("message_from_elsewhere")
     await http.deliver("message_from_elsewhere", type="app_mention", event_id="twin")
     await http.deliver("message_from_elsewhere", ts="1700000099.1", event_id="later")
@@ -40,43 +44,47 @@ async def test_a_refusal_is_told_once_though_slack_tells_a_mention_twice(http: S
 
 async def test_people_from_elsewhere_talk_where_they_are_listed(settings: Settings) -> None:
     listed = settings.model_copy(update={"bot_allow": ("slack:T9/U9", "slack:T1")})
-    async with slack_world(listed, transport="http") as world:
+    async with open_inbound_harness(listed, transport="http") as world:
         await world.deliver("message_from_elsewhere")
-        (incoming,) = world.core.taken
+        (incoming,) = world.core.enqueued
         assert (incoming.speaker.account, incoming.session.account) == ("T9", "T1")
         assert incoming.address.recipient_account == "T9"
 
 
-async def test_who_somebody_is_comes_from_slack_and_not_from_the_event(http: SlackWorld) -> None:
+async def test_who_somebody_is_comes_from_slack_and_not_from_the_event(
+    http: InboundHarness,
+) -> None:
     """CVE-2026-28480 elsewhere: a list matched what could be changed."""
     await http.deliver("message_from_elsewhere", user_team="T1", team="T1")
-    assert http.core.taken == []
+    assert http.core.enqueued == []
 
 
-async def test_where_strangers_may_be_somebody_unknown_belongs_to_nobody(http: SlackWorld) -> None:
+async def test_where_strangers_may_be_somebody_unknown_belongs_to_nobody(
+    http: InboundHarness,
+) -> None:
     http.fail("users.info", "internal_error", times=5)
     body = slack("message_from_elsewhere")
     for key in ("user_team", "team", "source_team"):
         body["event"].pop(key)
     await http.events.deliver(body)
-    assert http.core.taken == []
+    assert http.core.enqueued == []
 
 
-async def test_nobody_waits_for_a_name_that_does_not_come(http: SlackWorld) -> None:
+async def test_nobody_waits_for_a_name_that_does_not_come(http: InboundHarness) -> None:
     http.fail("users.info", "ratelimited", times=5)
     await http.deliver("message_im")
-    assert http.core.taken[0].speaker.label == "U1"
+    assert http.core.enqueued[0].speaker.label == "U1"
 
 
 async def test_an_answer_without_the_person_holds_nobody_up(
-    http: SlackWorld, monkeypatch: pytest.MonkeyPatch
+    http: InboundHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(METHODS, "users.info", (lambda *_: {}, "users:read", 100))
     await http.deliver("message_im")
-    assert http.core.taken[0].speaker.label == "U1"
+    assert http.core.enqueued[0].speaker.label == "U1"
 
 
-async def test_a_name_is_asked_for_once(http: SlackWorld) -> None:
+async def test_a_name_is_asked_for_once(http: InboundHarness) -> None:
     for ts in ("1.1", "1.2", "1.3"):
         await http.deliver("message_im", ts=ts, event_id=ts)
     assert len(http.calls("users.info")) == 1
@@ -87,7 +95,7 @@ async def test_what_one_person_says_is_taken_in_as_it_came(
     settings: Settings, transport: str
 ) -> None:
     """The first words name somebody whom Slack takes its time to name; the second name nobody."""
-    async with slack_world(settings, transport=transport) as world:
+    async with open_inbound_harness(settings, transport=transport) as world:
         await world.deliver("message_im", ts="1.1", event_id="before")
         world.server.fail("users.info", delay_s=0.3, after=True)
         first = asyncio.create_task(
@@ -99,27 +107,27 @@ async def test_what_one_person_says_is_taken_in_as_it_came(
         )
         elsewhere = await world.deliver("app_mention")
         await asyncio.gather(first, second)
-        assert elsewhere.taken
-        assert [one.text for one in world.core.taken if one.session.place == "D1"] == [
+        assert elsewhere.acknowledged
+        assert [one.text for one in world.core.enqueued if one.session.place == "D1"] == [
             "hello there", "ask @Ben", "please",
         ]  # fmt: skip
-        assert world.core.taken[1].session.place == "C1"  # and nobody else waited for it
+        assert world.core.enqueued[1].session.place == "C1"  # and nobody else waited for it
 
 
 async def test_many_words_wait_for_one_name_together_and_not_one_after_another(
     settings: Settings,
 ) -> None:
     """One after another they would wait for longer than Slack does."""
-    async with slack_world(settings, transport="http", names_wait_s=1.2) as http:
+    async with open_inbound_harness(settings, transport="http", names_wait_s=1.2) as http:
         http.server.fail("users.info", delay_s=5, after=True)
         deliveries = await asyncio.gather(
             *(http.deliver("message_im", ts=f"1.{n}", event_id=f"{n}") for n in range(20))
         )
         assert all(one.attempts == ["200"] for one in deliveries)
-        assert len(http.core.taken) == 20
+        assert len(http.core.enqueued) == 20
 
 
-async def test_events_without_an_id_are_not_taken_for_one_another(http: SlackWorld) -> None:
+async def test_events_without_an_id_are_not_taken_for_one_another(http: InboundHarness) -> None:
     for name, ts in (("message_im", "1.1"), ("message_im", "1.2")):
         body = slack(name, ts=ts)
         body.pop("event_id")
@@ -131,32 +139,32 @@ async def test_events_without_an_id_are_not_taken_for_one_another(http: SlackWor
         for action in body.get("actions", ()):
             action.pop("action_ts", None)
         await http.events.deliver(body)
-    assert len(http.core.taken) == 5
+    assert len(http.core.enqueued) == 5
 
 
 @pytest.mark.parametrize("name", ["reaction_added", "agent_session_stopped"])
 async def test_where_strangers_may_be_nobody_unknown_judges_or_stops(
-    http: SlackWorld, name: str
+    http: InboundHarness, name: str
 ) -> None:
     http.post("C1", "UBOT", "an answer", ts="1700000000.000900", thread_ts=THREAD.thread)
     http.fail("users.info", "internal_error", times=5)
     body = slack(name)
     body["is_ext_shared_channel"] = True
     await http.events.deliver(body)
-    assert (http.core.taken, http.core.stopped) == ([], [])
+    assert (http.core.enqueued, http.core.stopped) == ([], [])
 
 
 async def test_deletions_are_followed_whoever_is_on_the_list(settings: Settings) -> None:
     """The bot's own answers are nobody's who could be listed."""
     listed = settings.model_copy(update={"bot_allow": ("slack:T1/U2",)})
-    async with slack_world(listed, transport="http") as world:
+    async with open_inbound_harness(listed, transport="http") as world:
         body = slack("message_deleted")
         await world.events.deliver(body)
         body["event"]["deleted_ts"] = body["event"]["previous_message"]["ts"] = "1700000003.1"
         body["event"]["previous_message"] |= {"user": "UBOT", "bot_id": "B1"}
         body["event_id"] = "Ev-other"
         await world.events.deliver(body)
-        assert [one.kind for one in world.core.taken] == ["delete", "delete"]
+        assert [one.kind for one in world.core.enqueued] == ["delete", "delete"]
         await world.deliver("message_im")
-        assert len(world.core.taken) == 2
+        assert len(world.core.enqueued) == 2
         assert len(world.said) == 1

@@ -11,26 +11,26 @@ from typing import Any
 import pytest
 
 from adapters.slack import action_ids
-from adapters.slack.api.workspaces import Team
+from adapters.slack.api.workspaces import Workspace
 from adapters.slack.app_home import home_view
 from adapters.slack.assistant import title_of
 from bot.commands import COMMANDS
 from bot.conversation import SessionKey
 from bot.ports import ConversationSummary
 from bot.settings import Settings
-from tests.adapters.slack.inbound_harness import SlackWorld, slack_world
+from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
 from tests.payloads import slack
 from tests.support.wait import wait_until
 
-TEAM = Team("T1", "UBOT", url="https://acme.slack.com/")
+TEAM = Workspace("T1", "UBOT", url="https://acme.slack.com/")
 THREAD = SessionKey("slack", "T1", "C1", "1700000000.000100")
 DIRECT = SessionKey("slack", "T1", "D1")
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-async def world(settings: Settings) -> AsyncIterator[SlackWorld]:
-    async with slack_world(settings, transport="http") as found:
+async def world(settings: Settings) -> AsyncIterator[InboundHarness]:
+    async with open_inbound_harness(settings, transport="http") as found:
         yield found
 
 
@@ -38,13 +38,13 @@ def words(view: dict[str, Any]) -> str:
     return json.dumps(view, ensure_ascii=False)
 
 
-async def shown(world: SlackWorld, user: str) -> dict[str, Any]:
+async def shown(world: InboundHarness, user: str) -> dict[str, Any]:
     await world.deliver("app_home_opened", user=user)
     view: dict[str, Any] = await wait_until(lambda: world.server.space.homes.get(user))
     return view
 
 
-async def test_people_see_help_and_their_own_conversations(world: SlackWorld) -> None:
+async def test_people_see_help_and_their_own_conversations(world: InboundHarness) -> None:
     elsewhere = replace(THREAD, account="T5", place="C5")
     world.core.own = tuple(
         ConversationSummary(session, 3, AT) for session in (THREAD, DIRECT, elsewhere)
@@ -61,7 +61,7 @@ async def test_people_see_help_and_their_own_conversations(world: SlackWorld) ->
 
 
 async def test_who_left_a_channel_neither_sees_nor_exports_its_conversations(
-    world: SlackWorld,
+    world: InboundHarness,
 ) -> None:
     world.core.own = (ConversationSummary(THREAD, 3, AT), ConversationSummary(DIRECT, 1, AT))
     press = slack("press_home_reset")
@@ -71,28 +71,28 @@ async def test_who_left_a_channel_neither_sees_nor_exports_its_conversations(
     assert "Direct messages" in text
     assert "C1" not in text
     await world.events.deliver(press)
-    assert world.core.taken == []
+    assert world.core.enqueued == []
     assert len(await wait_until(lambda: world.said)) == 1
     world.server.space.channel("C1").members.add("U1")
     await world.events.deliver(press)
-    assert [one.text for one in world.core.taken] == ["export"]
+    assert [one.text for one in world.core.enqueued] == ["export"]
 
 
-async def test_nobody_exports_the_direct_messages_of_somebody_else(world: SlackWorld) -> None:
+async def test_nobody_exports_the_direct_messages_of_somebody_else(world: InboundHarness) -> None:
     """What a button carries, a forged press can carry too."""
     press = slack("press_home_reset")
     press["actions"][0] |= {"action_id": action_ids.HOME_EXPORT, "value": f"{DIRECT} "}
     press["user"]["id"] = "UADMIN"
     await world.events.deliver(press)
-    assert world.core.taken == []
+    assert world.core.enqueued == []
     assert len(await wait_until(lambda: world.said)) == 1
     press["user"]["id"] = "U1"
     await world.events.deliver(press)
-    assert [one.text for one in world.core.taken] == ["export"]
+    assert [one.text for one in world.core.enqueued] == ["export"]
 
 
 async def test_where_slack_does_not_say_where_somebody_is_only_their_own_messages_are_shown(
-    world: SlackWorld,
+    world: InboundHarness,
 ) -> None:
     world.core.own = (ConversationSummary(THREAD, 3, AT), ConversationSummary(DIRECT, 1, AT))
     world.fail("users.conversations", "missing_scope", times=2)
@@ -101,11 +101,11 @@ async def test_where_slack_does_not_say_where_somebody_is_only_their_own_message
     assert "C1" not in text
 
 
-async def test_admins_see_totals_too(world: SlackWorld) -> None:
+async def test_admins_see_totals_too(world: InboundHarness) -> None:
     assert "*12* conversations, *3,456* turns" in words(await shown(world, "UADMIN"))
 
 
-async def test_strangers_see_nothing_of_anybody(world: SlackWorld) -> None:
+async def test_strangers_see_nothing_of_anybody(world: InboundHarness) -> None:
     world.core.own = (ConversationSummary(THREAD, 3, AT),)
     text = words(await shown(world, "U9"))
     assert "not on the list" in text

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from adapters.slack import action_ids
 from adapters.slack.outbound.blocks import (
     FALLBACK_CHARS,
+    disable_mentions,
+    disable_mentions_so_far,
     escape,
     fallback,
     feedback_buttons,
-    neutral,
-    neutral_so_far,
     offer_buttons,
     section_blocks,
     stop_button,
 )
-from adapters.slack.outbound.splitting import MOST, closed, split, spoken, units
+from adapters.slack.outbound.splitting import MAX_UNITS, closed, split, split_visible, units
 from bot.conversation import SessionKey
 from bot.ports import CommandButton
 from tests.fakes.slack.workspace_state import buttons_of, check_blocks, unescape
@@ -61,8 +61,8 @@ def test_nothing_is_lost_and_nothing_doubled_by_splitting(text: str) -> None:
     pieces = split(text)
     assert "".join(piece.body for piece in pieces) == text
     assert all(piece.body for piece in pieces)
-    assert all(units(piece.text) <= MOST for piece in pieces)
-    lost = [piece.body for piece in pieces if not piece.has_words]
+    assert all(units(piece.text) <= MAX_UNITS for piece in pieces)
+    lost = [piece.body for piece in pieces if not piece.is_visible]
     assert not "".join(lost).strip()
 
 
@@ -137,8 +137,8 @@ def test_no_emoji_is_cut_in_two() -> None:
 
 
 def test_a_message_without_words_is_not_sent() -> None:
-    assert spoken("\n" * 40_000) == []
-    assert [piece.has_words for piece in spoken("a" + "\n" * 40_000 + "b")] == [True, True]
+    assert split_visible("\n" * 40_000) == []
+    assert [piece.is_visible for piece in split_visible("a" + "\n" * 40_000 + "b")] == [True, True]
 
 
 def test_two_hundred_thousand_characters_take_no_more_messages_than_they_need() -> None:
@@ -172,7 +172,7 @@ IS_CALL = re.compile(
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(CALLS), st.text(max_size=8)), max_size=12).map("".join))
 def test_nobody_is_called_and_every_visible_character_stays(text: str) -> None:
-    calm = neutral(text)
+    calm = disable_mentions(text)
     assert not IS_CALL.search(calm)
     assert calm.replace("\u200b", "") == text.replace("\u200b", "")
 
@@ -184,7 +184,7 @@ def test_nobody_is_called_and_every_visible_character_stays(text: str) -> None:
 )
 def test_a_call_is_calm_before_its_last_character_has_come(text: str, data: st.DataObject) -> None:
     so_far = text[: data.draw(st.integers(0, len(text)))]
-    assert neutral(text).startswith(neutral_so_far(so_far))
+    assert disable_mentions(text).startswith(disable_mentions_so_far(so_far))
 
 
 def test_what_only_looks_like_a_call_stays_as_it_is() -> None:
@@ -195,7 +195,7 @@ def test_what_only_looks_like_a_call_stays_as_it_is() -> None:
         "a < b",
         "@channels",
     ):
-        assert neutral(text) == text
+        assert disable_mentions(text) == text
 
 
 def test_notifications_read_plain_words_that_call_nobody() -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from bot.conversation import SessionKey
 from bot.settings import Settings
-from tests.adapters.slack.inbound_harness import SlackWorld, slack_world
+from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
 from tests.payloads import slack, slack_names
 from tests.support.wait import wait_until
 
@@ -19,23 +19,25 @@ THREAD = SessionKey("slack", "T1", "C1", "1700000000.000100")
 
 
 @pytest.fixture(params=["http", "socket"])
-async def world(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[SlackWorld]:
-    async with slack_world(settings, transport=request.param) as found:
+async def world(
+    request: pytest.FixtureRequest, settings: Settings
+) -> AsyncIterator[InboundHarness]:
+    async with open_inbound_harness(settings, transport=request.param) as found:
         yield found
 
 
 @pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[SlackWorld]:
+async def http(settings: Settings) -> AsyncIterator[InboundHarness]:
     """For what does not depend on the transport."""
-    async with slack_world(settings, transport="http") as found:
+    async with open_inbound_harness(settings, transport="http") as found:
         yield found
 
 
 async def test_a_mention_reaches_the_core_with_all_that_answering_it_takes(
-    world: SlackWorld,
+    world: InboundHarness,
 ) -> None:
-    assert (await world.deliver("app_mention")).taken
-    (incoming,) = world.core.taken
+    assert (await world.deliver("app_mention")).acknowledged
+    (incoming,) = world.core.enqueued
     assert incoming.session == THREAD
     assert (incoming.text, incoming.kind) == ("what is a monad?", "message")
     assert (incoming.speaker.id, incoming.speaker.name) == ("U1", "Ada")
@@ -51,53 +53,53 @@ async def test_a_mention_reaches_the_core_with_all_that_answering_it_takes(
 @pytest.mark.parametrize(
     "order", [("app_mention", "message_mention"), ("message_mention", "app_mention")]
 )
-async def test_twins_are_taken_in_once(world: SlackWorld, order: tuple[str, str]) -> None:
+async def test_twins_are_taken_in_once(world: InboundHarness, order: tuple[str, str]) -> None:
     for name in order:
         assert (await world.deliver(name)).attempts in (["200"], ["ack"])
-    assert len(world.core.taken) == 1
+    assert len(world.core.enqueued) == 1
 
 
-async def test_a_dropped_message_cannot_eat_its_mention(http: SlackWorld) -> None:
+async def test_a_dropped_message_cannot_eat_its_mention(http: InboundHarness) -> None:
     """The message of a thread nobody follows is dropped; the same words as a mention are not."""
     await http.deliver("message_thread")
-    assert http.core.taken == []
+    assert http.core.enqueued == []
     await http.deliver("message_thread", text="<@UBOT> and in Haskell?")
-    assert len(http.core.taken) == 1
+    assert len(http.core.enqueued) == 1
 
 
-async def test_a_replayed_event_is_taken_in_once(world: SlackWorld) -> None:
+async def test_a_replayed_event_is_taken_in_once(world: InboundHarness) -> None:
     for _ in range(3):
-        assert (await world.deliver("message_im")).taken
-    assert len(world.core.taken) == 1
+        assert (await world.deliver("message_im")).acknowledged
+    assert len(world.core.enqueued) == 1
 
 
 async def test_while_redis_is_down_nothing_is_acknowledged_and_slack_sends_again(
-    world: SlackWorld,
+    world: InboundHarness,
 ) -> None:
     world.core.down = True
-    world.events.most_attempts, world.events.ack_timeout_s = 2, 0.3
+    world.events.max_attempts, world.events.ack_timeout_s = 2, 0.3
     delivery = await world.deliver("message_im")
-    assert not delivery.taken
+    assert not delivery.acknowledged
     assert delivery.attempts in (["503", "503"], ["no ack", "no ack"])
     world.core.down, world.events.ack_timeout_s = False, 20
-    assert (await world.deliver("message_im")).taken
-    assert len(world.core.taken) == 1
+    assert (await world.deliver("message_im")).acknowledged
+    assert len(world.core.enqueued) == 1
 
 
 async def test_what_slack_sends_again_is_recognised_and_a_first_delivery_is_not(
-    world: SlackWorld,
+    world: InboundHarness,
 ) -> None:
     with capture_logs() as logs:
         await world.deliver("message_im")
         world.core.down = True
-        world.events.most_attempts, world.events.ack_timeout_s = 3, 0.3
+        world.events.max_attempts, world.events.ack_timeout_s = 3, 0.3
         await world.deliver("app_mention")
     again = [one for one in logs if one["event"] == "Slack sends this again"]
     assert [(one["attempt"], one["event_id"]) for one in again] == [(1, "Ev0001"), (2, "Ev0001")]
     assert all(one["reason"] for one in again)
 
 
-async def test_everything_slack_sends_is_acknowledged_at_once(world: SlackWorld) -> None:
+async def test_everything_slack_sends_is_acknowledged_at_once(world: InboundHarness) -> None:
     for name in slack_names():
         if name == "url_verification" and not world.events.request_url:
             continue  # Slack asks so only over HTTP
@@ -107,173 +109,177 @@ async def test_everything_slack_sends_is_acknowledged_at_once(world: SlackWorld)
     assert (await world.events.deliver(unknown)).attempts in (["200"], ["ack"])
 
 
-async def test_bots_joins_and_the_bot_itself_start_nothing(http: SlackWorld) -> None:
+async def test_bots_joins_and_the_bot_itself_start_nothing(http: InboundHarness) -> None:
     http.core.known.add(THREAD)
     for name in ("message_bot", "message_other_app", "message_own", "message_join"):
         await http.deliver(name)
     await http.deliver("message_top_level")
-    assert http.core.taken == []
+    assert http.core.enqueued == []
 
 
-async def test_a_thread_is_followed_without_mentions(world: SlackWorld) -> None:
+async def test_a_thread_is_followed_without_mentions(world: InboundHarness) -> None:
     world.core.known.add(THREAD)
     await world.deliver("message_thread")
-    (incoming,) = world.core.taken
+    (incoming,) = world.core.enqueued
     assert (incoming.session, incoming.kind) == (THREAD, "message")
     assert "seed" not in incoming.address.details
 
 
-async def test_words_to_somebody_else_are_only_overheard(http: SlackWorld) -> None:
+async def test_words_to_somebody_else_are_only_overheard(http: InboundHarness) -> None:
     http.core.known.add(THREAD)
     await http.deliver("message_thread", text="<@U2> can you look?")
-    (incoming,) = http.core.taken
+    (incoming,) = http.core.enqueued
     assert (incoming.kind, incoming.text) == ("overheard", "@Ben can you look?")
 
 
 async def test_a_first_mention_inside_a_thread_asks_for_what_was_said_before(
-    http: SlackWorld,
+    http: InboundHarness,
 ) -> None:
     await http.deliver("message_thread", text="<@UBOT> what do you think?")
-    assert http.core.taken[0].address.details["seed"] == "1"
+    assert http.core.enqueued[0].address.details["seed"] == "1"
 
 
-async def test_a_mention_and_an_exact_command_is_a_command(http: SlackWorld) -> None:
+async def test_a_mention_and_an_exact_command_is_a_command(http: InboundHarness) -> None:
     await http.deliver("app_mention", text="<@UBOT> reset")
-    assert (http.core.taken[0].kind, http.core.taken[0].text) == ("command", "reset")
+    assert (http.core.enqueued[0].kind, http.core.enqueued[0].text) == ("command", "reset")
 
 
-async def test_forwarded_words_files_and_names_come_along(http: SlackWorld) -> None:
+async def test_forwarded_words_files_and_names_come_along(http: InboundHarness) -> None:
     await http.deliver("message_forwarded")
     await http.deliver("message_file_share", text="<@UBOT> read this to <@U2>")
-    forwarded, shared = http.core.taken
+    forwarded, shared = http.core.enqueued
     assert forwarded.quoted == "Bob: Ship it on **Friday**"
     assert shared.text == "read this to @Ben"
     assert [one.name for one in shared.attachments] == ["notes.txt"]
 
 
-async def test_an_edit_changes_memory_and_unfurling_a_link_does_not(http: SlackWorld) -> None:
+async def test_an_edit_changes_memory_and_unfurling_a_link_does_not(http: InboundHarness) -> None:
     await http.deliver("message_unfurled")
-    assert http.core.taken == []
+    assert http.core.enqueued == []
     await http.deliver("message_changed")
-    (edit,) = http.core.taken
+    (edit,) = http.core.enqueued
     assert (edit.kind, edit.session, edit.message_id) == ("edit", THREAD, "1700000000.000100")
     assert edit.text == "what is a functor?"
 
 
-async def test_an_edit_to_a_command_runs_nothing(http: SlackWorld) -> None:
+async def test_an_edit_to_a_command_runs_nothing(http: InboundHarness) -> None:
     body = slack("message_changed")
     body["event"]["message"]["text"] = "<@UBOT> reset"
     await http.events.deliver(body)
-    assert [one.kind for one in http.core.taken] == ["edit"]
+    assert [one.kind for one in http.core.enqueued] == ["edit"]
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [("message_deleted", "1700000001.000200"), ("message_tombstone", "1700000000.000100")],
 )
-async def test_what_is_deleted_is_forgotten(http: SlackWorld, name: str, message: str) -> None:
+async def test_what_is_deleted_is_forgotten(http: InboundHarness, name: str, message: str) -> None:
     await http.deliver(name)
-    (delete,) = http.core.taken
+    (delete,) = http.core.enqueued
     assert (delete.kind, delete.session, delete.message_id) == ("delete", THREAD, message)
 
 
-async def test_the_same_time_stamp_in_two_channels_is_two_messages(http: SlackWorld) -> None:
+async def test_the_same_time_stamp_in_two_channels_is_two_messages(http: InboundHarness) -> None:
     """Elsewhere the bare time stamp was the key, and one of them was lost."""
     await http.deliver("app_mention")
     await http.deliver("app_mention", channel="C7", event_id="other")
-    assert [one.session.place for one in http.core.taken] == ["C1", "C7"]
+    assert [one.session.place for one in http.core.enqueued] == ["C1", "C7"]
 
 
-async def test_a_mention_in_a_followed_thread_is_taken_in_once(http: SlackWorld) -> None:
+async def test_a_mention_in_a_followed_thread_is_taken_in_once(http: InboundHarness) -> None:
     http.core.known.add(THREAD)
     words = {"text": "<@UBOT> and now?"}
     await http.deliver("message_thread", **words)
     await http.deliver("message_thread", **words, type="app_mention", event_id="twin")
-    assert [one.text for one in http.core.taken] == ["and now?"]
+    assert [one.text for one in http.core.enqueued] == ["and now?"]
 
 
 async def test_a_workspace_without_the_app_is_acknowledged_and_starts_nothing(
-    world: SlackWorld,
+    world: InboundHarness,
 ) -> None:
     body = slack("message_im")
     body["team_id"] = body["authorizations"][0]["team_id"] = "T8"
     assert (await world.events.deliver(body)).attempts in (["200"], ["ack"])
-    assert world.core.taken == []
+    assert world.core.enqueued == []
 
 
 async def test_deleting_what_no_conversation_has_asks_nothing_of_the_core(
-    http: SlackWorld,
+    http: InboundHarness,
 ) -> None:
     body = slack("message_deleted")
     body["event"]["previous_message"].pop("thread_ts")
     await http.events.deliver(body)
-    assert http.core.taken == []
+    assert http.core.enqueued == []
 
 
-async def test_deleting_an_answer_forgets_it(http: SlackWorld) -> None:
+async def test_deleting_an_answer_forgets_it(http: InboundHarness) -> None:
     body = slack("message_deleted")
     body["event"]["previous_message"] |= {"user": "UBOT", "bot_id": "B1"}
     await http.events.deliver(body)
-    assert [one.kind for one in http.core.taken] == ["delete"]
+    assert [one.kind for one in http.core.enqueued] == ["delete"]
 
 
-async def test_a_thumb_under_an_answer_is_feedback_in_its_conversation(world: SlackWorld) -> None:
+async def test_a_thumb_under_an_answer_is_feedback_in_its_conversation(
+    world: InboundHarness,
+) -> None:
     world.post("C1", "UBOT", "an answer", ts="1700000000.000900", thread_ts=THREAD.thread)
     await world.deliver("reaction_added")
-    (up,) = world.core.taken
+    (up,) = world.core.enqueued
     assert (up.kind, up.text, up.session) == ("feedback", "up", THREAD)
     assert up.message_id == "1700000000.000900"
     await world.deliver("reaction_removed")
-    assert (world.core.taken[1].kind, world.core.taken[1].text) == ("feedback", "")
+    assert (world.core.enqueued[1].kind, world.core.enqueued[1].text) == ("feedback", "")
 
 
-async def test_a_thumb_under_a_persons_message_is_nothing(http: SlackWorld) -> None:
+async def test_a_thumb_under_a_persons_message_is_nothing(http: InboundHarness) -> None:
     await http.deliver("reaction_added", item_user="U2")
-    assert http.core.taken == []
+    assert http.core.enqueued == []
     assert http.calls("conversations.replies") == []
 
 
-async def test_slacks_own_stop_button_stops(http: SlackWorld) -> None:
+async def test_slacks_own_stop_button_stops(http: InboundHarness) -> None:
     await http.deliver("agent_session_stopped")
     ((session, speaker),) = http.core.stopped
     assert (session, speaker.id) == (THREAD, "U1")
 
 
-async def test_a_new_agent_thread_offers_first_words_and_gets_its_title(http: SlackWorld) -> None:
+async def test_a_new_agent_thread_offers_first_words_and_gets_its_title(
+    http: InboundHarness,
+) -> None:
     await http.deliver("assistant_thread_started")
     await wait_until(lambda: http.calls("assistant.threads.setSuggestedPrompts"))
     await http.deliver("message_agent_thread")
     (titled,) = await wait_until(lambda: http.calls("assistant.threads.setTitle"))
     assert titled["title"] == "help me plan my week"
-    assert "seed" not in http.core.taken[0].address.details
+    assert "seed" not in http.core.enqueued[0].address.details
 
 
-async def test_the_app_being_removed_is_acknowledged_and_survived(http: SlackWorld) -> None:
+async def test_the_app_being_removed_is_acknowledged_and_survived(http: InboundHarness) -> None:
     await http.deliver("app_uninstalled")
     await http.deliver("tokens_revoked")
     assert [one.team for one in http.removed] == ["T1", "T1"]
 
 
-async def test_a_payload_that_breaks_us_does_not_break_the_next(world: SlackWorld) -> None:
+async def test_a_payload_that_breaks_us_does_not_break_the_next(world: InboundHarness) -> None:
     odd: dict[str, Any] = slack("message_im")
     odd["event"] = {"type": "message", "files": 7, "channel": "D1", "user": "U1", "ts": "1.1"}
-    world.events.most_attempts = 1
+    world.events.max_attempts = 1
     await world.events.deliver(odd)
     await world.deliver("message_im")
-    assert [one.text for one in world.core.taken] == ["hello there"]
+    assert [one.text for one in world.core.enqueued] == ["hello there"]
 
 
 async def test_a_picture_of_which_slack_tells_only_an_id_is_known_for_a_picture(
-    http: SlackWorld,
+    http: InboundHarness,
 ) -> None:
     picture = http.server.add_file("board.png", b"PNG", "image/png")
     hidden = {"id": picture["id"], "mode": "file_access", "file_access": "check_file_info"}
     await http.deliver("message_file_to_look_up", files=[hidden])
-    (attachment,) = http.core.taken[0].attachments
+    (attachment,) = http.core.enqueued[0].attachments
     assert (attachment.kind, attachment.name) == ("image", "board.png")
 
 
-async def test_a_button_from_another_channel_stops_nothing_there(http: SlackWorld) -> None:
+async def test_a_button_from_another_channel_stops_nothing_there(http: InboundHarness) -> None:
     body = slack("press_stop")
     body["channel"]["id"] = "C7"
     body["container"]["channel_id"] = "C7"

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from adapters.slack import doctor
 from adapters.slack.adapter import ADAPTER
-from adapters.slack.api.workspaces import Teams, new_session
+from adapters.slack.api.workspaces import Workspaces, new_session
 from adapters.slack.manifest import SCOPES
 from adapters.slack.settings import SlackSettings
 from adapters.slack.transport.socket_mode import SocketMode
@@ -28,77 +28,83 @@ async def server() -> AsyncIterator[SlackServer]:
         yield found
 
 
-def ours(server: SlackServer, **changes: Any) -> SlackSettings:
+def find_own_messages(server: SlackServer, **changes: Any) -> SlackSettings:
     return slack_settings(server.api_url, **{"slack_app_token": SecretStr(APP_TOKEN), **changes})
 
 
 @asynccontextmanager
-async def signing_on(own: SlackSettings) -> AsyncIterator[tuple[Teams, SocketMode]]:
+async def signing_on(own: SlackSettings) -> AsyncIterator[tuple[Workspaces, SocketMode]]:
     async with new_session() as session:
-        teams = Teams(own, session)
+        workspaces = Workspaces(own, session)
         token = own.slack_app_token
         assert token is not None
 
         async def nothing(_: dict[str, Any]) -> None:
             raise AssertionError
 
-        yield teams, SocketMode(teams.new_client(None), session, token.get_secret_value(), nothing)
+        yield (
+            workspaces,
+            SocketMode(workspaces.new_client(None), session, token.get_secret_value(), nothing),
+        )
 
 
 async def checked(own: SlackSettings, *, has_key: bool = True) -> dict[str, Check]:
-    async with signing_on(own) as (teams, sockets):
-        return {one.name: one for one in await doctor.check(own, teams, sockets, has_key)}
+    async with signing_on(own) as (workspaces, sockets):
+        return {one.name: one for one in await doctor.check(own, workspaces, sockets, has_key)}
 
 
 async def test_when_all_is_well_it_says_who_and_where(server: SlackServer) -> None:
-    checks = await checked(ours(server))
+    checks = await checked(find_own_messages(server))
     assert {one.state for one in checks.values()} == {"ok"}
     assert "Acme" in checks["slack token"].detail
 
 
 async def test_a_bad_token_is_refused(server: SlackServer) -> None:
-    checks = await checked(ours(server, slack_bot_token=SecretStr("xoxb-other")))
+    checks = await checked(find_own_messages(server, slack_bot_token=SecretStr("xoxb-other")))
     assert checks["slack token"].state == "failed"
     assert "SLACK_BOT_TOKEN" in checks["slack token"].cure
-    checks = await checked(ours(server, slack_app_token=SecretStr("xapp-1-A1-other")))
+    checks = await checked(find_own_messages(server, slack_app_token=SecretStr("xapp-1-A1-other")))
     assert checks["slack events"].state == "failed"
     assert "SLACK_APP_TOKEN" in checks["slack events"].cure
     server.fail("apps.connections.open", error="missing_scope")
-    checks = await checked(ours(server))
+    checks = await checked(find_own_messages(server))
     assert "connections:write" in checks["slack events"].cure
 
 
 async def test_tokens_of_two_apps_are_told_apart_by_name(server: SlackServer) -> None:
     other = "xapp-1-A2-test"
     server.app_tokens.add(other)
-    checks = await checked(ours(server, slack_app_token=SecretStr(other)))
+    checks = await checked(find_own_messages(server, slack_app_token=SecretStr(other)))
     assert "app A1" in checks["slack events"].detail
     assert "app A2" in checks["slack events"].detail
 
 
 async def test_missing_scopes_are_named(server: SlackServer) -> None:
     server.tokens[BOT_TOKEN] = Caller(scopes=tuple(set(SCOPES) - {"files:read", "reactions:read"}))
-    checks = await checked(ours(server))
+    checks = await checked(find_own_messages(server))
     assert checks["slack token"].state == "warning"
     assert "files:read, reactions:read" in checks["slack token"].detail
     assert "manifest" in checks["slack token"].cure
     server.tokens[BOT_TOKEN] = Caller(scopes=tuple(set(SCOPES) - {"chat:write"}))
-    async with signing_on(ours(server)) as (teams, _):
+    async with signing_on(find_own_messages(server)) as (workspaces, _):
         with pytest.raises(PlatformRefused, match="chat:write"):
-            await doctor.sign_on(teams)
+            await doctor.sign_on(workspaces)
 
 
 async def test_a_persons_token_is_no_bots(server: SlackServer) -> None:
     token = BOT_TOKEN.replace("xoxb-", "xoxe.xoxp-")
     server.tokens[token] = Caller(bot_id="")
-    async with signing_on(ours(server, slack_bot_token=SecretStr(token))) as (teams, _):
+    async with signing_on(find_own_messages(server, slack_bot_token=SecretStr(token))) as (
+        workspaces,
+        _,
+    ):
         with pytest.raises(PlatformRefused, match="person"):
-            await doctor.sign_on(teams)
+            await doctor.sign_on(workspaces)
 
 
 async def test_a_bots_token_is_one_though_slack_leaves_out_the_bots_id(server: SlackServer) -> None:
     server.tokens[BOT_TOKEN] = Caller(bot_id="")
-    assert {one.state for one in (await checked(ours(server))).values()} == {"ok"}
+    assert {one.state for one in (await checked(find_own_messages(server))).values()} == {"ok"}
 
 
 @pytest.mark.parametrize(
@@ -109,23 +115,23 @@ async def test_silence_of_slack_has_a_cure_too(
 ) -> None:
     server.fail("auth.test", **failure)
     server.fail("apps.connections.open", **failure)
-    checks = await checked(ours(server))
+    checks = await checked(find_own_messages(server))
     assert {one.state for one in checks.values()} == {"failed"}
     assert all("SLACK_API_URL" in one.cure for one in checks.values())
 
 
 async def test_slack_being_down_is_not_a_bad_token(server: SlackServer) -> None:
     server.fail("auth.test", status=503, times=9)
-    async with signing_on(ours(server)) as (teams, _):
+    async with signing_on(find_own_messages(server)) as (workspaces, _):
         with pytest.raises(PlatformError) as raised:
-            await doctor.sign_on(teams)
+            await doctor.sign_on(workspaces)
     assert not isinstance(raised.value, PlatformRefused)
 
 
 async def test_slack_is_asked_once_who_the_bot_is(server: SlackServer) -> None:
-    async with signing_on(ours(server)) as (teams, _):
+    async with signing_on(find_own_messages(server)) as (workspaces, _):
         for _ in range(3):
-            assert await doctor.sign_on(teams) is not None
+            assert await doctor.sign_on(workspaces) is not None
     assert len(server.called("auth.test")) == 1
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from adapters.slack.action_ids import RESET_SHORTCUT
-from adapters.slack.outbound.answer import LATE_S
-from tests.adapters.slack.serve_process import Premises
+from adapters.slack.outbound.answer import LEFTOVERS_AFTER_S
+from tests.adapters.slack.serve_process import ServeProcesses
 from tests.fakes.model_server import ModelServer, say, stall
 from tests.fakes.slack.events import SIGNING_SECRET, encoded, signed
 from tests.fakes.slack.people import BOT, SlackWorkspace, slack_workspace
@@ -27,14 +27,16 @@ async def slack() -> AsyncIterator[SlackWorkspace]:
 
 
 @pytest.fixture
-def premises(slack: SlackWorkspace, model: ModelServer, redis_url: str, tmp_path: Path) -> Premises:
-    return Premises(slack, model, redis_url, f"kt-{uuid.uuid4().hex[:8]}", tmp_path)
+def processes(
+    slack: SlackWorkspace, model: ModelServer, redis_url: str, tmp_path: Path
+) -> ServeProcesses:
+    return ServeProcesses(slack, model, redis_url, f"kt-{uuid.uuid4().hex[:8]}", tmp_path)
 
 
 @pytest.fixture(params=["socket", "http"])
-def either(premises: Premises, request: pytest.FixtureRequest) -> Premises:
-    premises.transport = request.param
-    return premises
+def either(processes: ServeProcesses, request: pytest.FixtureRequest) -> ServeProcesses:
+    processes.transport = request.param
+    return processes
 
 
 async def answers(
@@ -56,7 +58,7 @@ async def nothing_more(slack: SlackWorkspace, model: ModelServer, channel: str, 
 
 
 async def test_a_mention_is_answered_in_its_thread_once_however_often_slack_tells_it(
-    either: Premises,
+    either: ServeProcesses,
 ) -> None:
     """Slack tells a mention twice by itself, and here replays one of the two."""
     slack, model = either.slack, either.model
@@ -64,29 +66,29 @@ async def test_a_mention_is_answered_in_its_thread_once_however_often_slack_tell
         ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
         replayed = slack.envelope(slack.message_event("C1", "U1", f"{BOT} my name is Ada", ts))
         for _ in range(3):
-            assert (await slack.events.deliver(replayed)).taken
+            assert (await slack.events.deliver(replayed)).acknowledged
         (answer,) = await answers(slack, 1, "C1", ts)
         assert answer.thread_ts == ts
         assert "my name is Ada" in answer.text
         assert len(slack.deliveries) == 2
-        assert all(one.taken for one in slack.deliveries)
-        assert (await slack.events.deliver(replayed)).taken  # answered long ago
+        assert all(one.acknowledged for one in slack.deliveries)
+        assert (await slack.events.deliver(replayed)).acknowledged  # answered long ago
         await nothing_more(slack, model, "C1", 1)
         assert slack.server.status("C1", ts) == ""
     assert len(model.requests) == 1
 
 
 async def test_what_is_my_name_works_across_a_restart_and_threads_never_mix(
-    premises: Premises,
+    processes: ServeProcesses,
 ) -> None:
-    slack = premises.slack
-    async with premises.serving() as first:
+    slack = processes.slack
+    async with processes.serving() as first:
         ada = await slack.say("C1", "U1", f"{BOT} my name is Ada")
         ben = await slack.say("C1", "U2", f"{BOT} my name is Ben")
         await answers(slack, 1, "C1", ada)
         await answers(slack, 1, "C1", ben)
         assert await first.end() == 0
-    async with premises.serving():
+    async with processes.serving():
         await slack.say("C1", "U1", "what is my name?", ada)
         await slack.say("C1", "U2", "what is my name?", ben)
         assert "Your name is Ada." in (await answers(slack, 2, "C1", ada))[1].text
@@ -94,11 +96,11 @@ async def test_what_is_my_name_works_across_a_restart_and_threads_never_mix(
 
 
 async def test_a_forged_or_stale_signature_gets_401_and_starts_nothing(
-    premises: Premises,
+    processes: ServeProcesses,
 ) -> None:
-    premises.transport = "http"
-    slack, model = premises.slack, premises.model
-    async with premises.serving():
+    processes.transport = "http"
+    slack, model = processes.slack, processes.model
+    async with processes.serving():
         ts = slack.server.say("C1", "U1", f"{BOT} hello")
         event = slack.message_event("C1", "U1", f"{BOT} hello", ts)
         body, kind = encoded(slack.envelope(event))
@@ -112,13 +114,13 @@ async def test_a_forged_or_stale_signature_gets_401_and_starts_nothing(
 
 
 async def test_an_answer_of_60_000_characters_arrives_whole_and_in_order(
-    premises: Premises,
+    processes: ServeProcesses,
 ) -> None:
-    slack, model = premises.slack, premises.model
+    slack, model = processes.slack, processes.model
     long = "\n\n".join(f"Paragraph {n}: " + "words and more words " * 12 for n in range(230))
     assert len(long) > 60_000
     model.script = [say(long, size=4000)]
-    async with premises.serving():
+    async with processes.serving():
         ts = await slack.say("C1", "U1", f"{BOT} tell me everything")
         await wait_until(lambda: "Paragraph 229:" in _all(slack, ts))
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
@@ -126,21 +128,21 @@ async def test_an_answer_of_60_000_characters_arrives_whole_and_in_order(
     assert all(len(one.text) <= 12_000 for one in slack.finished("C1", ts))
 
 
-async def test_a_stream_that_slack_ends_is_completed(premises: Premises) -> None:
-    slack, model = premises.slack, premises.model
+async def test_a_stream_that_slack_ends_is_completed(processes: ServeProcesses) -> None:
+    slack, model = processes.slack, processes.model
     slack.server.stream_lifetime_s = 1
     text = "A slow answer. " * 60
     model.script = [say(text, size=30, delay_s=0.08)]
-    async with premises.serving():
+    async with processes.serving():
         ts = await slack.say("C1", "U1", f"{BOT} slowly, please")
         await wait_until(lambda: text.strip() in _all(slack, ts))
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
     assert _words(_all(slack, ts)) == _words(text)
 
 
-async def test_a_reset_in_a_shared_thread_is_for_admins(premises: Premises) -> None:
-    slack = premises.slack
-    async with premises.serving():
+async def test_a_reset_in_a_shared_thread_is_for_admins(processes: ServeProcesses) -> None:
+    slack = processes.slack
+    async with processes.serving():
         ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
         await answers(slack, 1, "C1", ts)
         await slack.say("C1", "U2", f"{BOT} reset", ts)
@@ -157,21 +159,21 @@ async def test_a_reset_in_a_shared_thread_is_for_admins(premises: Premises) -> N
 
 @pytest.mark.parametrize("end", ["killed", "asked to end"])
 async def test_a_process_that_ends_in_the_middle_is_followed_by_one_that_answers_once(
-    premises: Premises, end: str
+    processes: ServeProcesses, end: str
 ) -> None:
-    slack, model = premises.slack, premises.model
+    slack, model = processes.slack, processes.model
     model.script = [stall("This was the beginning of")]
     slack.server.space.lag_s = (
-        LATE_S  # as if a lease had run out meanwhile, or the grace of a drain
+        LEFTOVERS_AFTER_S  # as if a lease had run out meanwhile, or the grace of a drain
     )
-    async with premises.serving(BOT_DRAIN_S="0", BOT_LEASE_S="1") as first:
+    async with processes.serving(BOT_DRAIN_S="0", BOT_LEASE_S="1") as first:
         ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
         await wait_until(lambda: "beginning" in _all(slack, ts))
         if end == "killed":
             await first.kill()
         else:
             assert await first.end() == 0
-    async with premises.serving(BOT_LEASE_S="1"):
+    async with processes.serving(BOT_LEASE_S="1"):
         # What was begun is gone on from: people see one answer, and nothing else.
         await wait_until(lambda: _all(slack, ts) == "You said: Ada: my name is Ada")
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
@@ -182,20 +184,20 @@ async def test_a_process_that_ends_in_the_middle_is_followed_by_one_that_answers
 
 
 async def test_an_answer_is_stopped_in_another_process_than_the_one_that_writes_it(
-    premises: Premises,
+    processes: ServeProcesses,
 ) -> None:
     """Once by Slack's own button, once by ours, once by a word."""
-    slack, model = premises.slack, premises.model
+    slack, model = processes.slack, processes.model
     model.script = [stall("One beginning"), stall("Two beginnings"), stall("Three beginnings")]
-    async with premises.serving("worker"), premises.serving("ingress"):
+    async with processes.serving("worker"), processes.serving("ingress"):
         native = await slack.say("C1", "U1", f"{BOT} tell me all")
         await wait_until(lambda: "One" in _all(slack, native))
         await slack.stop("C1", native, "U1")
         await wait_until(lambda: model.open_streams == 0)
         slack.server.is_agent = False
-        ours = await slack.say("C1", "U1", f"{BOT} tell me all")
+        find_own_messages = await slack.say("C1", "U1", f"{BOT} tell me all")
         growing = await wait_until(
-            lambda: [one for one in slack.server.answers("C1", ours) if one.buttons]
+            lambda: [one for one in slack.server.answers("C1", find_own_messages) if one.buttons]
         )
         await slack.press(growing[0], "U1", "Stop")
         await wait_until(lambda: model.open_streams == 0)
@@ -204,31 +206,33 @@ async def test_an_answer_is_stopped_in_another_process_than_the_one_that_writes_
         await wait_until(lambda: model.open_streams == 1)
         await slack.say("D1", "U1", "stop")
         await wait_until(lambda: model.open_streams == 0)
-        for thread, words in ((native, "One beginning"), (ours, "Two beginnings")):
+        for thread, words in ((native, "One beginning"), (find_own_messages, "Two beginnings")):
             (message,) = await answers(slack, 1, "C1", thread)
             assert message.text == words
-        await wait_until(lambda: not any(slack.server.status("C1", ts) for ts in (native, ours)))
+        await wait_until(
+            lambda: not any(slack.server.status("C1", ts) for ts in (native, find_own_messages))
+        )
 
 
 async def test_what_was_said_while_nobody_listened_is_answered_later(
-    premises: Premises,
+    processes: ServeProcesses,
 ) -> None:
-    slack = premises.slack
-    slack.events.most_attempts = 600
+    slack = processes.slack
+    slack.events.max_attempts = 600
     slack.events.retry_delay_s = 0.25
-    async with premises.serving() as first:
+    async with processes.serving() as first:
         await first.kill()
     telling = asyncio.create_task(slack.say("D1", "U1", "is anybody there?"))
-    async with premises.serving():
+    async with processes.serving():
         await telling
         await answers(slack, 1, "D1")
 
 
 async def test_the_slash_command_and_the_shortcut_answer_their_person_alone(
-    premises: Premises,
+    processes: ServeProcesses,
 ) -> None:
-    slack = premises.slack
-    async with premises.serving():
+    slack = processes.slack
+    async with processes.serving():
         hint = await slack.slash("C1", "U1", "reset")
         assert hint.answer is not None
         assert "!reset" in hint.answer["text"]

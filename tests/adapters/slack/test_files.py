@@ -9,12 +9,12 @@ import aiohttp
 import pytest
 
 from adapters.slack.api.attachments import attachment_of, file_id
-from adapters.slack.api.files import fetch, look_up, looked_up, may_be_fetched
-from adapters.slack.api.workspaces import Teams, new_session
+from adapters.slack.api.files import describe_file, describe_files, fetch, is_slack_url
+from adapters.slack.api.workspaces import Workspaces, new_session
 from bot.conversation import Attachment
 from bot.errors import PlatformBusy, PlatformError, PlatformRefused, PlatformUnreachable
 from tests.adapters.slack.inbound_harness import slack_settings
-from tests.adapters.slack.outbound_harness import Mouth, slack_mouth
+from tests.adapters.slack.outbound_harness import OutboundHarness, open_outbound_harness
 from tests.fakes.slack.server import BOT_TOKEN, Caller, SlackServer
 
 FEW_BYTES = b"remember the milk"
@@ -33,8 +33,8 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-async def mouth() -> AsyncIterator[Mouth]:
-    async with slack_mouth() as found:
+async def harness() -> AsyncIterator[OutboundHarness]:
+    async with open_outbound_harness() as found:
         yield found
 
 
@@ -141,7 +141,7 @@ async def test_a_file_that_is_gone_or_a_slack_that_is_down_is_an_error_of_ours(
     ],
 )
 def test_the_token_is_sent_to_slack_alone(url: str, allowed: bool) -> None:
-    assert may_be_fetched(url, "http://127.0.0.1:9/api/") is allowed
+    assert is_slack_url(url, "http://127.0.0.1:9/api/") is allowed
 
 
 # Looking up.
@@ -151,9 +151,11 @@ async def test_a_picture_from_another_workspace_is_known_for_a_picture(
     server: SlackServer, session: aiohttp.ClientSession
 ) -> None:
     picture = server.add_file("board.png", b"\x89PNG", "image/png")
-    teams = Teams(slack_settings(server.api_url), session)
-    await teams.sign_on()
-    known, found = await looked_up(teams, "T1", (shared(server), hidden(picture)), wait_s=60)
+    workspaces = Workspaces(slack_settings(server.api_url), session)
+    await workspaces.sign_on()
+    known, found = await describe_files(
+        workspaces, "T1", (shared(server), hidden(picture)), wait_s=60
+    )
     assert (known.name, file_id(known)) == ("notes.txt", "")
     assert (found.kind, found.name, found.reference) == (
         "image", "board.png", picture["url_private_download"],
@@ -165,47 +167,47 @@ async def test_a_file_slack_does_not_describe_in_time_is_looked_up_when_it_is_re
     server: SlackServer, session: aiohttp.ClientSession
 ) -> None:
     picture = server.add_file("board.png", b"\x89PNG", "image/png")
-    teams = Teams(slack_settings(server.api_url), session)
-    await teams.sign_on()
+    workspaces = Workspaces(slack_settings(server.api_url), session)
+    await workspaces.sign_on()
     for trouble in ({"error": "internal_error"}, {"delay_s": 0.3, "after": True}):
         server.fail("files.info", **trouble)
-        (still,) = await looked_up(teams, "T1", (hidden(picture),), wait_s=0.1)
+        (still,) = await describe_files(workspaces, "T1", (hidden(picture),), wait_s=0.1)
         assert file_id(still) == picture["id"]
-    assert (await look_up(teams, "T1", still)).name == "board.png"
+    assert (await describe_file(workspaces, "T1", still)).name == "board.png"
 
 
 # Sending.
 
 
-async def test_a_file_is_sent_into_its_thread_with_words_above_it(mouth: Mouth) -> None:
-    address = mouth.ask()
-    await mouth.reply(address).post("Here, <!channel>:", file=("talk.md", b"# Talk"))
-    (message,) = mouth.answers(address)
+async def test_a_file_is_sent_into_its_thread_with_words_above_it(harness: OutboundHarness) -> None:
+    address = harness.ask()
+    await harness.reply(address).post("Here, <!channel>:", file=("talk.md", b"# Talk"))
+    (message,) = harness.answers(address)
     assert message.text.replace("\u200b", "") == "Here, &lt;!channel&gt;:"
     (file,) = message.files
-    assert mouth.server.space.files[file["id"]][1] == b"# Talk"
+    assert harness.server.space.files[file["id"]][1] == b"# Talk"
 
 
-async def test_a_file_whose_answer_was_lost_is_not_sent_again(mouth: Mouth) -> None:
-    address = mouth.ask()
-    mouth.server.fail("files.completeUploadExternal", after=True)
-    await mouth.reply(address).post("Here:", file=("talk.md", b"# Talk"))
-    assert len(mouth.answers(address)) == 1
+async def test_a_file_whose_answer_was_lost_is_not_sent_again(harness: OutboundHarness) -> None:
+    address = harness.ask()
+    harness.server.fail("files.completeUploadExternal", after=True)
+    await harness.reply(address).post("Here:", file=("talk.md", b"# Talk"))
+    assert len(harness.answers(address)) == 1
 
 
-async def test_a_file_that_did_not_arrive_is_an_error(mouth: Mouth) -> None:
-    address = mouth.ask()
-    mouth.server.fail("files.completeUploadExternal", cut=True)
+async def test_a_file_that_did_not_arrive_is_an_error(harness: OutboundHarness) -> None:
+    address = harness.ask()
+    harness.server.fail("files.completeUploadExternal", cut=True)
     with pytest.raises(PlatformUnreachable):
-        await mouth.reply(address).post("Here:", file=("talk.md", b"# Talk"))
-    assert mouth.answers(address) == []
+        await harness.reply(address).post("Here:", file=("talk.md", b"# Talk"))
+    assert harness.answers(address) == []
 
 
 async def test_long_words_are_said_before_their_file_and_an_empty_file_is_sent(
-    mouth: Mouth,
+    harness: OutboundHarness,
 ) -> None:
-    address, words = mouth.ask(), "Word. " * 1_000
-    await mouth.reply(address).post(words, file=("empty.md", b""))
-    said, file = mouth.answers(address)
+    address, words = harness.ask(), "Word. " * 1_000
+    await harness.reply(address).post(words, file=("empty.md", b""))
+    said, file = harness.answers(address)
     assert said.text == words
     assert (file.text, [one["name"] for one in file.files]) == ("", ["empty.md"])

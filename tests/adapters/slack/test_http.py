@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from adapters.slack.transport.http import MAX_AGE_S, genuine
+from adapters.slack.transport.http import MAX_AGE_S, is_genuine
 from bot.settings import Settings
-from tests.adapters.slack.inbound_harness import SlackWorld, slack_world
+from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
 from tests.fakes.slack.events import SIGNING_SECRET, encoded, signed
 from tests.payloads import slack
 
 
 @pytest.fixture
-async def world(settings: Settings) -> AsyncIterator[SlackWorld]:
-    async with slack_world(settings, transport="http") as found:
+async def world(settings: Settings) -> AsyncIterator[InboundHarness]:
+    async with open_inbound_harness(settings, transport="http") as found:
         yield found
 
 
@@ -28,12 +28,12 @@ BODY, TYPE = encoded(slack("message_im"))
 JSON = {"Content-Type": TYPE}
 
 
-async def test_what_slack_signed_is_taken_in(world: SlackWorld) -> None:
+async def test_what_slack_signed_is_taken_in(world: InboundHarness) -> None:
     assert await world.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
-    assert len(world.core.taken) == 1
+    assert len(world.core.enqueued) == 1
 
 
-async def test_what_slack_did_not_sign_starts_nothing(world: SlackWorld) -> None:
+async def test_what_slack_did_not_sign_starts_nothing(world: InboundHarness) -> None:
     good = signed(SIGNING_SECRET, BODY)
     forged = [
         {},
@@ -49,47 +49,49 @@ async def test_what_slack_did_not_sign_starts_nothing(world: SlackWorld) -> None
     ]
     for headers in forged:
         assert await world.events.post(BODY, JSON | headers) == 401, headers
-    assert world.core.taken == []
+    assert world.core.enqueued == []
     assert world.calls("users.info") == []
 
 
 @pytest.mark.parametrize("age_s", [MAX_AGE_S + 5, -MAX_AGE_S - 5])
-async def test_a_stale_signature_starts_nothing(world: SlackWorld, age_s: float) -> None:
+async def test_a_stale_signature_starts_nothing(world: InboundHarness, age_s: float) -> None:
     stale = signed(SIGNING_SECRET, BODY, at=time.time() - age_s)
     assert await world.events.post(BODY, JSON | stale) == 401
-    assert world.core.taken == []
+    assert world.core.enqueued == []
 
 
-async def test_nothing_is_read_before_the_signature(world: SlackWorld) -> None:
+async def test_nothing_is_read_before_the_signature(world: InboundHarness) -> None:
     for body in (b"\xff\xfe{", b"ssl_check=1", b'{"type": "url_verification", "challenge": "x"}'):
         assert await world.events.post(body, JSON) == 401
 
 
-async def test_signed_nonsense_starts_nothing_and_is_not_sent_for_again(world: SlackWorld) -> None:
+async def test_signed_nonsense_starts_nothing_and_is_not_sent_for_again(
+    world: InboundHarness,
+) -> None:
     deep = b'{"event":' * 50_000 + b"1" + b"}" * 50_000
     for body in (b"", b"[]", b"\xff\xfe", b"{", b"7", b"payload=%7B", b"null", b'"x"', deep):
         for kind in (TYPE, "application/x-www-form-urlencoded", "text/plain"):
             headers = {"Content-Type": kind} | signed(SIGNING_SECRET, body)
             assert await world.events.post(body, headers) == 200, body
-    assert world.core.taken == []
+    assert world.core.enqueued == []
     assert await world.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
-    assert len(world.core.taken) == 1
+    assert len(world.core.enqueued) == 1
 
 
 async def test_a_body_longer_than_slack_sends_is_not_taken(settings: Settings) -> None:
     longer = BODY + b" "
-    async with slack_world(settings, transport="http", max_body_bytes=len(BODY)) as world:
+    async with open_inbound_harness(settings, transport="http", max_body_bytes=len(BODY)) as world:
         assert await world.events.post(longer, JSON | signed(SIGNING_SECRET, longer)) == 413
         assert await world.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
 
 
-async def test_slack_may_ask_whether_the_address_is_ours(world: SlackWorld) -> None:
+async def test_slack_may_ask_whether_the_address_is_ours(world: InboundHarness) -> None:
     delivery = await world.deliver("url_verification")
     assert delivery.answer is not None
     assert delivery.answer["challenge"] == slack("url_verification")["challenge"]
 
 
-async def test_the_rest_of_the_server_is_not_shown_by_get(world: SlackWorld) -> None:
+async def test_the_rest_of_the_server_is_not_shown_by_get(world: InboundHarness) -> None:
     async with world.events._session.get(world.events.request_url) as response:
         assert response.status == 405
 
@@ -99,11 +101,11 @@ async def test_the_rest_of_the_server_is_not_shown_by_get(world: SlackWorld) -> 
 def test_a_genuine_signature_is_known_and_one_flipped_bit_is_not(body: bytes, at: int) -> None:
     headers = signed(SIGNING_SECRET, body, at=at)
     stamp, signature = headers["X-Slack-Request-Timestamp"], headers["X-Slack-Signature"]
-    assert genuine(SIGNING_SECRET, stamp, signature, body, at)
-    assert not genuine(SIGNING_SECRET, stamp, signature, body + b"x", at)
+    assert is_genuine(SIGNING_SECRET, stamp, signature, body, at)
+    assert not is_genuine(SIGNING_SECRET, stamp, signature, body + b"x", at)
     last = "0" if signature[-1] != "0" else "1"
-    assert not genuine(SIGNING_SECRET, stamp, signature[:-1] + last, body, at)
-    assert not genuine(SIGNING_SECRET, stamp, signature, body, at + MAX_AGE_S + 1)
+    assert not is_genuine(SIGNING_SECRET, stamp, signature[:-1] + last, body, at)
+    assert not is_genuine(SIGNING_SECRET, stamp, signature, body, at + MAX_AGE_S + 1)
 
 
 def test_recorded_events_are_posted_as_slack_posts_them() -> None:

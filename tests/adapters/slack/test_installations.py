@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from slack_sdk.oauth.installation_store import Bot
 
-from adapters.slack.api.installations import Installations, States
-from adapters.slack.api.workspaces import Teams, new_session
+from adapters.slack.api.installations import InstallationStore, OAuthStateStore
+from adapters.slack.api.workspaces import Workspaces, new_session
 from adapters.slack.connection import SlackConnection
 from adapters.slack.manifest import SCOPES
 from adapters.slack.settings import SlackSettings
@@ -28,7 +28,7 @@ from bot.service.http import serving
 from bot.settings import Settings
 from bot.storage.vault import RedisVault
 from tests.adapters.slack.inbound_harness import slack_settings
-from tests.adapters.slack.recording_core import TapeCore
+from tests.adapters.slack.recording_core import RecordingCore
 from tests.fakes.slack.events import SIGNING_SECRET, SlackEvents
 from tests.fakes.slack.server import Caller, SlackServer
 from tests.payloads import slack
@@ -75,8 +75,8 @@ def bot(team: str = "T2", token: str = SECOND, **more: Any) -> Bot:
 @asynccontextmanager
 async def running(
     server: SlackServer, settings: Settings, vault: RedisVault, **changes: Any
-) -> AsyncIterator[tuple[SlackConnection, TapeCore, SlackEvents]]:
-    core = TapeCore(settings.model_copy(update={"bot_encryption_key": KEY}), vault)
+) -> AsyncIterator[tuple[SlackConnection, RecordingCore, SlackEvents]]:
+    core = RecordingCore(settings.model_copy(update={"bot_encryption_key": KEY}), vault)
     connection = await SlackConnection.open(core, multi(server, **changes))
     try:
         application = http_app(connection.routes(), _fine, _fine, _nothing)
@@ -90,10 +90,10 @@ async def running(
 async def test_an_installation_is_kept_encrypted_and_found_again(
     vault: RedisVault, redis: Redis, server: SlackServer
 ) -> None:
-    store = Installations(vault, "1.2", "secret")
+    store = InstallationStore(vault, "1.2", "secret")
     await store.async_save_bot(bot())
     async with new_session() as session:
-        client = Teams(multi(server), session).new_client(None)
+        client = Workspaces(multi(server), session).new_client(None)
         found = await store.bot("T2", client)
         assert found is not None
         assert (found.bot_token, found.bot_user_id) == (SECOND, "UBOT2")
@@ -106,7 +106,7 @@ async def test_an_installation_is_kept_encrypted_and_found_again(
 async def test_tokens_that_end_soon_are_rotated_once_and_the_new_one_is_kept(
     vault: RedisVault, server: SlackServer
 ) -> None:
-    store = Installations(vault, "1.2", "secret")
+    store = InstallationStore(vault, "1.2", "secret")
     soon = int(time.time()) + 600
     await store.async_save_bot(bot(bot_refresh_token="refresh-1", bot_token_expires_at=soon))
     server.refresh["refresh-1"] = {
@@ -116,7 +116,7 @@ async def test_tokens_that_end_soon_are_rotated_once_and_the_new_one_is_kept(
         "expires_in": 43_200,
     }
     async with new_session() as session:
-        client = Teams(multi(server), session).new_client(None)
+        client = Workspaces(multi(server), session).new_client(None)
         for _ in range(3):
             found = await store.bot("T2", client)
             assert found is not None
@@ -127,18 +127,18 @@ async def test_tokens_that_end_soon_are_rotated_once_and_the_new_one_is_kept(
 async def test_when_another_process_rotated_first_its_token_is_used(
     vault: RedisVault, server: SlackServer
 ) -> None:
-    store = Installations(vault, "1.2", "secret")
+    store = InstallationStore(vault, "1.2", "secret")
     soon = int(time.time()) + 600
     await store.async_save_bot(bot(bot_refresh_token="used-up", bot_token_expires_at=soon))
     async with new_session() as session:
-        client = Teams(multi(server), session).new_client(None)
+        client = Workspaces(multi(server), session).new_client(None)
         found = await store.bot("T2", client)
     assert found is not None
     assert found.bot_token == SECOND  # the old one, which still lives for ten minutes
 
 
 async def test_a_state_is_good_once(vault: RedisVault) -> None:
-    states = States(vault)
+    states = OAuthStateStore(vault)
     state = await states.async_issue()
     assert await states.async_consume(state)
     assert not await states.async_consume(state)
@@ -167,8 +167,8 @@ async def test_somebody_installs_the_app_and_its_events_are_taken_in(
             assert (await browser.get(back, headers=headers)).status_code == 200
             assert (await browser.get(back, headers=headers)).status_code >= 400
         server.add_person("U5", "Eli", team_id="T2")
-        assert (await events.deliver(of_second("message_im"))).taken
-        assert [one.session.account for one in core.taken] == ["T2"]
+        assert (await events.deliver(of_second("message_im"))).acknowledged
+        assert [one.session.account for one in core.enqueued] == ["T2"]
         reply = connection.reply(Address(SessionKey("slack", "T2", "D1")))
         await reply.post("Hello, second workspace.")
         await reply.aclose()
@@ -179,13 +179,13 @@ async def test_a_workspace_that_removes_the_app_is_forgotten(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
     async with running(server, settings, vault) as (connection, core, events):
-        await Installations(vault, "1.2", "a-client-secret").async_save_bot(bot())
+        await InstallationStore(vault, "1.2", "a-client-secret").async_save_bot(bot())
         body = slack("app_uninstalled")
         body["team_id"] = "T2"
-        assert (await events.deliver(body)).taken
+        assert (await events.deliver(body)).acknowledged
         assert await vault.names("slack/") == ()
         await events.deliver(of_second("message_im"))
-        assert core.taken == []
+        assert core.enqueued == []
         with pytest.raises(PlatformRefused):
             await connection.is_admin(Address(SessionKey("slack", "T2", "D1")), _nobody())
 
@@ -194,10 +194,10 @@ async def test_a_revoked_user_token_leaves_the_bot_installed(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
     async with running(server, settings, vault) as (_, __, events):
-        await Installations(vault, "1.2", "a-client-secret").async_save_bot(bot())
+        await InstallationStore(vault, "1.2", "a-client-secret").async_save_bot(bot())
         body = slack("tokens_revoked", tokens={"oauth": ["U5"]})
         body["team_id"] = "T2"
-        assert (await events.deliver(body)).taken
+        assert (await events.deliver(body)).acknowledged
         assert len(await vault.names("slack/")) == 1
 
 
@@ -206,9 +206,9 @@ async def test_the_single_workspace_stays_beside_the_installed_ones(
 ) -> None:
     token = SecretStr("xoxb-test")
     async with running(server, settings, vault, slack_bot_token=token) as (_, core, events):
-        await Installations(vault, "1.2", "a-client-secret").async_save_bot(bot())
-        assert (await events.deliver(slack("message_im"))).taken
-        assert [one.session.account for one in core.taken] == ["T1"]
+        await InstallationStore(vault, "1.2", "a-client-secret").async_save_bot(bot())
+        assert (await events.deliver(slack("message_im"))).acknowledged
+        assert [one.session.account for one in core.enqueued] == ["T1"]
 
 
 async def test_a_process_that_could_not_sign_on_at_first_speaks_as_soon_as_slack_is_there(
@@ -228,7 +228,7 @@ async def test_without_a_key_installations_are_refused_at_the_start(
     server: SlackServer, settings: Settings
 ) -> None:
     with pytest.raises(SettingsError, match="cannot be stored"):
-        await SlackConnection.open(TapeCore(settings), multi(server))
+        await SlackConnection.open(RecordingCore(settings), multi(server))
 
 
 async def test_while_redis_is_down_an_event_of_another_workspace_comes_again(
@@ -240,24 +240,24 @@ async def test_while_redis_is_down_an_event_of_another_workspace_comes_again(
             raise StoreError("down")
 
         monkeypatch.setattr(vault, "get", down)
-        events.most_attempts = 1
-        assert not (await events.deliver(slack("message_im"))).taken
+        events.max_attempts = 1
+        assert not (await events.deliver(slack("message_im"))).acknowledged
 
 
 async def test_a_workspace_that_installs_the_app_anew_is_heard_at_once(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
     """Events of it came in between, and were let go: that there is no installation is not remembered."""
-    store = Installations(vault, "1.2", "a-client-secret")
+    store = InstallationStore(vault, "1.2", "a-client-secret")
     async with running(server, settings, vault) as (_, core, events):
         await store.async_save_bot(bot())
-        assert (await events.deliver(of_second("message_im"))).taken
-        assert (await events.deliver(of_second("app_uninstalled"))).taken
-        assert (await events.deliver(of_second("message_im", ts="1.2"))).taken
-        assert len(core.taken) == 1
+        assert (await events.deliver(of_second("message_im"))).acknowledged
+        assert (await events.deliver(of_second("app_uninstalled"))).acknowledged
+        assert (await events.deliver(of_second("message_im", ts="1.2"))).acknowledged
+        assert len(core.enqueued) == 1
         await store.async_save_bot(bot())
-        assert (await events.deliver(of_second("message_im", ts="1.3"))).taken
-        assert len(core.taken) == 2
+        assert (await events.deliver(of_second("message_im", ts="1.3"))).acknowledged
+        assert len(core.enqueued) == 2
 
 
 @pytest.mark.parametrize("is_listed", [True, False])
@@ -274,9 +274,9 @@ async def test_only_workspaces_on_the_list_install_and_are_heard(
         assert ("not on this bot" in page.text) is not is_listed
         assert len(await vault.names("slack/1.2/bot")) == is_listed
         # Nor does an installation help that was made before the list was.
-        await Installations(vault, "1.2", "a-client-secret").async_save_bot(bot())
-        assert (await events.deliver(of_second("message_im"))).taken
-        assert len(core.taken) == is_listed
+        await InstallationStore(vault, "1.2", "a-client-secret").async_save_bot(bot())
+        assert (await events.deliver(of_second("message_im"))).acknowledged
+        assert len(core.enqueued) == is_listed
 
 
 async def test_a_whole_organisation_cannot_install_and_is_told_so(
@@ -295,12 +295,12 @@ async def test_a_whole_organisation_cannot_install_and_is_told_so(
 async def test_while_slack_cannot_rotate_a_token_the_old_one_is_used(
     vault: RedisVault, server: SlackServer, trouble: dict[str, Any]
 ) -> None:
-    store = Installations(vault, "1.2", "secret")
+    store = InstallationStore(vault, "1.2", "secret")
     soon = int(time.time()) + 600
     await store.async_save_bot(bot(bot_refresh_token="refresh-1", bot_token_expires_at=soon))
     server.fail("oauth.v2.access", times=9, **trouble)
     async with new_session() as session:
-        found = await store.bot("T2", Teams(multi(server), session).new_client(None))
+        found = await store.bot("T2", Workspaces(multi(server), session).new_client(None))
     assert found is not None
     assert (found.bot_token, found.bot_refresh_token) == (SECOND, "refresh-1")
 

@@ -9,7 +9,7 @@ import pytest
 
 from bot.conversation import SessionKey
 from bot.settings import Settings
-from tests.adapters.slack.inbound_harness import SlackWorld, slack_world
+from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
 from tests.payloads import slack
 from tests.support.wait import wait_until
 
@@ -17,77 +17,79 @@ THREAD = SessionKey("slack", "T1", "C1", "1700000000.000100")
 
 
 @pytest.fixture(params=["http", "socket"])
-async def world(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[SlackWorld]:
-    async with slack_world(settings, transport=request.param) as found:
+async def world(
+    request: pytest.FixtureRequest, settings: Settings
+) -> AsyncIterator[InboundHarness]:
+    async with open_inbound_harness(settings, transport=request.param) as found:
         yield found
 
 
 @pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[SlackWorld]:
-    async with slack_world(settings, transport="http") as found:
+async def http(settings: Settings) -> AsyncIterator[InboundHarness]:
+    async with open_inbound_harness(settings, transport="http") as found:
         yield found
 
 
-async def test_stop_stops_the_conversation_it_was_drawn_in(world: SlackWorld) -> None:
-    assert (await world.deliver("press_stop")).taken
+async def test_stop_stops_the_conversation_it_was_drawn_in(world: InboundHarness) -> None:
+    assert (await world.deliver("press_stop")).acknowledged
     assert [(session, who.id) for session, who in world.core.stopped] == [(THREAD, "U1")]
-    assert world.core.taken == []
+    assert world.core.enqueued == []
 
 
 @pytest.mark.parametrize("name", ["press_again", "press_offer"])
-async def test_answer_again_is_the_command_retry(world: SlackWorld, name: str) -> None:
+async def test_answer_again_is_the_command_retry(world: InboundHarness, name: str) -> None:
     await world.deliver(name)
-    (incoming,) = world.core.taken
+    (incoming,) = world.core.enqueued
     assert (incoming.kind, incoming.text, incoming.session) == ("command", "retry", THREAD)
     assert incoming.address.details["thread_ts"] == THREAD.thread
     assert incoming.address.recipient_id == "U1"
 
 
-async def test_an_offer_declined_does_nothing(http: SlackWorld) -> None:
+async def test_an_offer_declined_does_nothing(http: InboundHarness) -> None:
     body = slack("press_offer")
     body["actions"][0]["value"] = f"{THREAD} "
     await http.events.deliver(body)
-    assert http.core.taken == []
+    assert http.core.enqueued == []
 
 
-async def test_feedback_leads_to_the_message_it_is_under(world: SlackWorld) -> None:
+async def test_feedback_leads_to_the_message_it_is_under(world: InboundHarness) -> None:
     await world.deliver("press_feedback")
-    (incoming,) = world.core.taken
+    (incoming,) = world.core.enqueued
     assert (incoming.kind, incoming.text) == ("feedback", "up")
     assert incoming.message_id == "1700000000.000900"
 
 
-async def test_a_press_that_comes_twice_counts_once(http: SlackWorld) -> None:
+async def test_a_press_that_comes_twice_counts_once(http: InboundHarness) -> None:
     await http.deliver("press_again")
     await http.deliver("press_again")
-    assert len(http.core.taken) == 1
+    assert len(http.core.enqueued) == 1
 
 
-async def test_nobody_presses_without_being_let_in(http: SlackWorld) -> None:
+async def test_nobody_presses_without_being_let_in(http: InboundHarness) -> None:
     """CVE-2026-35652 elsewhere: callbacks ran before authorization."""
     for name in ("press_stop", "press_again", "press_feedback"):
         body = slack(name)
         body["user"] = {"id": "U9", "team_id": "T9"}
         await http.events.deliver(body)
-    assert (http.core.taken, http.core.stopped) == ([], [])
+    assert (http.core.enqueued, http.core.stopped) == ([], [])
     assert len(await wait_until(lambda: len(http.said) == 3 and http.said)) == 3
     assert {address.details["ephemeral_user"] for address, _ in http.said} == {"U9"}
 
 
-async def test_only_admins_press_what_concerns_everybody(http: SlackWorld) -> None:
+async def test_only_admins_press_what_concerns_everybody(http: InboundHarness) -> None:
     body = slack("press_offer")
     body["actions"][0]["value"] = f"{THREAD} reset"
     await http.events.deliver(body)
-    assert http.core.taken == []
+    assert http.core.enqueued == []
     http.person("U2", "Ben", admin=True)
     body["user"]["id"] = "U2"
     await http.events.deliver(body)
-    assert [one.text for one in http.core.taken] == ["reset"]
+    assert [one.text for one in http.core.enqueued] == ["reset"]
 
 
 @pytest.mark.parametrize("value", ["", "nonsense", "slack/T1/C7/1.2 ", "telegram/1/2/ ", "a b c"])
 async def test_a_button_that_does_not_belong_there_does_nothing(
-    http: SlackWorld, value: str
+    http: InboundHarness, value: str
 ) -> None:
     body = slack("press_stop")
     body["actions"][0]["value"] = value
@@ -95,73 +97,73 @@ async def test_a_button_that_does_not_belong_there_does_nothing(
     assert http.core.stopped == []
 
 
-async def test_the_shortcut_resets_and_answers_its_person_alone(world: SlackWorld) -> None:
+async def test_the_shortcut_resets_and_answers_its_person_alone(world: InboundHarness) -> None:
     await world.deliver("shortcut_reset")
-    (incoming,) = world.core.taken
+    (incoming,) = world.core.enqueued
     assert (incoming.kind, incoming.text, incoming.session) == ("command", "reset", THREAD)
     details = incoming.address.details
     assert details["ephemeral_user"] == "U1"
     assert details["response_url"].startswith("https://hooks.slack.com/")
 
 
-async def test_everybody_may_have_their_own_words_forgotten(http: SlackWorld) -> None:
+async def test_everybody_may_have_their_own_words_forgotten(http: InboundHarness) -> None:
     await http.deliver("shortcut_forget_own")
-    (incoming,) = http.core.taken
+    (incoming,) = http.core.enqueued
     assert (incoming.kind, incoming.message_id) == ("delete", "1700000000.000100")
     ((_, text),) = await wait_until(lambda: http.said)
     assert "forget" in text
 
 
-async def test_the_words_of_others_are_forgotten_for_admins(http: SlackWorld) -> None:
+async def test_the_words_of_others_are_forgotten_for_admins(http: InboundHarness) -> None:
     await http.deliver("shortcut_forget_other")
-    assert http.core.taken == []
+    assert http.core.enqueued == []
     ((_, text),) = await wait_until(lambda: http.said)
     assert "may not" in text
     http.person("U3", "Cleo", admin=True)
     body = slack("shortcut_forget_other")
     body["user"]["id"] = "U3"
     await http.events.deliver(body)
-    assert [one.message_id for one in http.core.taken] == ["1700000001.000250"]
+    assert [one.message_id for one in http.core.enqueued] == ["1700000001.000250"]
 
 
-async def test_the_slash_command_is_answered_to_its_person_alone(world: SlackWorld) -> None:
+async def test_the_slash_command_is_answered_to_its_person_alone(world: InboundHarness) -> None:
     await world.deliver("slash_im")
-    (incoming,) = world.core.taken
+    (incoming,) = world.core.enqueued
     assert (incoming.kind, incoming.text) == ("command", "status")
     assert incoming.session == SessionKey("slack", "T1", "D1", "")
     assert incoming.address.details["ephemeral_user"] == "U1"
 
 
-async def test_without_words_the_slash_command_is_help(http: SlackWorld) -> None:
+async def test_without_words_the_slash_command_is_help(http: InboundHarness) -> None:
     await http.deliver("slash_channel_help")
-    assert http.core.taken[0].text == "help"
+    assert http.core.enqueued[0].text == "help"
 
 
 async def test_in_a_channel_the_slash_command_says_where_conversations_are(
-    world: SlackWorld,
+    world: InboundHarness,
 ) -> None:
     delivery = await world.deliver("slash_channel_reset")
     assert delivery.answer is not None
     assert "!reset" in delivery.answer["text"]
     assert delivery.answer["response_type"] == "ephemeral"
-    assert world.core.taken == []
+    assert world.core.enqueued == []
 
 
-async def test_while_redis_is_down_a_press_is_not_acknowledged(world: SlackWorld) -> None:
+async def test_while_redis_is_down_a_press_is_not_acknowledged(world: InboundHarness) -> None:
     world.core.down = True
-    world.events.most_attempts = 1
+    world.events.max_attempts = 1
     world.events.ack_timeout_s = 0.3
     for name in ("press_stop", "press_again", "shortcut_reset", "slash_im"):
-        assert not (await world.deliver(name)).taken, name
+        assert not (await world.deliver(name)).acknowledged, name
 
 
 async def test_app_home_resets_a_conversation_and_answers_in_direct_messages(
-    http: SlackWorld,
+    http: InboundHarness,
 ) -> None:
     http.person("U1", "Ada", admin=True)
     body: dict[str, Any] = slack("press_home_reset")
     await http.events.deliver(body)
-    (incoming,) = http.core.taken
+    (incoming,) = http.core.enqueued
     assert (incoming.text, incoming.session) == ("reset", THREAD)
     assert incoming.address.details["home"] == "1"
     assert incoming.address.recipient_id == "U1"

@@ -14,7 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from bot.settings import Settings
-from tests.adapters.slack.inbound_harness import SlackWorld, slack_world
+from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
 from tests.payloads import slack, slack_names
 
 NAMES = [name for name in slack_names() if name != "url_verification"]
@@ -55,10 +55,12 @@ def _places(node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @contextmanager
-def world_of(settings: Settings, transport: str) -> Iterator[tuple[SlackWorld, Callable[..., Any]]]:
+def world_of(
+    settings: Settings, transport: str
+) -> Iterator[tuple[InboundHarness, Callable[..., Any]]]:
     """One world for many examples, and what runs something in it."""
     with asyncio.Runner() as runner:
-        manager = slack_world(settings, transport=transport)
+        manager = open_inbound_harness(settings, transport=transport)
         world = runner.run(manager.__aenter__())
         try:
             yield world, runner.run
@@ -79,6 +81,6 @@ def test_whatever_is_in_a_payload_it_is_acknowledged_at_once(
             assert delivery.attempts in (["200"], ["ack"])
 
         check()
-        before = len(world.core.taken)
+        before = len(world.core.enqueued)
         run(world.deliver("message_im", ts="1799999999.1", event_id="last"))
-        assert len(world.core.taken) == before + 1
+        assert len(world.core.enqueued) == before + 1

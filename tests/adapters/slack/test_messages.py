@@ -13,12 +13,12 @@ from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.slack.api import errors
-from adapters.slack.api.errors import TABLE, code_of, in_our_words, slack_errors
-from adapters.slack.api.rate_limiter import Budget
-from adapters.slack.api.web_api import Unsure
+from adapters.slack.api.errors import ERROR_TABLE, code_of, slack_errors, translate_error
+from adapters.slack.api.rate_limiter import RateLimiter
+from adapters.slack.api.web_api import ResultUnknown
 from adapters.slack.outbound.blocks import feedback_buttons
-from adapters.slack.outbound.message_metadata import Bot, Mark
-from adapters.slack.outbound.target import Spot
+from adapters.slack.outbound.message_metadata import BotIdentity, MessageMetadata
+from adapters.slack.outbound.target import Target
 from bot.conversation import SessionKey
 from bot.errors import (
     PlaceGone,
@@ -27,18 +27,18 @@ from bot.errors import (
     PlatformRefused,
     PlatformUnreachable,
 )
-from tests.adapters.slack.outbound_harness import Mouth, slack_mouth
+from tests.adapters.slack.outbound_harness import OutboundHarness, open_outbound_harness
 from tests.fakes.slack.server import SCOPES
 
 
 @pytest.fixture
-async def mouth() -> AsyncIterator[Mouth]:
-    async with slack_mouth() as found:
+async def harness() -> AsyncIterator[OutboundHarness]:
+    async with open_outbound_harness() as found:
         yield found
 
 
-def spot(mouth: Mouth, channel: str = "C1", *, thread: bool = True) -> Spot:
-    return Spot.of(mouth.ask(channel, in_thread=thread))
+def target(harness: OutboundHarness, channel: str = "C1", *, thread: bool = True) -> Target:
+    return Target.of(harness.ask(channel, in_thread=thread))
 
 
 # Never twice.
@@ -46,111 +46,115 @@ def spot(mouth: Mouth, channel: str = "C1", *, thread: bool = True) -> Spot:
 
 @pytest.mark.parametrize("thread", [True, False])
 async def test_a_post_whose_answer_was_lost_is_found_and_not_made_again(
-    mouth: Mouth, thread: bool
+    harness: OutboundHarness, thread: bool
 ) -> None:
-    place = spot(mouth, "D1", thread=thread)
-    mouth.server.fail("chat.postMessage", after=True)
-    ts = await mouth.outbound.post(place, "Hello.", Mark(to=place.answered_ts))
-    assert [(one.ts, one.text) for one in mouth.server.answers("D1")] == [(ts, "Hello.")]
-    assert len(mouth.server.called("chat.postMessage")) == 1
+    place = target(harness, "D1", thread=thread)
+    harness.server.fail("chat.postMessage", after=True)
+    ts = await harness.sender.post(place, "Hello.", MessageMetadata(reply_to=place.answered_ts))
+    assert [(one.ts, one.text) for one in harness.server.answers("D1")] == [(ts, "Hello.")]
+    assert len(harness.server.called("chat.postMessage")) == 1
 
 
 async def test_our_messages_are_known_by_either_id_and_our_joining_is_none_of_them(
-    mouth: Mouth,
+    harness: OutboundHarness,
 ) -> None:
-    place = spot(mouth)
-    ts = await mouth.outbound.post(place, "Hello.", Mark())
-    mouth.server.answers("C1")[0].bot_id = ""
-    assert [one.ts for one in await mouth.outbound.ours(place)] == [ts]
-    us = Bot("B1", "UBOT")
-    assert us.said({"user": "UBOT", "bot_id": "B1"})
-    assert not us.said({"user": "UBOT", "subtype": "channel_join"})
-    assert not us.said({"user": "U1"})
-    assert not us.said({"bot_id": "B2", "user": "UBOT"})
-    assert not Bot("", "").said({"text": "of nobody"})
+    place = target(harness)
+    ts = await harness.sender.post(place, "Hello.", MessageMetadata())
+    harness.server.answers("C1")[0].bot_id = ""
+    assert [one.ts for one in await harness.sender.find_own_messages(place)] == [ts]
+    us = BotIdentity("B1", "UBOT")
+    assert us.sent({"user": "UBOT", "bot_id": "B1"})
+    assert not us.sent({"user": "UBOT", "subtype": "channel_join"})
+    assert not us.sent({"user": "U1"})
+    assert not us.sent({"bot_id": "B2", "user": "UBOT"})
+    assert not BotIdentity("", "").sent({"text": "of nobody"})
 
 
-async def test_a_post_that_was_lost_before_slack_had_it_is_made_again(mouth: Mouth) -> None:
-    place = spot(mouth)
-    mouth.server.fail("chat.postMessage", cut=True, times=2)
-    await mouth.outbound.post(place, "Hello.", Mark())
-    assert [one.text for one in mouth.server.answers("C1")] == ["Hello."]
-    assert len(mouth.server.called("chat.postMessage")) == 3
+async def test_a_post_that_was_lost_before_slack_had_it_is_made_again(
+    harness: OutboundHarness,
+) -> None:
+    place = target(harness)
+    harness.server.fail("chat.postMessage", cut=True, times=2)
+    await harness.sender.post(place, "Hello.", MessageMetadata())
+    assert [one.text for one in harness.server.answers("C1")] == ["Hello."]
+    assert len(harness.server.called("chat.postMessage")) == 3
 
 
-@pytest.mark.parametrize("code", errors.UNFINISHED)
-async def test_slack_failing_halfway_is_asked_whether_it_was_said(mouth: Mouth, code: str) -> None:
-    mouth.server.fail("chat.postMessage", error=code)
-    await mouth.outbound.post(spot(mouth), "Hello.", Mark())
-    assert [one.text for one in mouth.server.answers("C1")] == ["Hello."]
-    assert mouth.server.called("conversations.replies", ok=True)
+@pytest.mark.parametrize("code", errors.UNCERTAIN)
+async def test_slack_failing_halfway_is_asked_whether_it_was_said(
+    harness: OutboundHarness, code: str
+) -> None:
+    harness.server.fail("chat.postMessage", error=code)
+    await harness.sender.post(target(harness), "Hello.", MessageMetadata())
+    assert [one.text for one in harness.server.answers("C1")] == ["Hello."]
+    assert harness.server.called("conversations.replies", ok=True)
 
 
-async def test_where_slack_cannot_be_asked_it_is_not_said_again(mouth: Mouth) -> None:
-    mouth.server.fail("chat.postMessage", after=True)
-    mouth.server.fail("conversations.replies", error="missing_scope", times=9)
+async def test_where_slack_cannot_be_asked_it_is_not_said_again(harness: OutboundHarness) -> None:
+    harness.server.fail("chat.postMessage", after=True)
+    harness.server.fail("conversations.replies", error="missing_scope", times=9)
     with pytest.raises(PlatformError):
-        await mouth.outbound.post(spot(mouth), "Hello.", Mark())
-    assert len(mouth.server.answers("C1")) == 1
+        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
+    assert len(harness.server.answers("C1")) == 1
 
 
 async def test_the_same_words_said_before_are_not_taken_for_those_that_were_lost(
-    mouth: Mouth,
+    harness: OutboundHarness,
 ) -> None:
-    place = spot(mouth)
-    await mouth.outbound.post(place, "Yes.", Mark(to=place.answered_ts))
-    mouth.server.fail("chat.postMessage", cut=True)
-    await mouth.outbound.post(place, "Yes.", Mark(to=place.answered_ts))
-    assert [one.text for one in mouth.server.answers("C1")] == ["Yes.", "Yes."]
+    place = target(harness)
+    await harness.sender.post(place, "Yes.", MessageMetadata(reply_to=place.answered_ts))
+    harness.server.fail("chat.postMessage", cut=True)
+    await harness.sender.post(place, "Yes.", MessageMetadata(reply_to=place.answered_ts))
+    assert [one.text for one in harness.server.answers("C1")] == ["Yes.", "Yes."]
 
 
 async def test_a_lost_post_is_found_in_a_busy_thread_and_under_the_strictest_limits() -> None:
-    async with slack_mouth(distributed=True) as mouth:
-        place = spot(mouth)
+    async with open_outbound_harness(distributed=True) as harness:
+        place = target(harness)
         for number in range(5):
-            mouth.server.say("C1", "U2", f"and {number}", place.thread_ts)
-        mouth.server.fail("chat.postMessage", after=True)
-        await mouth.outbound.post(place, "Hello.", Mark())
-        assert len(mouth.server.answers("C1")) == 1
+            harness.server.say("C1", "U2", f"and {number}", place.thread_ts)
+        harness.server.fail("chat.postMessage", after=True)
+        await harness.sender.post(place, "Hello.", MessageMetadata())
+        assert len(harness.server.answers("C1")) == 1
 
 
 async def test_a_slow_answer_is_a_lost_answer() -> None:
-    async with slack_mouth(timeout_s=3) as mouth:
-        mouth.server.fail("chat.postMessage", delay_s=60, after=True)
-        await mouth.outbound.post(spot(mouth), "Hello.", Mark())
-        assert [one.text for one in mouth.server.answers("C1")] == ["Hello."]
-        assert len(mouth.server.called("chat.postMessage")) == 1
+    async with open_outbound_harness(timeout_s=3) as harness:
+        harness.server.fail("chat.postMessage", delay_s=60, after=True)
+        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
+        assert [one.text for one in harness.server.answers("C1")] == ["Hello."]
+        assert len(harness.server.called("chat.postMessage")) == 1
 
 
-async def test_an_edit_whose_answer_was_lost_is_made_again(mouth: Mouth) -> None:
-    place = spot(mouth)
-    ts = await mouth.outbound.post(place, "One", Mark())
-    mouth.server.fail("chat.update", after=True)
-    assert await mouth.outbound.settle(place, ts, "Two", Mark())
-    assert [one.text for one in mouth.server.answers("C1")] == ["Two"]
+async def test_an_edit_whose_answer_was_lost_is_made_again(harness: OutboundHarness) -> None:
+    place = target(harness)
+    ts = await harness.sender.post(place, "One", MessageMetadata())
+    harness.server.fail("chat.update", after=True)
+    assert await harness.sender.update(place, ts, "Two", MessageMetadata())
+    assert [one.text for one in harness.server.answers("C1")] == ["Two"]
 
 
-async def test_an_edit_of_a_message_that_is_gone_says_so(mouth: Mouth) -> None:
-    place = spot(mouth)
-    ts = await mouth.outbound.post(place, "One", Mark())
-    await mouth.outbound.delete(place, ts)
-    assert not await mouth.outbound.settle(place, ts, "Two", Mark())
-    await mouth.outbound.delete(place, ts)
+async def test_an_edit_of_a_message_that_is_gone_says_so(harness: OutboundHarness) -> None:
+    place = target(harness)
+    ts = await harness.sender.post(place, "One", MessageMetadata())
+    await harness.sender.delete(place, ts)
+    assert not await harness.sender.update(place, ts, "Two", MessageMetadata())
+    await harness.sender.delete(place, ts)
 
 
 @pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
 async def test_what_can_be_edited_no_more_is_taken_back_before_it_is_said_anew(
-    mouth: Mouth, code: str
+    harness: OutboundHarness, code: str
 ) -> None:
-    place = spot(mouth)
-    ts = await mouth.outbound.post(place, "One", Mark())
-    mouth.server.fail("chat.update", error=code)
-    assert not await mouth.outbound.settle(place, ts, "Two", Mark())
-    assert mouth.server.answers("C1") == []
-    ts = await mouth.outbound.post(place, "One", Mark())
-    mouth.server.fail("chat.update", error=code)
-    mouth.server.fail("chat.delete", error="cant_delete_message")
-    assert not await mouth.outbound.settle(place, ts, "Two", Mark())
+    place = target(harness)
+    ts = await harness.sender.post(place, "One", MessageMetadata())
+    harness.server.fail("chat.update", error=code)
+    assert not await harness.sender.update(place, ts, "Two", MessageMetadata())
+    assert harness.server.answers("C1") == []
+    ts = await harness.sender.post(place, "One", MessageMetadata())
+    harness.server.fail("chat.update", error=code)
+    harness.server.fail("chat.delete", error="cant_delete_message")
+    assert not await harness.sender.update(place, ts, "Two", MessageMetadata())
 
 
 # Never too fast.
@@ -166,34 +170,42 @@ class Clock:
         return self.now
 
 
-async def test_posts_of_one_channel_wait_for_one_another_whoever_makes_them(mouth: Mouth) -> None:
-    mouth.use(budget=Budget(post_every_s=0.2))
-    places = [spot(mouth), spot(mouth), spot(mouth)]
+async def test_posts_of_one_channel_wait_for_one_another_whoever_makes_them(
+    harness: OutboundHarness,
+) -> None:
+    harness.use(rate_limiter=RateLimiter(post_every_s=0.2))
+    places = [target(harness), target(harness), target(harness)]
     began_at = time.monotonic()
-    await asyncio.gather(*(mouth.outbound.post(one, "Hello.", Mark()) for one in places))
-    assert len(mouth.server.answers("C1")) == 3
+    await asyncio.gather(*(harness.sender.post(one, "Hello.", MessageMetadata()) for one in places))
+    assert len(harness.server.answers("C1")) == 3
     assert time.monotonic() - began_at >= 0.4
 
 
 def test_a_budget_lets_posts_of_one_channel_come_a_second_apart() -> None:
     clock = Clock()
-    budget = Budget(clock=clock)
-    assert budget.wait_s("T1", "chat.postMessage", "C1", "required") == 0
-    budget.take("T1", "chat.postMessage", "C1")
-    assert budget.wait_s("T1", "chat.postMessage", "C1", "required") == 1
-    assert budget.wait_s("T1", "chat.postMessage", "G1", "required") == 0, "others need not wait"
+    rate_limiter = RateLimiter(clock=clock)
+    assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 0
+    rate_limiter.take("T1", "chat.postMessage", "C1")
+    assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 1
+    assert rate_limiter.wait_s("T1", "chat.postMessage", "G1", "required") == 0, (
+        "others need not wait"
+    )
     clock.now += 0.75
-    assert budget.wait_s("T1", "chat.postMessage", "C1", "required") == 0.25
-    budget.take("T1", "chat.postMessage", "C1")
-    assert budget.wait_s("T1", "chat.postMessage", "C1", "required") == 1.25
+    assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 0.25
+    rate_limiter.take("T1", "chat.postMessage", "C1")
+    assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 1.25
 
 
-async def test_retry_after_is_waited_for_and_holds_back_the_others_too(mouth: Mouth) -> None:
-    mouth.server.fail("chat.postMessage", status=429, retry_after=1)
-    place = spot(mouth)
-    await asyncio.gather(*(mouth.outbound.post(place, "Hello.", Mark()) for _ in range(3)))
-    calls = mouth.server.called("chat.postMessage")
-    assert len(mouth.server.answers("C1")) == 3
+async def test_retry_after_is_waited_for_and_holds_back_the_others_too(
+    harness: OutboundHarness,
+) -> None:
+    harness.server.fail("chat.postMessage", status=429, retry_after=1)
+    place = target(harness)
+    await asyncio.gather(
+        *(harness.sender.post(place, "Hello.", MessageMetadata()) for _ in range(3))
+    )
+    calls = harness.server.called("chat.postMessage")
+    assert len(harness.server.answers("C1")) == 3
     refused = next(call.at for call in calls if call.error)
     after = [call.at - refused for call in calls if not call.error]
     assert sum(at >= 1 for at in after) >= 1
@@ -201,70 +213,80 @@ async def test_retry_after_is_waited_for_and_holds_back_the_others_too(mouth: Mo
 
 
 async def test_a_pause_longer_than_our_patience_is_said_and_not_slept_through(
-    mouth: Mouth,
+    harness: OutboundHarness,
 ) -> None:
-    mouth.server.fail("chat.postMessage", status=429, retry_after=3_600, times=9)
+    harness.server.fail("chat.postMessage", status=429, retry_after=3_600, times=9)
     with pytest.raises(PlatformBusy) as caught:
-        await mouth.outbound.post(spot(mouth), "Hello.", Mark())
+        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
     assert caught.value.retry_after_s == 3_600
     with pytest.raises(PlatformBusy):
-        await mouth.outbound.post(spot(mouth), "Hello.", Mark())
-    assert len(mouth.server.called("chat.postMessage")) == 1
+        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
+    assert len(harness.server.called("chat.postMessage")) == 1
 
 
-async def test_courtesies_leave_room_for_what_must_be_said(mouth: Mouth) -> None:
-    mouth.use(budget=Budget(clock=Clock()))
-    place = spot(mouth)
-    ts = await mouth.outbound.post(place, "0", Mark())
+async def test_courtesies_leave_room_for_what_must_be_said(harness: OutboundHarness) -> None:
+    harness.use(rate_limiter=RateLimiter(clock=Clock()))
+    place = target(harness)
+    ts = await harness.sender.post(place, "0", MessageMetadata())
     shown = 0
     for number in range(60):
         try:
-            shown += await mouth.outbound.settle(
-                place, ts, f"{number}", Mark(), priority="best_effort"
+            shown += await harness.sender.update(
+                place, ts, f"{number}", MessageMetadata(), priority="best_effort"
             )
         except PlatformBusy:
             break
     assert 5 <= shown <= 20
-    assert await mouth.outbound.settle(place, ts, "The end.", Mark())
-    assert mouth.server.answers("C1")[0].text == "The end."
+    assert await harness.sender.update(place, ts, "The end.", MessageMetadata())
+    assert harness.server.answers("C1")[0].text == "The end."
 
 
 def test_channels_nobody_talks_in_any_more_take_no_room_for_ever() -> None:
     clock = Clock()
-    budget = Budget(clock=clock)
+    rate_limiter = RateLimiter(clock=clock)
     for number in range(25_000):
-        budget.take("T1", "chat.postMessage", f"C{number}")
+        rate_limiter.take("T1", "chat.postMessage", f"C{number}")
         clock.now += 1
-    assert len(budget) <= 20_003
+    assert len(rate_limiter) <= 20_003
 
 
 # What it looks like.
 
 
-async def test_links_are_not_unfurled_and_a_plain_text_comes_with_the_blocks(mouth: Mouth) -> None:
-    await mouth.outbound.post(spot(mouth), "See https://example.com <!channel>", Mark())
-    (message,) = mouth.server.answers("C1")
+async def test_links_are_not_unfurled_and_a_plain_text_comes_with_the_blocks(
+    harness: OutboundHarness,
+) -> None:
+    await harness.sender.post(
+        target(harness), "See https://example.com <!channel>", MessageMetadata()
+    )
+    (message,) = harness.server.answers("C1")
     assert not message.unfurls
     assert message.fallback == "See https://example.com &lt;!channel&gt;"
 
 
-async def test_where_markdown_blocks_are_refused_the_words_come_in_sections(mouth: Mouth) -> None:
+async def test_where_markdown_blocks_are_refused_the_words_come_in_sections(
+    harness: OutboundHarness,
+) -> None:
     text = "A <line> & more.\n" * 500
-    mouth.server.fail("chat.postMessage", error="invalid_blocks")
-    ts = await mouth.outbound.post(spot(mouth), text, Mark())
-    assert mouth.server.answers("C1")[0].text == text
-    mouth.server.fail("chat.update", error="invalid_blocks")
-    assert await mouth.outbound.settle(spot(mouth), ts, text[:5_000], Mark())
-    assert mouth.server.answers("C1")[0].text == text[:5_000]
+    harness.server.fail("chat.postMessage", error="invalid_blocks")
+    ts = await harness.sender.post(target(harness), text, MessageMetadata())
+    assert harness.server.answers("C1")[0].text == text
+    harness.server.fail("chat.update", error="invalid_blocks")
+    assert await harness.sender.update(target(harness), ts, text[:5_000], MessageMetadata())
+    assert harness.server.answers("C1")[0].text == text[:5_000]
 
 
-async def test_where_buttons_are_refused_the_words_come_without_them(mouth: Mouth) -> None:
-    buttons = feedback_buttons(mouth.ask().session)
-    mouth.server.fail("chat.postMessage", error="invalid_blocks", times=2)
-    ts = await mouth.outbound.post(spot(mouth), "Hello.", Mark(), buttons)
-    mouth.server.fail("chat.update", error="invalid_blocks", times=3)
-    assert await mouth.outbound.settle(spot(mouth), ts, "Hello again.", Mark(), buttons)
-    (message,) = mouth.server.answers("C1")
+async def test_where_buttons_are_refused_the_words_come_without_them(
+    harness: OutboundHarness,
+) -> None:
+    buttons = feedback_buttons(harness.ask().session)
+    harness.server.fail("chat.postMessage", error="invalid_blocks", times=2)
+    ts = await harness.sender.post(target(harness), "Hello.", MessageMetadata(), buttons)
+    harness.server.fail("chat.update", error="invalid_blocks", times=3)
+    assert await harness.sender.update(
+        target(harness), ts, "Hello again.", MessageMetadata(), buttons
+    )
+    (message,) = harness.server.answers("C1")
     assert (message.edits, message.text) == (["Hello."], "Hello again.")
 
 
@@ -301,8 +323,8 @@ def refusal(code: str, status: int = 200, **more: str) -> SlackApiError:
 
 @pytest.mark.parametrize("code", RELIED_ON)
 def test_every_code_we_rely_on_is_in_the_table(code: str) -> None:
-    kind, cure = TABLE[code]
-    error = in_our_words("chat.postMessage", refusal(code, needed="im:write"))
+    kind, cure = ERROR_TABLE[code]
+    error = translate_error("chat.postMessage", refusal(code, needed="im:write"))
     assert type(error) is kind
     assert code in error.detail or code == "missing_scope"
     assert error.cure == cure.format(scope="im:write")
@@ -311,23 +333,23 @@ def test_every_code_we_rely_on_is_in_the_table(code: str) -> None:
 
 def test_every_code_the_sources_name_is_in_the_table() -> None:
     named = {
-        *errors.UNFINISHED,
-        *errors.LOST_MESSAGE,
-        *errors.OF_THE_APP,
+        *errors.UNCERTAIN,
+        *errors.MESSAGE_NOT_EDITABLE,
+        *errors.APP_WIDE_REFUSALS,
         "message_not_in_streaming_state",
         "streaming_state_conflict",
     }
-    assert named <= set(TABLE)
+    assert named <= set(ERROR_TABLE)
 
 
 def test_a_missing_scope_is_named() -> None:
-    error = in_our_words("files.info", refusal("missing_scope", needed="files:read"))
+    error = translate_error("files.info", refusal("missing_scope", needed="files:read"))
     assert "files:read" in error.detail
     assert "files:read" in error.cure
 
 
 def test_what_is_not_in_the_table_is_an_error_nobody_repeats() -> None:
-    error = in_our_words("chat.update", refusal("brand_new_error"))
+    error = translate_error("chat.update", refusal("brand_new_error"))
     assert type(error) is PlatformError
     assert not error.can_retry
 
@@ -337,7 +359,7 @@ def test_http_errors_without_a_word_are_slack_being_unreachable() -> None:
         client=None, http_verb="POST", api_url="", req_args={}, data={}, headers={},
         status_code=502,
     )  # fmt: skip
-    error = in_our_words("chat.update", SlackApiError("?", response))
+    error = translate_error("chat.update", SlackApiError("?", response))
     assert isinstance(error, PlatformUnreachable)
     assert "502" in error.detail
 
@@ -360,53 +382,56 @@ def test_our_errors_remember_slacks_word() -> None:
 @pytest.mark.parametrize(
     ("break_it", "kind"),
     [
-        (lambda mouth: setattr(mouth.server.space.channels["C1"], "archived", True), PlaceGone),
-        (lambda mouth: setattr(mouth.server.space.channels["C1"], "has_bot", False), PlaceGone),
-        (lambda mouth: mouth.server.tokens.clear(), PlatformRefused),
-        (lambda mouth: mouth.server.fail("chat.postMessage", error="account_inactive"), PlatformRefused),
-        (lambda mouth: mouth.server.fail("chat.postMessage", status=503, times=99), Unsure),
+        (lambda harness: setattr(harness.server.space.channels["C1"], "archived", True), PlaceGone),
+        (lambda harness: setattr(harness.server.space.channels["C1"], "has_bot", False), PlaceGone),
+        (lambda harness: harness.server.tokens.clear(), PlatformRefused),
+        (lambda harness: harness.server.fail("chat.postMessage", error="account_inactive"), PlatformRefused),
+        (lambda harness: harness.server.fail("chat.postMessage", status=503, times=99), ResultUnknown),
     ],
 )  # fmt: skip
 async def test_what_slack_refuses_is_raised_in_our_words(
-    mouth: Mouth, break_it: object, kind: type[PlatformError]
+    harness: OutboundHarness, break_it: object, kind: type[PlatformError]
 ) -> None:
-    place = spot(mouth)
+    place = target(harness)
     assert callable(break_it)
-    break_it(mouth)
+    break_it(harness)
     with pytest.raises(kind):
-        await mouth.outbound.post(place, "Hello.", Mark())
-    assert mouth.server.space.channels["C1"].messages[-1].text == "?"
+        await harness.sender.post(place, "Hello.", MessageMetadata())
+    assert harness.server.space.channels["C1"].messages[-1].text == "?"
 
 
-async def test_a_scope_the_token_lacks_is_named(mouth: Mouth) -> None:
-    mouth.server.tokens["xoxb-test"].scopes = tuple(set(SCOPES) - {"chat:write"})
+async def test_a_scope_the_token_lacks_is_named(harness: OutboundHarness) -> None:
+    harness.server.tokens["xoxb-test"].scopes = tuple(set(SCOPES) - {"chat:write"})
     with pytest.raises(PlatformRefused, match="chat:write"):
-        await mouth.outbound.post(spot(mouth), "Hello.", Mark())
+        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
 
 
-async def test_a_slack_that_is_down_is_said_so_after_some_tries(mouth: Mouth) -> None:
-    place = spot(mouth)
-    await mouth.server._runner.cleanup()
+async def test_a_slack_that_is_down_is_said_so_after_some_tries(harness: OutboundHarness) -> None:
+    place = target(harness)
+    await harness.server._runner.cleanup()
     with pytest.raises(PlatformUnreachable):
-        await mouth.outbound.post(place, "Hello.", Mark())
+        await harness.sender.post(place, "Hello.", MessageMetadata())
 
 
 # Marks.
 
 
 def test_a_mark_is_read_back_as_it_was_written() -> None:
-    mark = Mark("turn-1", 2, 3, "1700000000.000100", ("1.1", "1.2"))
-    assert Mark.of({"metadata": mark.metadata()}) == mark
-    assert mark.metadata()["event_payload"]["id"] != Mark().metadata()["event_payload"]["id"]
+    metadata = MessageMetadata("turn-1", 2, 3, "1700000000.000100", ("1.1", "1.2"))
+    assert MessageMetadata.of({"metadata": metadata.metadata()}) == metadata
+    assert (
+        metadata.metadata()["event_payload"]["id"]
+        != MessageMetadata().metadata()["event_payload"]["id"]
+    )
     for strange in (
         {},
         {"event_type": "other", "event_payload": {}},
         {"event_type": "keepthread_answer", "event_payload": {"part": "x"}},
     ):
-        assert Mark.of({"metadata": strange}) is None
+        assert MessageMetadata.of({"metadata": strange}) is None
 
 
 def test_an_answer_to_nothing_in_particular_is_looked_for_in_the_last_minutes() -> None:
-    place = Spot(SessionKey("slack", "T1", "C1"), "C1")
-    assert 0 < time.time() - float(place.since_ts) < 600
-    assert place.waits_since_s == 0
+    place = Target(SessionKey("slack", "T1", "C1"), "C1")
+    assert 0 < time.time() - float(place.oldest_ts) < 600
+    assert place.age_s == 0

@@ -11,25 +11,25 @@ from hypothesis import strategies as st
 
 from adapters.slack.api.attachments import attachment_of
 from adapters.slack.inbound.events import (
-    AgentStopped,
-    AgentThreadOpened,
-    Deleted,
-    Edited,
-    HomeOpened,
-    Pressed,
-    Reacted,
-    Removed,
-    Said,
-    Shortcut,
-    Slashed,
+    AgentSessionStopped,
+    AppHomeOpened,
+    AppUninstalled,
+    AssistantThreadStarted,
+    BlockAction,
+    MessageDeleted,
+    MessageEdited,
+    MessagePosted,
+    MessageShortcut,
+    ReactionChanged,
+    SlashCommand,
 )
 from adapters.slack.inbound.mrkdwn import decode, mentioned, without_mention
 from adapters.slack.inbound.parse import parse
 from adapters.slack.inbound.routing import (
     address_of,
-    command_in,
-    for_somebody_else,
-    meaning,
+    addresses_others,
+    classify,
+    find_command,
     session_of,
 )
 from bot.commands import COMMANDS
@@ -37,64 +37,64 @@ from bot.conversation import SessionKey
 from tests.payloads import slack, slack_names
 
 KINDS: dict[str, Any] = {
-    "agent_session_stopped": AgentStopped,
-    "app_home_opened": HomeOpened,
-    "app_home_opened_messages": HomeOpened,
-    "app_mention": Said,
-    "app_uninstalled": Removed,
-    "assistant_thread_started": AgentThreadOpened,
-    "message_agent_thread": Said,
+    "agent_session_stopped": AgentSessionStopped,
+    "app_home_opened": AppHomeOpened,
+    "app_home_opened_messages": AppHomeOpened,
+    "app_mention": MessagePosted,
+    "app_uninstalled": AppUninstalled,
+    "assistant_thread_started": AssistantThreadStarted,
+    "message_agent_thread": MessagePosted,
     "message_bot": None,
-    "message_broadcast": Said,
-    "message_changed": Edited,
-    "message_deleted": Deleted,
-    "message_file_share": Said,
-    "message_file_to_look_up": Said,
-    "message_forwarded": Said,
-    "message_from_elsewhere": Said,
-    "message_group": Said,
-    "message_im": Said,
-    "message_im_thread": Said,
+    "message_broadcast": MessagePosted,
+    "message_changed": MessageEdited,
+    "message_deleted": MessageDeleted,
+    "message_file_share": MessagePosted,
+    "message_file_to_look_up": MessagePosted,
+    "message_forwarded": MessagePosted,
+    "message_from_elsewhere": MessagePosted,
+    "message_group": MessagePosted,
+    "message_im": MessagePosted,
+    "message_im_thread": MessagePosted,
     "message_join": None,
-    "message_mention": Said,
-    "message_mpim": Said,
-    "message_other_app": Said,
-    "message_own": Said,
-    "message_thread": Said,
-    "message_tombstone": Deleted,
-    "message_top_level": Said,
+    "message_mention": MessagePosted,
+    "message_mpim": MessagePosted,
+    "message_other_app": MessagePosted,
+    "message_own": MessagePosted,
+    "message_thread": MessagePosted,
+    "message_tombstone": MessageDeleted,
+    "message_top_level": MessagePosted,
     "message_unfurled": None,
-    "message_voice_clip": Said,
-    "press_again": Pressed,
-    "press_feedback": Pressed,
-    "press_home_reset": Pressed,
-    "press_offer": Pressed,
-    "press_stop": Pressed,
-    "reaction_added": Reacted,
+    "message_voice_clip": MessagePosted,
+    "press_again": BlockAction,
+    "press_feedback": BlockAction,
+    "press_home_reset": BlockAction,
+    "press_offer": BlockAction,
+    "press_stop": BlockAction,
+    "reaction_added": ReactionChanged,
     "reaction_other": None,
-    "reaction_removed": Reacted,
-    "shortcut_forget_other": Shortcut,
-    "shortcut_forget_own": Shortcut,
-    "shortcut_reset": Shortcut,
-    "slash_channel_help": Slashed,
-    "slash_channel_reset": Slashed,
-    "slash_im": Slashed,
-    "tokens_revoked": Removed,
+    "reaction_removed": ReactionChanged,
+    "shortcut_forget_other": MessageShortcut,
+    "shortcut_forget_own": MessageShortcut,
+    "shortcut_reset": MessageShortcut,
+    "slash_channel_help": SlashCommand,
+    "slash_channel_reset": SlashCommand,
+    "slash_im": SlashCommand,
+    "tokens_revoked": AppUninstalled,
     "url_verification": None,
 }
 
 
-def said(name: str, **changes: Any) -> Said:
-    happened = parse(slack(name, **changes))
-    assert isinstance(happened, Said)
-    return happened
+def said(name: str, **changes: Any) -> MessagePosted:
+    event = parse(slack(name, **changes))
+    assert isinstance(event, MessagePosted)
+    return event
 
 
 def test_every_recorded_payload_is_read_as_what_it_is() -> None:
     assert slack_names() == sorted(KINDS)
     for name, kind in KINDS.items():
-        happened = parse(slack(name))
-        assert (type(happened) if happened else None) is kind, name
+        event = parse(slack(name))
+        assert (type(event) if event else None) is kind, name
 
 
 @examples(deadline=None)
@@ -148,9 +148,9 @@ def test_a_direct_message_that_got_replies_still_belongs_to_the_long_talk() -> N
 def test_the_installation_counts_and_not_the_workspace_of_who_speaks() -> None:
     body = slack("message_from_elsewhere")
     body["team_id"] = "T9"
-    happened = parse(body)
-    assert isinstance(happened, Said)
-    assert (happened.team, happened.user_team, happened.external) == ("T1", "T9", True)
+    event = parse(body)
+    assert isinstance(event, MessagePosted)
+    assert (event.team, event.user_team, event.external) == ("T1", "T9", True)
 
 
 def test_files_are_described_and_those_that_cannot_be_read_say_so() -> None:
@@ -235,7 +235,7 @@ def test_the_call_is_taken_off_and_other_mentions_stay() -> None:
 def test_words_to_somebody_else_are_known_by_how_they_begin_or_end(
     text: str, elsewhere: bool
 ) -> None:
-    assert for_somebody_else(text) is elsewhere
+    assert addresses_others(text) is elsewhere
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_words_to_somebody_else_are_known_by_how_they_begin_or_end(
     ],
 )
 def test_only_the_exact_command_counts_after_a_mention(text: str, bare: bool, command: str) -> None:
-    assert command_in(text, COMMANDS.specs, bare=bare) == command
+    assert find_command(text, COMMANDS.specs, bare=bare) == command
 
 
 class Place:
@@ -304,21 +304,21 @@ async def test_the_bot_speaks_where_it_is_meant(
     name: str, changes: dict[str, Any], takes_part: bool, kind: str | None
 ) -> None:
     core: Any = Place(takes_part)
-    meant = await meaning(said(name, **changes), "UBOT", core, ("CQUIET",))
-    assert (meant.kind if meant else None) == kind
+    intent = await classify(said(name, **changes), "UBOT", core, ("CQUIET",))
+    assert (intent.kind if intent else None) == kind
 
 
 async def test_only_first_words_inside_a_thread_are_new_there() -> None:
     first = said("message_thread", text="<@UBOT> what do you make of this?")
     strange: Any = Place()
     known: Any = Place(takes_part=True)
-    meant, again = await meaning(first, "UBOT", strange), await meaning(first, "UBOT", known)
-    top = await meaning(said("app_mention"), "UBOT", strange)
-    assert meant is not None
+    intent, again = await classify(first, "UBOT", strange), await classify(first, "UBOT", known)
+    top = await classify(said("app_mention"), "UBOT", strange)
+    assert intent is not None
     assert again is not None
     assert top is not None
-    assert (meant.new, again.new, top.new) == (True, False, False)
-    assert meant.text == "what do you make of this?"
+    assert (intent.new, again.new, top.new) == (True, False, False)
+    assert intent.text == "what do you make of this?"
 
 
 def test_many_blanks_take_time_in_proportion_to_their_number() -> None:

@@ -20,23 +20,23 @@ from tests.fakes.slack.server import APP_TOKEN, SlackServer
 from tests.payloads import slack
 from tests.support.wait import wait_until
 
-BRISK = SocketTiming(ping_every_s=0.05, silent_s=60, drain_s=60, first_delay_s=0.02)
-WARY = replace(BRISK, silent_s=0.4)
+BRISK = SocketTiming(ping_every_s=0.05, pong_timeout_s=60, drain_s=60, first_delay_s=0.02)
+WARY = replace(BRISK, pong_timeout_s=0.4)
 """Soon takes a link for dead. A starved process may take a living one for it: more links are made, and none is lost."""
 
 
-class Taker:
+class EnvelopeRecorder:
     """Takes envelopes in, and can be told to fail or to wait."""
 
     def __init__(self) -> None:
-        self.taken: list[dict[str, Any]] = []
+        self.envelopes: list[dict[str, Any]] = []
         self.failures = 0
         self.answer: dict[str, Any] | None = None
         self.go = asyncio.Event()
         self.go.set()
 
     async def __call__(self, envelope: dict[str, Any]) -> dict[str, Any] | None:
-        self.taken.append(envelope)
+        self.envelopes.append(envelope)
         await self.go.wait()
         if self.failures:
             self.failures -= 1
@@ -52,11 +52,11 @@ async def slack_with(events: SlackEvents) -> AsyncIterator[SlackServer]:
 
 @asynccontextmanager
 async def listening(
-    events: SlackEvents, taker: Taker, timing: SocketTiming = BRISK
+    events: SlackEvents, recorder: EnvelopeRecorder, timing: SocketTiming = BRISK
 ) -> AsyncIterator[SocketMode]:
     async with slack_with(events) as server, aiohttp.ClientSession() as session:
         client = AsyncWebClient(base_url=server.api_url, session=session)
-        link = SocketMode(client, session, APP_TOKEN, taker, timing=timing)
+        link = SocketMode(client, session, APP_TOKEN, recorder, timing=timing)
         running = asyncio.create_task(link.run())
         try:
             yield link
@@ -74,18 +74,18 @@ async def events() -> AsyncIterator[SlackEvents]:
 async def test_what_comes_over_the_link_is_taken_in_and_then_acknowledged(
     events: SlackEvents,
 ) -> None:
-    taker = Taker()
-    async with listening(events, taker) as link:
+    recorder = EnvelopeRecorder()
+    async with listening(events, recorder) as link:
         await wait_until(lambda: link.health().ready)
         delivery = await events.deliver(slack("message_im"))
     assert delivery.attempts == ["ack"]
-    assert taker.taken[0]["payload"]["event"]["text"] == "hello there"
+    assert recorder.envelopes[0]["payload"]["event"]["text"] == "hello there"
 
 
 async def test_an_acknowledgement_can_carry_words_for_the_person(events: SlackEvents) -> None:
-    taker = Taker()
-    taker.answer = {"text": "Not here."}
-    async with listening(events, taker) as link:
+    recorder = EnvelopeRecorder()
+    recorder.answer = {"text": "Not here."}
+    async with listening(events, recorder) as link:
         await wait_until(lambda: link.health().ready)
         delivery = await events.deliver(slack("slash_channel_reset"))
     assert delivery.answer == {"text": "Not here."}
@@ -94,37 +94,37 @@ async def test_an_acknowledgement_can_carry_words_for_the_person(events: SlackEv
 async def test_what_could_not_be_taken_in_is_not_acknowledged_and_comes_again(
     events: SlackEvents,
 ) -> None:
-    taker = Taker()
-    taker.failures = 1
+    recorder = EnvelopeRecorder()
+    recorder.failures = 1
     events.ack_timeout_s = 0.3
-    async with listening(events, taker) as link:
+    async with listening(events, recorder) as link:
         await wait_until(lambda: link.health().ready)
         under_way = asyncio.create_task(events.deliver(slack("message_im")))
-        await wait_until(lambda: taker.taken)
+        await wait_until(lambda: recorder.envelopes)
         events.ack_timeout_s = 20  # the second time there is no haste
         delivery = await under_way
     assert delivery.attempts == ["no ack", "ack"]
-    assert [one["retry_attempt"] for one in taker.taken] == [0, 1]
-    assert taker.taken[1]["retry_reason"] == "timeout"
+    assert [one["retry_attempt"] for one in recorder.envelopes] == [0, 1]
+    assert recorder.envelopes[1]["retry_reason"] == "timeout"
 
 
 async def test_a_link_told_to_go_is_followed_by_one_with_an_address_of_its_own(
     events: SlackEvents,
 ) -> None:
-    taker = Taker()
-    async with listening(events, taker) as link:
+    recorder = EnvelopeRecorder()
+    async with listening(events, recorder) as link:
         await wait_until(lambda: link.health().ready)
-        taker.go.clear()
+        recorder.go.clear()
         under_way = asyncio.create_task(events.deliver(slack("message_im")))
-        await wait_until(lambda: taker.taken)
+        await wait_until(lambda: recorder.envelopes)
         await events.disconnect("warning")
-        await wait_until(lambda: events.addresses == 2 and len(events.links) == 2)
-        taker.go.set()
+        await wait_until(lambda: events.addresses == 2 and len(events.connections) == 2)
+        recorder.go.set()
         # What the old link brought is still acknowledged over it.
         assert (await under_way).attempts == ["ack"]
-        await events.links[0].socket.close()
-        await wait_until(lambda: len(events.links) == 1)
-        assert (await events.deliver(slack("message_thread"))).taken
+        await events.connections[0].socket.close()
+        await wait_until(lambda: len(events.connections) == 1)
+        assert (await events.deliver(slack("message_thread"))).acknowledged
         assert link.health().ready
     assert events.dead_addresses == 0
 
@@ -132,58 +132,58 @@ async def test_a_link_told_to_go_is_followed_by_one_with_an_address_of_its_own(
 async def test_a_link_that_ends_in_a_hurry_is_closed_with_all_that_came_over_it(
     events: SlackEvents,
 ) -> None:
-    taker = Taker()
+    recorder = EnvelopeRecorder()
     async with slack_with(events) as server, aiohttp.ClientSession() as session:
         client = AsyncWebClient(base_url=server.api_url, session=session)
-        link = SocketMode(client, session, APP_TOKEN, taker, timing=BRISK)
+        link = SocketMode(client, session, APP_TOKEN, recorder, timing=BRISK)
         running = asyncio.create_task(link.run())
         await wait_until(lambda: link.health().ready)
-        taker.go.clear()
+        recorder.go.clear()
         under_way = asyncio.create_task(events.deliver(slack("message_im")))
-        await wait_until(lambda: taker.taken)
+        await wait_until(lambda: recorder.envelopes)
         await cancel_all([running])  # as the service does: more than once
-        await wait_until(lambda: not events.links)
+        await wait_until(lambda: not events.connections)
         assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("slack ")]
         await cancel_all([under_way])
 
 
 async def test_a_broken_link_is_made_anew(events: SlackEvents) -> None:
-    taker = Taker()
-    async with listening(events, taker) as link:
+    recorder = EnvelopeRecorder()
+    async with listening(events, recorder) as link:
         for round_ in range(1, 4):
-            await wait_until(lambda: link.health().ready and len(events.links) == 1)
+            await wait_until(lambda: link.health().ready and len(events.connections) == 1)
             assert events.addresses == round_
             await events.cut()
             await wait_until(lambda known=round_: events.addresses > known)
 
 
 async def test_a_refused_link_is_tried_again_with_a_new_address(events: SlackEvents) -> None:
-    events.refuse_links = 3
-    async with listening(events, Taker()) as link:
+    events.refuse_connections = 3
+    async with listening(events, EnvelopeRecorder()) as link:
         await wait_until(lambda: link.health().ready)
     assert (events.addresses, events.dead_addresses) == (4, 0)
 
 
 async def test_a_deaf_link_is_found_by_its_missing_pongs(events: SlackEvents) -> None:
-    async with listening(events, Taker(), WARY) as link:
+    async with listening(events, EnvelopeRecorder(), WARY) as link:
         await wait_until(lambda: link.health().ready)
-        first = events.links[0]
-        first.deaf = True
+        first = events.connections[0]
+        first.ignores_pings = True
         await wait_until(lambda: events.addresses >= 2 and link.health().ready)
-        await wait_until(lambda: first not in events.links)
+        await wait_until(lambda: first not in events.connections)
 
 
 async def test_a_silent_but_living_link_stays_up(events: SlackEvents) -> None:
-    async with listening(events, Taker()) as link:
-        await wait_until(lambda: events.links and events.links[0].pings >= 12)
+    async with listening(events, EnvelopeRecorder()) as link:
+        await wait_until(lambda: events.connections and events.connections[0].pings >= 12)
         assert link.health().ready
     assert events.addresses == 1
 
 
 async def test_without_hello_it_is_not_ready(events: SlackEvents) -> None:
-    events.greet = False
-    async with listening(events, Taker()) as link:
-        await wait_until(lambda: events.links and events.links[0].pings >= 2)
+    events.sends_hello = False
+    async with listening(events, EnvelopeRecorder()) as link:
+        await wait_until(lambda: events.connections and events.connections[0].pings >= 2)
         assert not link.health().ready
 
 
@@ -195,7 +195,7 @@ async def test_a_refused_token_is_told_at_once_and_a_later_one_ends_the_wait(
         aiohttp.ClientSession() as session,
     ):
         client = AsyncWebClient(base_url=server.api_url, session=session)
-        link = SocketMode(client, session, APP_TOKEN, Taker(), timing=BRISK)
+        link = SocketMode(client, session, APP_TOKEN, EnvelopeRecorder(), timing=BRISK)
         with pytest.raises(PlatformRefused):
             await link.preflight()
         running = asyncio.create_task(link.run())
@@ -208,30 +208,30 @@ async def test_a_refused_token_is_told_at_once_and_a_later_one_ends_the_wait(
 
 
 async def test_a_link_that_slack_forgets_to_close_is_closed(events: SlackEvents) -> None:
-    async with listening(events, Taker(), replace(BRISK, linger_s=0.1)) as link:
+    async with listening(events, EnvelopeRecorder(), replace(BRISK, close_timeout_s=0.1)) as link:
         await wait_until(lambda: link.health().ready)
-        first = events.links[0]
+        first = events.connections[0]
         await events.disconnect()
-        await wait_until(lambda: first not in events.links and len(events.links) == 1)
+        await wait_until(lambda: first not in events.connections and len(events.connections) == 1)
 
 
 @pytest.mark.parametrize(
     "frame", ["", "{", "[]", "7", "null", '"hello"', "[" * 50_000, '{"envelope_id": {}}']
 )
 async def test_a_frame_that_is_no_envelope_breaks_no_link(events: SlackEvents, frame: str) -> None:
-    taker = Taker()
-    async with listening(events, taker) as link:
+    recorder = EnvelopeRecorder()
+    async with listening(events, recorder) as link:
         await wait_until(lambda: link.health().ready)
-        await events.links[0].socket.send_str(frame)
+        await events.connections[0].socket.send_str(frame)
         delivery = await events.deliver(slack("message_im"))
     assert delivery.attempts == ["ack"]
     assert events.addresses == 1
-    assert len(taker.taken) == 1
+    assert len(recorder.envelopes) == 1
 
 
 async def test_a_link_on_which_slack_never_says_hello_is_made_anew(events: SlackEvents) -> None:
-    events.greet = False
-    async with listening(events, Taker(), WARY) as link:
+    events.sends_hello = False
+    async with listening(events, EnvelopeRecorder(), WARY) as link:
         await wait_until(lambda: events.addresses >= 2)
-        events.greet = True
+        events.sends_hello = True
         await wait_until(lambda: link.health().ready)

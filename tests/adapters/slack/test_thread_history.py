@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from adapters.slack.api.users import People
-from adapters.slack.api.workspaces import Teams, new_session
-from adapters.slack.inbound.thread_history import NOTHING_READ, Seeding, within
+from adapters.slack.api.users import UserDirectory
+from adapters.slack.api.workspaces import Workspaces, new_session
+from adapters.slack.inbound.thread_history import NOT_READ, ThreadHistoryFetcher, root_and_newest
 from bot.conversation import Address, Overheard, SessionKey
 from bot.errors import PlatformError
 from tests.adapters.slack.inbound_harness import slack_settings
@@ -20,15 +20,15 @@ from tests.fakes.slack.server import SlackServer
 
 
 @asynccontextmanager
-async def seeds(server: SlackServer, **options: int) -> AsyncIterator[Seeding]:
+async def seeds(server: SlackServer, **options: int) -> AsyncIterator[ThreadHistoryFetcher]:
     async with new_session() as session:
-        teams = Teams(slack_settings(server.api_url), session)
-        await teams.sign_on()
-        people = People(teams)
+        workspaces = Workspaces(slack_settings(server.api_url), session)
+        await workspaces.sign_on()
+        users = UserDirectory(workspaces)
         try:
-            yield Seeding(teams, people, **options)
+            yield ThreadHistoryFetcher(workspaces, users, **options)
         finally:
-            await people.aclose()
+            await users.aclose()
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_the_limits_of_distributed_apps_give_the_beginning_and_say_so(
         assert 14 <= len(texts) <= 18
         assert "left out" in texts[-1]
         # Within the same minute not even the beginning can be read; that is said, and is no error.
-        assert [one.text for one in await seeder.seed(address, wait_s=30)] == [NOTHING_READ]
+        assert [one.text for one in await seeder.seed(address, wait_s=30)] == [NOT_READ]
 
 
 async def test_a_short_limit_is_waited_for(server: SlackServer) -> None:
@@ -119,7 +119,7 @@ async def test_a_slack_that_does_not_answer_costs_seconds_and_no_answer(
     server.fail("conversations.replies", delay_s=5)
     async with seeds(server) as seeder:
         found = await seeder.seed(address, wait_s=0.2)
-    assert [one.text for one in found] == [NOTHING_READ]
+    assert [one.text for one in found] == [NOT_READ]
 
 
 async def test_a_refusal_is_an_error(server: SlackServer) -> None:
@@ -146,7 +146,7 @@ async def test_other_apps_speak_under_their_own_names(server: SlackServer) -> No
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=20), st.integers(9, 200))
 def test_root_and_newest_fit_and_what_is_left_out_is_counted(texts: list[str], most: int) -> None:
     messages = [{"text": text, "ts": str(at)} for at, text in enumerate(texts)]
-    kept, left_out = within(messages, most)
+    kept, left_out = root_and_newest(messages, most)
     stamps = [one["ts"] for one in kept]
     assert stamps[0] == "0"
     newest = stamps[1:]

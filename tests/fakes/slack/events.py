@@ -25,11 +25,11 @@ RETRY_REASONS = {"timeout": "http_timeout", "error": "http_error"}
 
 
 @dataclass(slots=True)
-class Link:
+class SocketConnection:
     """An app's WebSocket, seen from Slack."""
 
     socket: web.WebSocketResponse
-    deaf: bool = False
+    ignores_pings: bool = False
     pings: int = 0
 
 
@@ -41,7 +41,7 @@ class Delivery:
     answer: dict[str, Any] | None = None
 
     @property
-    def taken(self) -> bool:
+    def acknowledged(self) -> bool:
         return bool(self.attempts) and self.attempts[-1] in ("200", "ack")
 
 
@@ -71,10 +71,10 @@ class SlackEvents:
     request_url: str = ""
     ack_timeout_s: float = 3
     retry_delay_s: float = 0.05
-    most_attempts: int = 4
-    refuse_links: int = 0
-    greet: bool = True
-    links: list[Link] = field(default_factory=list)
+    max_attempts: int = 4
+    refuse_connections: int = 0
+    sends_hello: bool = True
+    connections: list[SocketConnection] = field(default_factory=list)
     addresses: int = 0
     dead_addresses: int = 0
 
@@ -94,7 +94,7 @@ class SlackEvents:
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
-        for link in tuple(self.links):
+        for link in tuple(self.connections):
             await link.socket.close()
         await self._runner.cleanup()
 
@@ -107,12 +107,12 @@ class SlackEvents:
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
         """Ask every link to go; the old ones stay open until the app closes them."""
-        for link in tuple(self.links):
+        for link in tuple(self.connections):
             await link.socket.send_json({"type": "disconnect", "reason": reason})
 
     async def cut(self) -> None:
         """Break every link without a word."""
-        for link in tuple(self.links):
+        for link in tuple(self.connections):
             transport = link.socket._req.transport if link.socket._req else None
             if transport is not None:
                 transport.abort()
@@ -121,14 +121,14 @@ class SlackEvents:
         """Send a payload until it is acknowledged, or given up."""
         delivery = Delivery()
         reason = ""
-        for attempt in range(self.most_attempts):
+        for attempt in range(self.max_attempts):
             if attempt:
                 await asyncio.sleep(self.retry_delay_s)
             if self.request_url:
                 reason = await self._post(body, attempt, reason, delivery)
             else:
                 reason = await self._send(body, attempt, reason, delivery)
-            if delivery.taken:
+            if delivery.acknowledged:
                 break
         return delivery
 
@@ -164,11 +164,11 @@ class SlackEvents:
     async def _send(
         self, body: dict[str, Any], attempt: int, reason: str, delivery: Delivery
     ) -> str:
-        if not self.links:
+        if not self.connections:
             delivery.attempts.append("no link")
             return "timeout"
         # Each event goes to one of an app's links.
-        link = self.links[next(self._turn) % len(self.links)]
+        link = self.connections[next(self._turn) % len(self.connections)]
         envelope_id = str(uuid.uuid4())
         waiting = self._waiting[envelope_id] = asyncio.get_running_loop().create_future()
         kind = (
@@ -204,19 +204,19 @@ class SlackEvents:
             self.dead_addresses += 1
             return web.Response(status=404)
         self._tickets.discard(ticket)  # an address is good once
-        if self.refuse_links:
-            self.refuse_links -= 1
+        if self.refuse_connections:
+            self.refuse_connections -= 1
             return web.Response(status=503)
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
-        link = Link(socket)
-        self.links.append(link)
+        link = SocketConnection(socket)
+        self.connections.append(link)
         try:
-            if self.greet:
+            if self.sends_hello:
                 await socket.send_json(
                     {
                         "type": "hello",
-                        "num_connections": len(self.links),
+                        "num_connections": len(self.connections),
                         "connection_info": {"app_id": self.app_id},
                         "debug_info": {"host": "loopback", "approximate_connection_time": 18060},
                     }
@@ -224,7 +224,7 @@ class SlackEvents:
             async for message in socket:
                 if message.type is WSMsgType.PING:
                     link.pings += 1
-                    if not link.deaf:
+                    if not link.ignores_pings:
                         await socket.pong(message.data)
                 elif message.type is WSMsgType.TEXT:
                     answer = json.loads(message.data)
@@ -232,7 +232,7 @@ class SlackEvents:
                     if waiting is not None and not waiting.done():
                         waiting.set_result(answer)
         finally:
-            self.links.remove(link)
+            self.connections.remove(link)
         return socket
 
 

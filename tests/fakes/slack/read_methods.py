@@ -127,7 +127,7 @@ def set_session_status(slack: SlackServer, caller: Caller, args: Json) -> Json:
     if status not in ("active", "processing", "suspended", "closed"):
         raise SlackRefusal("invalid_arguments", why="status")
     slack.space.sessions.setdefault(_thread_key(slack, args), []).append(status)
-    if not slack.hears_stop:
+    if not slack.subscribes_stop:
         return {
             "status": status,
             "warning": "missing_agent_session_stopped_event_subscription",

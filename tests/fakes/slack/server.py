@@ -135,7 +135,7 @@ class SlackServer:
         open_link: gives the address of a WebSocket for apps.connections.open.
         enforce_rates: 429 beyond one post in a channel within `post_every_s`, and beyond each method's tier.
         distributed: the reading limits of apps outside the Marketplace (1 a minute, 15 messages).
-        is_agent: whether the app is declared as an agent; `hears_stop`: whether it subscribed to its stop button.
+        is_agent: whether the app is declared as an agent; `subscribes_stop`: whether it subscribed to its stop button.
         stream_lifetime_s: a stream ends by itself after this; `stream_dies_at`: when it has so many characters.
         stream_holds: most characters of one stream.
         asked_for: paths of files that somebody came for; `limit_downloads_s`: to come again later.
@@ -148,7 +148,7 @@ class SlackServer:
     post_every_s: float = 1.0
     distributed: bool = False
     is_agent: bool = True
-    hears_stop: bool = True
+    subscribes_stop: bool = True
     stream_lifetime_s: float | None = 300
     stream_dies_at: int | None = None
     stream_holds: int = 12_000
