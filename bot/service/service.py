@@ -69,9 +69,17 @@ class Service:
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, *, role: Role = "all", platforms: Mapping[str, Adapter[Any]] | None = None
+    settings: Settings,
+    *,
+    role: Role = "all",
+    platforms: Mapping[str, Adapter[Any]] | None = None,
+    ingress_retry_s: float = INGRESS_RETRY_S,
 ) -> AsyncIterator[Service]:
     """Run a service until left; then drain it (`BOT_DRAIN_S`).
+
+    Args:
+        ingress_retry_s: how long taking a message in may wait for Redis; platforms wait 3 s and more for the
+            acknowledgement.
 
     Raises:
         SettingsError: no platform is configured, or the port is taken.
@@ -84,7 +92,7 @@ async def open_service(
                 settings, retry_for_s=WORKER_RETRY_S, dedicated_writes=role != "ingress"
             )
         )
-        ingress = await _link(stack, settings, INGRESS_RETRY_S)
+        ingress = await _link(stack, settings, ingress_retry_s)
         metrics = Metrics()
         connections: dict[str, Connection] = {}
         keys = InboxKeys(settings.bot_redis_prefix, settings.bot_shards)

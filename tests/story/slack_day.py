@@ -15,6 +15,7 @@ from adapters.slack.api import web_api
 from adapters.slack.api.rate_limiter import RateLimiter
 from bot.service.service import Service, open_service
 from bot.settings import Settings
+from bot.storage.client import WORKER_RETRY_S
 from tests.fakes.model_server import ModelServer, Seen
 from tests.fakes.slack.people import SlackWorkspace, slack_workspace
 from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN
@@ -78,6 +79,8 @@ async def working_day(
         for name, value in (own | environment).items():
             monkeypatch.setenv(name, value)
         platforms: Any = {"slack": ADAPTER}
-        async with open_service(service_settings(settings, model), platforms=platforms) as service:
+        async with open_service(
+            service_settings(settings, model), platforms=platforms, ingress_retry_s=WORKER_RETRY_S
+        ) as service:
             await wait_until(lambda: service.connections["slack"].health().ready)
             yield Day(slack, model, service)

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from bot.conversation import Incoming, SessionKey, Turn
 from bot.service.service import Role, Service, open_service
 from bot.settings import Settings
+from bot.storage.client import WORKER_RETRY_S
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
 from tests.fakes.model_server import ModelServer
 
@@ -63,13 +64,20 @@ async def running_service(
     *,
     role: Role = "all",
     platform: LoopbackPlatform | None = None,
+    ingress_retry_s: float = WORKER_RETRY_S,
     **changes: Any,
 ) -> AsyncIterator[RunningService]:
-    """Open a service whose settings differ from the test's by `changes`."""
+    """Open a service whose settings differ from the test's by `changes`.
+
+    `ingress_retry_s`: a starved process may take its time to take a message in.
+    """
     journal = Journal(tmp_path / "journal")
     platform = platform or LoopbackPlatform(journal)
     platforms: dict[str, Any] = {platform.name: platform}
     async with open_service(
-        service_settings(settings, model, **changes), role=role, platforms=platforms
+        service_settings(settings, model, **changes),
+        role=role,
+        platforms=platforms,
+        ingress_retry_s=ingress_retry_s,
     ) as service:
         yield RunningService(service, platform, platform.journal, model)

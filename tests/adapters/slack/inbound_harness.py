@@ -61,6 +61,12 @@ class InboundHarness:
             body["event_id"] = f"Ev{event_id}"
         return await self.events.deliver(body)
 
+    def expect_no_ack(self, *, attempts: int) -> None:
+        """Over HTTP a status says so; over a link only a silence, which need not be long."""
+        self.events.max_attempts = attempts
+        if not self.events.request_url:
+            self.events.ack_timeout_s = 0.3
+
     def person(self, id_: str, name: str, *, team: str = "T1", admin: bool = False) -> None:
         self.server.add_person(id_, name, team_id=team, is_admin=admin)
 

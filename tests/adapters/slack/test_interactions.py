@@ -151,8 +151,7 @@ async def test_in_a_channel_the_slash_command_says_where_conversations_are(
 
 async def test_while_redis_is_down_a_press_is_not_acknowledged(world: InboundHarness) -> None:
     world.core.down = True
-    world.events.max_attempts = 1
-    world.events.ack_timeout_s = 0.3
+    world.expect_no_ack(attempts=1)
     for name in ("press_stop", "press_again", "shortcut_reset", "slash_im"):
         assert not (await world.deliver(name)).acknowledged, name
 

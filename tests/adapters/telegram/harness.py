@@ -14,6 +14,7 @@ from adapters.telegram.connection import TelegramConnection
 from bot.conversation import SessionKey, Turn
 from bot.service.service import Service, open_service
 from bot.settings import Settings
+from bot.storage.client import WORKER_RETRY_S
 from tests.fakes.model_server import ModelServer
 from tests.fakes.telegram.chats import Shown
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
@@ -137,7 +138,9 @@ async def serving(
         **overrides,
     }
     changed = settings.model_copy(update=Settings.load(**values).model_dump(include=set(values)))
-    async with open_service(changed, platforms={"telegram": ADAPTER}) as service:
+    async with open_service(
+        changed, platforms={"telegram": ADAPTER}, ingress_retry_s=WORKER_RETRY_S
+    ) as service:
         yield World(telegram, model, service, changed)
 
 

@@ -16,6 +16,7 @@ from bot.errors import PlaceGone, PlatformBusy, PlatformUnreachable, SettingsErr
 from bot.ports import Health
 from bot.service.service import open_service
 from bot.settings import Settings
+from bot.storage.client import INGRESS_RETRY_S
 from bot.worker.promotion import DueTurnPromoter
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
 from tests.fakes.model_server import ModelServer, fail, say, stall
@@ -379,7 +380,9 @@ async def test_redis_away_makes_it_unready_and_asks_for_no_restart(
 ) -> None:
     async with running() as redis:
         url = SecretStr(f"redis://127.0.0.1:{redis.port}")
-        async with running_service(settings, tmp_path, model, redis_url=url) as bot:
+        async with running_service(
+            settings, tmp_path, model, redis_url=url, ingress_retry_s=INGRESS_RETRY_S
+        ) as bot:
             bot.service.probes.deaf_s = 0
             await bot.service.probes.render_metrics()
             redis.kill()
@@ -431,7 +434,7 @@ async def test_ingress_and_workers_can_be_different_processes(
     async with running_service(settings, tmp_path, model, role="ingress") as ears:
         await ears.enqueue(make_message("hello"))
         assert ears.service.worker is None
-        assert (await ears.service.view.depth())[0] == 1
+        assert (await ears.service.stats.depth())[0] == 1
         async with running_service(settings, tmp_path, model, role="worker") as hands:
             await wait_until(lambda: hands.answers() == ["You said: hello"])
 

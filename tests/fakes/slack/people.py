@@ -278,5 +278,8 @@ class SlackWorkspace:
 @asynccontextmanager
 async def slack_workspace(**changes: Any) -> AsyncIterator[SlackWorkspace]:
     """A workspace whose events come over Socket Mode, until `events.request_url` is set."""
-    async with SlackEvents() as events, SlackServer(open_link=events.open_url, **changes) as server:
+    async with (
+        SlackEvents(ack_timeout_s=60) as events,
+        SlackServer(open_link=events.open_url, **changes) as server,
+    ):
         yield SlackWorkspace(server, events)
