@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.access import Authorizer
-from bot.commands import COMMANDS
+from bot.commands import Registry, load_commands
 from bot.errors import SettingsError
 from bot.memory.compaction import Compactor
 from bot.memory.history import RedisHistory
@@ -60,6 +60,7 @@ class Components:
     tracer: Tracer
     handler: Handler
     access: Authorizer
+    commands: Registry
     vault: RedisVault
     key_values: RedisKeyValueStore
 
@@ -130,11 +131,12 @@ async def open_components(
         compactor = Compactor(store.history, model, context, settings.bot_summarize)
         stack.push_async_callback(compactor.aclose)
         handler = Handler(store.history, model, tracer, context, compactor)
+        commands = load_commands()
         access = Authorizer(
             settings.bot_allow,
             settings.bot_admins,
             settings.bot_platform_admins,
-            admin_actions=COMMANDS.admin_actions,
+            admin_actions=commands.admin_actions,
             local_platforms=local_adapters(),
         )
         vault = RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key)
@@ -145,6 +147,7 @@ async def open_components(
             tracer,
             handler,
             access,
+            commands,
             vault,
             RedisKeyValueStore(store.client, settings.bot_redis_prefix),
         )

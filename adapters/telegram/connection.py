@@ -58,9 +58,7 @@ class TelegramConnection:
         self.client, self._request = make_client(settings, self._budget)
         self.sender = MessageSender(self.client, self._budget, core.migrate)
         self._sent_messages = SentMessages(core.key_values, str(settings.bot_id))
-        self._commands = frozenset(
-            name for one in core.commands() for name in (one.name, *one.aliases)
-        )
+        self._commands = frozenset(name for spec in core.commands() for name in spec.names)
         self._background = BackgroundTasks()
         self._heartbeat = Heartbeat()
         self._drafts = settings.telegram_streaming == "auto"

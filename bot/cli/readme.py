@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bot.commands import COMMANDS
+from bot.commands import BUILTIN
 from bot.errors import CommandError
 from bot.plugins import settings_classes
 from bot.settings import SettingsBase
@@ -77,9 +77,9 @@ def _cli_rows(group: click.Group, path: str) -> list[tuple[str, str]]:
 def _chat_command_rows() -> list[tuple[str, str]]:
     return [
         (
-            ", ".join(f"`{name}`" for name in (spec.name, *spec.aliases)),
+            ", ".join(f"`{name}`" for name in spec.names),
             spec.summary
             + (" (Where several people talk: admins.)" if spec.admin_in_shared else ""),
         )
-        for spec in COMMANDS.specs
+        for spec in BUILTIN
     ]

@@ -1,4 +1,4 @@
-"""What people can tell the bot to do. One file a command; its docstring is its line in the help."""
+"""Chat commands, one file each, and those that installed packages add."""
 
 from bot.commands import (
     export,
@@ -13,8 +13,31 @@ from bot.commands import (
     whoami,
 )
 from bot.commands.call import Call, Services
+from bot.commands.command import Command
+from bot.commands.installed import installed_commands
 from bot.commands.registry import Registry
 
-COMMANDS = Registry((new, reset, stop, retry, undo, status, export, leave, help, whoami))
+BUILTIN: tuple[Command, ...] = (
+    new.COMMAND,
+    reset.COMMAND,
+    stop.COMMAND,
+    retry.COMMAND,
+    undo.COMMAND,
+    status.COMMAND,
+    export.COMMAND,
+    leave.COMMAND,
+    help.COMMAND,
+    whoami.COMMAND,
+)
 
-__all__ = ["COMMANDS", "Call", "Registry", "Services"]
+
+def load_commands() -> Registry:
+    """Registry of the built-in commands and of those that installed packages add.
+
+    Raises:
+        SettingsError: one cannot be loaded, or two have one name.
+    """
+    return Registry((*BUILTIN, *installed_commands()))
+
+
+__all__ = ["BUILTIN", "Call", "Command", "Registry", "Services", "load_commands"]

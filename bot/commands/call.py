@@ -1,4 +1,4 @@
-"""A command that is being run: who called it where, and the services it works with."""
+"""Call of a chat command: who called it where, and the services it works with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
-from bot.ports import Reply
+from bot.ports import CommandSpec, Reply
 
 if TYPE_CHECKING:
     from bot.access import Authorizer
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Services(Protocol):
-    """What commands work with."""
+    """Services that commands work with."""
 
     settings: Settings
     history: RedisHistory
@@ -27,27 +27,30 @@ class Services(Protocol):
     handler: Handler
     access: Authorizer
 
+    def commands(self) -> tuple[CommandSpec, ...]: ...
+
     async def stop(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool: ...
 
 
 Prepare = Callable[[Turn], Awaitable[tuple[Turn, tuple[str, ...]]]]
+"""Reads a turn's attachments: the turn with their text, and its pictures as `data:` addresses."""
 
 
-async def _as_it_is(turn: Turn) -> tuple[Turn, tuple[str, ...]]:
+async def _unprepared(turn: Turn) -> tuple[Turn, tuple[str, ...]]:
     return turn, ()
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of a command.
+    """One call of a command.
 
     Attributes:
-        arguments: what followed its name.
-        id: stable over repetitions of the same call.
-        item: the inbox's id of it, or `""`; what came later is later.
-        fence: the worker's token, or 0.
-        stopper: ends what the command starts (`retry`).
-        prepare: reads a turn's attachments again, where there can be any: the turn, and its pictures.
+        arguments: text after the command's name.
+        id: the same for each redelivery of the call.
+        item: id of the call in the inbox, or `""`; later messages have later ids.
+        fence: fencing token of the worker's lease; 0 without a worker.
+        stop: ends the answer that the command starts (`retry`).
+        prepare: reads the attachments of a turn that is answered again.
     """
 
     services: Services
@@ -57,8 +60,8 @@ class Call:
     id: str = ""
     item: str = ""
     fence: int = 0
-    stopper: StopSignal | None = None
-    prepare: Prepare = _as_it_is
+    stop: StopSignal | None = None
+    prepare: Prepare = _unprepared
 
     @property
     def session(self) -> SessionKey:

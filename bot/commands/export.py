@@ -1,16 +1,14 @@
-"""Get all that I remember of this conversation, as a file (`export json` for programs)."""
+"""`export`: the conversation as a file."""
 
 from collections.abc import Iterator
 
 import orjson
 
 from bot.commands.call import Call
+from bot.commands.command import Command
 from bot.conversation import Turn
 from bot.errors import CommandError
 from bot.prompt.transcript import user_text
-
-READS_ONLY = True
-USAGE = "[json]"
 
 
 async def run(call: Call) -> None:
@@ -38,11 +36,18 @@ async def run(call: Call) -> None:
 
 
 def _lines(turn: Turn) -> Iterator[str]:
-    """What was said, and what was answered."""
-    words = user_text(turn)  # where several people talk they are named in it
-    yield (
-        f"{words}\n" if turn.address.shared else f"**{turn.incoming[0].speaker.label}:** {words}\n"
-    )
+    """Question and answer as Markdown."""
+    text = user_text(turn)  # where several people talk they are named in it
+    yield f"{text}\n" if turn.address.shared else f"**{turn.incoming[0].speaker.label}:** {text}\n"
     if turn.answer:
         mark = "" if turn.state == "complete" else f" ({turn.state})"
         yield f"**Bot{mark}:** {turn.answer}\n"
+
+
+COMMAND = Command(
+    "export",
+    "Get all that I remember of this conversation, as a file (`export json` for programs).",
+    usage="[json]",
+    reads_only=True,
+    run=run,
+)

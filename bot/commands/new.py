@@ -1,8 +1,7 @@
-"""Begin a new conversation; the earlier one stays for export."""
+"""`new`: a new conversation, the earlier one kept for export."""
 
 from bot.commands.call import Call
-
-ADMIN_IN_SHARED = True
+from bot.commands.command import Command
 
 
 async def run(call: Call) -> None:
@@ -12,3 +11,12 @@ async def run(call: Call) -> None:
     await call.post(
         "A new conversation." + (" I no longer think of the earlier one." if count else "")
     )
+
+
+COMMAND = Command(
+    "new",
+    "Begin a new conversation; the earlier one stays for export.",
+    admin_in_shared=True,
+    interrupts=True,
+    run=run,
+)

@@ -1,10 +1,9 @@
-"""Show what I remember of this conversation."""
+"""`status`: size, age and model of the conversation."""
 
 from datetime import timedelta
 
 from bot.commands.call import Call
-
-READS_ONLY = True
+from bot.commands.command import Command
 
 
 async def run(call: Call) -> None:
@@ -27,3 +26,6 @@ async def run(call: Call) -> None:
         )
         lines.append(f"- Conversation: `{info.conversation_id}`")
     await call.post("\n".join(lines))
+
+
+COMMAND = Command("status", "Show what I remember of this conversation.", reads_only=True, run=run)

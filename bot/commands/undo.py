@@ -1,9 +1,8 @@
-"""Forget the latest question and its answer."""
+"""`undo`: the latest question and its answer forgotten."""
 
 from bot.commands.call import Call
+from bot.commands.command import Command
 from bot.errors import CommandError
-
-ADMIN_IN_SHARED = True
 
 
 async def run(call: Call) -> None:
@@ -17,3 +16,8 @@ async def run(call: Call) -> None:
     start = said[0] if said else ""
     short = start if len(start) <= 60 else start[:59] + "…"
     await call.post(f"Forgotten: “{short}” and its answer.")
+
+
+COMMAND = Command(
+    "undo", "Forget the latest question and its answer.", admin_in_shared=True, run=run
+)

@@ -1,8 +1,7 @@
-"""Show who you are to me, and what you may do."""
+"""`whoami`: the speaker's id and rights, and the key of the conversation."""
 
 from bot.commands.call import Call
-
-READS_ONLY = True
+from bot.commands.command import Command
 
 
 async def run(call: Call) -> None:
@@ -13,3 +12,8 @@ async def run(call: Call) -> None:
         f"You are **{who.label}**, `{session.platform}:{target}`, "
         f"{'an admin' if admin else 'no admin'} here. This place is `{session}`."
     )
+
+
+COMMAND = Command(
+    "whoami", "Show who you are to me, and what you may do.", reads_only=True, run=run
+)

@@ -15,13 +15,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
-    """A command as adapters render it: in menus, manifests and help."""
+    """Chat command as adapters render it: in menus, manifests and help.
+
+    Attributes:
+        summary: one sentence for the help.
+        aliases: further names.
+        admin_in_shared: where several people talk, only admins may use it.
+        usage: arguments, as in `[json]`.
+    """
 
     name: str
     summary: str
     aliases: tuple[str, ...] = ()
     admin_in_shared: bool = False
     usage: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name and aliases."""
+        return (self.name, *self.aliases)
 
 
 class Vault(Protocol):
@@ -122,5 +134,5 @@ class Core(Protocol):
         ...
 
     def commands(self) -> tuple[CommandSpec, ...]:
-        """What adapters put into menus."""
+        """All chat commands, for menus and help."""
         ...

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from bot.background import cancel_all
-from bot.commands import COMMANDS, Call
+from bot.commands import Call
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from bot.errors import KeepthreadError, PlatformError
 from bot.ports import Admission, CommandSpec, Connection, ConversationSummary, Reply
@@ -32,6 +32,7 @@ class DirectCore:
         self.sessions = components.sessions
         self.handler = components.handler
         self.access = components.access
+        self._registry = components.commands
         self.vault = components.vault
         self.key_values = components.key_values
         self._connection: Connection | None = None
@@ -83,7 +84,7 @@ class DirectCore:
         return await self.sessions.totals(platform, account)
 
     def commands(self) -> tuple[CommandSpec, ...]:
-        return COMMANDS.specs
+        return self._registry.commands
 
     async def aclose(self) -> None:
         """End what runs as a stop would: it is remembered with what was shown, if that takes but a moment."""
@@ -101,8 +102,8 @@ class DirectCore:
         reply = self._connection.reply(incoming.address)
         session = incoming.session
         try:
-            if incoming.kind == "command" and COMMANDS.is_reading(incoming.text):
-                await COMMANDS.run(Call(self, incoming, reply))
+            if incoming.kind == "command" and self._registry.is_reading(incoming.text):
+                await self._registry.run(Call(self, incoming, reply))
                 return
             async with self._order.setdefault(session, asyncio.Lock()):
                 stop = self._running[session] = StopSignal()
@@ -110,7 +111,7 @@ class DirectCore:
                     stop.request()
                 try:
                     if incoming.kind == "command":
-                        await COMMANDS.run(Call(self, incoming, reply, stopper=stop))
+                        await self._registry.run(Call(self, incoming, reply, stop=stop))
                     else:
                         turn = Turn(id=uuid.uuid4().hex, incoming=(incoming,))
                         await self.handler.answer(Request(turn), reply, stop)

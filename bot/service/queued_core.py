@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.background import cancel_all
-from bot.commands import COMMANDS
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 from bot.errors import KeepthreadError, StoreError
 from bot.inbox.inbox import SIDE_LANE, Inbox
@@ -28,9 +27,6 @@ log = structlog.get_logger("keepthread.core")
 
 STOP_WORDS = frozenset({"stop", "cancel", "stop!", "halt", "abort", "/stop"})
 """Said alone while an answer is being written, these stop it."""
-
-OVERTAKING = ("reset", "new")
-"""Commands that end the answer in the way, rather than wait for it."""
 
 FULL = (
     "I still have many messages to answer here, so I leave this one out. "
@@ -67,6 +63,7 @@ class QueuedCore:
         self.history = components.history
         self.handler = components.handler
         self.access = components.access
+        self._registry = components.commands
         self.sessions = sessions
         self.inbox = inbox
         self._recent = recent
@@ -102,7 +99,7 @@ class QueuedCore:
         incoming = await self._with_stop_words(incoming)
         is_command = incoming.kind == "command"
         lane = str(incoming.session)
-        if is_command and COMMANDS.is_reading(incoming.text):
+        if is_command and self._registry.is_reading(incoming.text):
             lane += SIDE_LANE
         admission, item = await self.inbox.enqueue(
             incoming, dedupe=dedupe, hold_s=hold_s, lane=lane
@@ -111,14 +108,18 @@ class QueuedCore:
             self.on_put_off()
         if admission == "full" and incoming.kind in EXPECTS_ANSWER:
             self._tell_full(incoming)
-        name = incoming.text.strip().partition(" ")[0].lower()
-        if is_command and item and name and COMMANDS.known(name):
-            command = COMMANDS.spec(name).name
-            if command in OVERTAKING and await self.allowed(
-                incoming.address, incoming.speaker, command
-            ):
-                await self.inbox.stop(incoming.session, before=item)
+        if is_command and item and await self._interrupts(incoming):
+            await self.inbox.stop(incoming.session, before=item)
         return admission
+
+    async def _interrupts(self, call: Incoming) -> bool:
+        """Whether a command ends the running answer, and its speaker may use it."""
+        command = self._registry.find(call.text)
+        return (
+            command is not None
+            and command.interrupts
+            and await self.allowed(call.address, call.speaker, command.name)
+        )
 
     async def stop(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool:
         running, dropped = await self.inbox.stop(session, before=before)
@@ -146,7 +147,7 @@ class QueuedCore:
         return await self.sessions.totals(platform, account)
 
     def commands(self) -> tuple[CommandSpec, ...]:
-        return COMMANDS.specs
+        return self._registry.commands
 
     async def _with_stop_words(self, incoming: Incoming) -> Incoming:
         """A bare word to stop is a command, while there is something to stop."""

@@ -230,7 +230,13 @@ async def _worker(
         sees_images=not settings.uses_local_model,
     )
     executor = TurnExecutor(
-        core, connections, preparation, recent, metrics, settings.bot_max_attempts
+        core,
+        components.commands,
+        connections,
+        preparation,
+        recent,
+        metrics,
+        settings.bot_max_attempts,
     )
     return Worker(
         _inbox(link, keys, settings),

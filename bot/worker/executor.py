@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from bot.commands import COMMANDS, Call
-from bot.commands.call import Services
+from bot.commands import Call, Registry, Services
 from bot.conversation import Incoming, SessionKey, Turn
 from bot.errors import (
     KeepthreadError,
@@ -53,11 +52,13 @@ class TurnExecutor:
 
     Attributes:
         services: memory, handler and rights, as commands use them.
+        commands: chat commands.
         connections: the platforms of this process, by name.
         max_attempts: after so many tries a turn is given up.
     """
 
     services: Services
+    commands: Registry
     connections: Mapping[str, Connection]
     preparation: TurnPreparation
     recent: RecentConversations
@@ -183,10 +184,10 @@ class TurnExecutor:
             id=_id_of(lease),
             item=lease.turn.ids[0],
             fence=lease.turn.token,
-            stopper=lease.stop,
+            stop=lease.stop,
             prepare=lambda turn: self._prepare(turn, connection, lease.stop),
         )
-        await COMMANDS.run(call)
+        await self.commands.run(call)
 
     async def _apply_edit(self, edit: Incoming, reply: LeasedReply) -> None:
         """Edit the message in memory; offer to answer it again if it was the latest question."""

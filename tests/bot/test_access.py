@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from bot.access import Authorizer
-from bot.commands import COMMANDS
+from bot.commands import BUILTIN, Registry
 from bot.conversation import Address, PlaceKind, SessionKey, Speaker
 from bot.errors import PlatformUnreachable
 
@@ -47,7 +47,7 @@ async def platform_knows(address: Address, speaker: Speaker) -> bool:
 
 def authorizer(allow: tuple[str, ...] = ALLOW) -> Authorizer:
     checks = {"slack": platform_knows, "telegram": platform_knows}
-    return Authorizer(allow, ADMINS, True, checks, COMMANDS.admin_actions, {"console"})
+    return Authorizer(allow, ADMINS, True, checks, Registry(BUILTIN).admin_actions, {"console"})
 
 
 OPEN = ("talk", "help", "status", "whoami", "stop", "retry", "export", "leave")
@@ -87,9 +87,9 @@ async def test_rights_follow_who_it_is_and_whom_it_concerns(
 
 
 def test_every_command_is_in_the_table() -> None:
-    names = {name for spec in COMMANDS.specs for name in (spec.name, *spec.aliases)}
+    names = {name for spec in BUILTIN for name in spec.names}
     assert names - {"again", "cancel"} <= set(OPEN + GUARDED)
-    assert set(COMMANDS.admin_actions) == set(GUARDED)
+    assert set(Registry(BUILTIN).admin_actions) == set(GUARDED)
 
 
 async def test_nobody_is_let_in_from_telegram_until_listed() -> None:
@@ -125,7 +125,9 @@ async def test_a_listed_admin_who_is_not_let_in_may_do_nothing() -> None:
 
 
 async def test_the_platforms_own_admins_count_only_if_the_operator_wants_it() -> None:
-    without = Authorizer(ALLOW, ADMINS, False, {"slack": platform_knows}, COMMANDS.admin_actions)
+    without = Authorizer(
+        ALLOW, ADMINS, False, {"slack": platform_knows}, Registry(BUILTIN).admin_actions
+    )
     assert not await without.allowed(CHANNEL, SLACK_ADMIN, "reset")
     assert await without.allowed(CHANNEL, LISTED_ADMIN, "reset")
 

@@ -91,7 +91,7 @@ class Interactions:
         """What Slack is to show at once to the person, or None if the core will answer."""
         command = slash.text or "help"
         name = command.split()[0].lower()
-        known = {alias for spec in self.core.commands() for alias in (spec.name, *spec.aliases)}
+        known = {name for spec in self.core.commands() for name in spec.names}
         if slash.kind != "private" and name in known and name not in ALLOWED_ANYWHERE:
             text = NOT_IN_CHANNELS.format(name=name)
             return {"response_type": "ephemeral", "text": text}

@@ -129,7 +129,7 @@ def find_command(text: str, specs: Iterable[CommandSpec], *, bare: bool) -> str:
         return ""
     name, arguments = words[0].lower().rstrip(".!"), words[1:]
     for spec in specs:
-        if name not in (spec.name, *spec.aliases):
+        if name not in spec.names:
             continue
         # After a mention only the exact command counts: "@bot help me with this" is a question.
         if marked or not arguments or " ".join(arguments).lower() in _choices(spec):

@@ -202,7 +202,7 @@ class Dispatcher:
             await reply.aclose()
 
     def _known_commands(self) -> set[str]:
-        names = {name for spec in self.core.commands() for name in (spec.name, *spec.aliases)}
+        names = {name for spec in self.core.commands() for name in spec.names}
         return names.union(OWN_COMMANDS)
 
 

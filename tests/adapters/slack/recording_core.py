@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.access import Authorizer
-from bot.commands import COMMANDS
+from bot.commands import BUILTIN, Registry
 from bot.conversation import Address, Incoming, SessionKey, Speaker
 from bot.errors import StoreUnavailable
 from bot.ports import Admission, CommandSpec, ConversationSummary
@@ -32,7 +32,7 @@ class RecordingCore:
             self.settings.bot_allow,
             self.settings.bot_admins,
             self.settings.bot_platform_admins,
-            admin_actions=COMMANDS.admin_actions,
+            admin_actions=Registry(BUILTIN).admin_actions,
         )
 
     async def enqueue(
@@ -73,7 +73,7 @@ class RecordingCore:
         return 12, 3456
 
     def commands(self) -> tuple[CommandSpec, ...]:
-        return COMMANDS.specs
+        return BUILTIN
 
     def _need_redis(self) -> None:
         if self.down:

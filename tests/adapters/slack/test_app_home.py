@@ -14,7 +14,7 @@ from adapters.slack import action_ids
 from adapters.slack.api.workspaces import Workspace
 from adapters.slack.app_home import home_view
 from adapters.slack.assistant import title_of
-from bot.commands import COMMANDS
+from bot.commands import BUILTIN
 from bot.conversation import SessionKey
 from bot.ports import ConversationSummary
 from bot.settings import Settings
@@ -56,7 +56,7 @@ async def test_people_see_help_and_their_own_conversations(world: InboundHarness
     assert "C5" not in text
     assert "3 turns" in text
     assert "3,456" not in text
-    for spec in COMMANDS.specs:
+    for spec in BUILTIN:
         assert spec.summary in text
 
 
@@ -114,7 +114,7 @@ async def test_strangers_see_nothing_of_anybody(world: InboundHarness) -> None:
 
 def test_each_conversation_has_its_buttons_and_a_reset_asks_first() -> None:
     view = home_view(
-        COMMANDS.specs,
+        BUILTIN,
         TEAM,
         [ConversationSummary(THREAD, 1, AT), ConversationSummary(DIRECT, 2, AT)],
         None,
@@ -136,7 +136,7 @@ def test_each_conversation_has_its_buttons_and_a_reset_asks_first() -> None:
 def test_it_stays_within_what_slack_shows() -> None:
     """https://docs.slack.dev/reference/views/home-tab-views: 100 blocks; sections of 3,000 characters."""
     many = [ConversationSummary(replace(THREAD, thread=f"{n}.1"), 10_000, AT) for n in range(60)]
-    view = home_view(COMMANDS.specs, TEAM, many, (10**9, 10**12))
+    view = home_view(BUILTIN, TEAM, many, (10**9, 10**12))
     assert len(view["blocks"]) <= 100
     for block in view["blocks"]:
         assert len(json.dumps(block)) < 3000

@@ -32,7 +32,7 @@ from adapters.slack.inbound.routing import (
     find_command,
     session_of,
 )
-from bot.commands import COMMANDS
+from bot.commands import BUILTIN
 from bot.conversation import SessionKey
 from tests.payloads import slack, slack_names
 
@@ -256,7 +256,7 @@ def test_words_to_somebody_else_are_known_by_how_they_begin_or_end(
     ],
 )
 def test_only_the_exact_command_counts_after_a_mention(text: str, bare: bool, command: str) -> None:
-    assert find_command(text, COMMANDS.specs, bare=bare) == command
+    assert find_command(text, BUILTIN, bare=bare) == command
 
 
 class Place:
@@ -269,7 +269,7 @@ class Place:
         return self._takes_part
 
     def commands(self) -> Any:
-        return COMMANDS.specs
+        return BUILTIN
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from adapters.telegram.api.errors import NoCapacity, redact_token, translate_err
 from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.command_menu import described, menus
 from adapters.telegram.settings import TelegramSettings
-from bot.commands import COMMANDS
+from bot.commands import BUILTIN
 from bot.conversation import Address, Attachment, SessionKey, Speaker
 from bot.errors import (
     PlaceGone,
@@ -233,7 +233,7 @@ async def test_health_follows_the_line(world: World) -> None:
 
 
 def test_admins_of_the_bot_see_all_commands_in_their_own_chat() -> None:
-    found = menus(COMMANDS.specs, ("telegram:41", "slack:T1/U1", "telegram:*"))
+    found = menus(BUILTIN, ("telegram:41", "slack:T1/U1", "telegram:*"))
     chats = [scope for scope, _ in found if isinstance(scope, BotCommandScopeChat)]
     assert [scope.chat_id for scope in chats] == [41]
     members = next(

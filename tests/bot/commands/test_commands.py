@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from bot.commands import COMMANDS, Call
+from bot.commands import BUILTIN, Call, Registry
 from bot.conversation import Incoming, PlaceKind, SessionKey, Speaker, Turn
 from bot.ports import TurnWrite
 from bot.service.direct_core import DirectCore
@@ -20,6 +20,7 @@ from tests.support.handler_harness import RecordingReply
 from tests.support.messages import make_message
 from tests.support.service_harness import service_settings
 
+COMMANDS = Registry(BUILTIN)
 PRIVATE, SHARED = SessionKey("loop", "A1", "ada"), SessionKey("loop", "A1", "room")
 CORA = Speaker("UADMIN", "Cora", "A1")
 
@@ -222,8 +223,8 @@ async def test_stop_says_so_when_nothing_runs(private: Room) -> None:
 
 async def test_help_lists_each_command_with_the_first_line_of_its_docstring(private: Room) -> None:
     lines = (await private.word("help")).splitlines()
-    assert len(lines) == len(COMMANDS.specs)
-    for line, spec in zip(lines, COMMANDS.specs, strict=True):
+    assert len(lines) == len(BUILTIN)
+    for line, spec in zip(lines, BUILTIN, strict=True):
         assert line.startswith(f"- `{spec.name}`")
         assert spec.summary in line
         assert spec.summary.endswith((".", ")."))
@@ -292,6 +293,6 @@ def test_what_only_looks_need_not_wait_for_a_running_answer(text: str, reads: bo
 
 
 def test_no_two_commands_share_a_name() -> None:
-    names = [name for spec in COMMANDS.specs for name in (spec.name, *spec.aliases)]
+    names = [name for spec in BUILTIN for name in spec.names]
     assert len(set(names)) == len(names)
-    assert all(COMMANDS.known(name.upper()) for name in names)
+    assert all(COMMANDS.find(name.upper()) for name in names)

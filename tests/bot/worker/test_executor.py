@@ -93,7 +93,9 @@ async def bench(settings: Settings) -> AsyncIterator[Bench]:
             bot.store.client, settings.bot_redis_prefix, 1_000, bot.sessions
         )
         preparation = TurnPreparation(bot.history, Transcriber(settings), max_chars=1_000)
-        executor = TurnExecutor(core, {"loop": place}, preparation, recent, metrics, max_attempts=3)
+        executor = TurnExecutor(
+            core, bot.commands, {"loop": place}, preparation, recent, metrics, max_attempts=3
+        )
         yield Bench(executor, bot, model, place, metrics)
 
 
