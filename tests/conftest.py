@@ -1,7 +1,7 @@
-"""What every test has: a clean environment and, if it asks, a real server of its own worker.
+"""Fixtures of every test: a clean environment, settings, a Redis server for each test worker, a model server.
 
-`settings` are settings that point at that server, with a key prefix of the test's own; `redis` is a
-client on it. After each test that used the server every key must have a time to live.
+`settings` point at that Redis, with a key prefix of the test's own; `redis` is a client on it. After each
+test that used the server, every key must have a time to live.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from bot.storage.embedded.server import EmbeddedServer
 from tests.fakes.model_server import ModelServer
 
 BOUNDED_KEYS: tuple[str, ...] = ()
-"""Patterns of keys that may live for ever, because their size is bounded. Each names its bound."""
+"""Patterns of keys without a time to live, each with the bound of its size."""
 
-OUTSIDE = ("BOT_", "SLACK_", "TELEGRAM_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "REDIS_")
+ENV_PREFIXES = ("BOT_", "SLACK_", "TELEGRAM_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_", "REDIS_")
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting and no `.env` of the machine reaches a test."""
+    """Remove the machine's settings from the environment, and its `.env` from the working directory."""
     for name in list(os.environ):
-        if name.upper().startswith(OUTSIDE):
+        if name.upper().startswith(ENV_PREFIXES):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(autouse=True)
-def own_logs() -> Iterator[None]:
-    """What a command or a test makes of logging ends with the test."""
+def restored_logging() -> Iterator[None]:
+    """Restore logging after a test that configured it."""
     loggers = [logging.getLogger(name) for name in (None, *QUIETED_LOGGERS)]
-    levels = [one.level for one in loggers]
+    levels = [logger.level for logger in loggers]
     yield
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
@@ -57,8 +57,8 @@ def own_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def wait_until_grown_up(url: str) -> None:
-    """A server that has just started hands nothing over, because it saw no sign of life yet."""
+def wait_for_uptime(url: str) -> None:
+    """Wait for one second of uptime: idle times of pending entries are measured against it."""
     with sync_redis.from_url(url) as client:
         while client.info("server")["uptime_in_seconds"] < 1:
             time.sleep(0.05)
@@ -66,11 +66,11 @@ def wait_until_grown_up(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def embedded_url() -> Iterator[str]:
-    """The address of this worker's server; use `redis_url`, which also looks after its keys."""
+    """URL of this test worker's Redis; tests use `redis_url`, which checks and removes their keys."""
     data_dir = Path(tempfile.mkdtemp(prefix="kt-"))
     with asyncio.Runner() as runner:
         server = runner.run(EmbeddedServer.start(data_dir))
-        wait_until_grown_up(server.url)
+        wait_for_uptime(server.url)
         yield server.url
         runner.run(server.aclose())
     shutil.rmtree(data_dir)
@@ -80,12 +80,12 @@ def embedded_url() -> Iterator[str]:
 def redis_url(embedded_url: str) -> Iterator[str]:
     yield embedded_url
     with sync_redis.from_url(embedded_url) as client:
-        immortal = [
+        persistent = [
             key.decode(errors="replace") for key in client.scan_iter() if client.ttl(key) == -1
         ]
         client.flushall()
-    immortal = [key for key in immortal if not any(fnmatchcase(key, b) for b in BOUNDED_KEYS)]
-    assert not immortal, f"keys without a time to live: {immortal}"
+    persistent = [key for key in persistent if not any(fnmatchcase(key, b) for b in BOUNDED_KEYS)]
+    assert not persistent, f"keys without a time to live: {persistent}"
 
 
 @pytest.fixture

@@ -48,16 +48,16 @@ def main(target: str) -> None:
             shell, environment, lines=HEIGHT, columns=WIDTH, folder=Path(home)
         ) as terminal:
             for lines in (SAID, ASKED):
-                terminal.see_line("$")
+                terminal.wait_for_line("$")
                 terminal.press("keepthread chat", "enter")
                 for line in lines:
-                    terminal.see_prompt(PATIENCE_S)
+                    terminal.wait_for_prompt(PATIENCE_S)
                     terminal.press(line)
-                    terminal.see(f"› {line}")
+                    terminal.wait_for(f"› {line}")
                     terminal.press("enter")
-                terminal.see_prompt(PATIENCE_S)
+                terminal.wait_for_prompt(PATIENCE_S)
                 terminal.press("ctrl-d")
-            terminal.see_line("$")
+            terminal.wait_for_line("$")
             picture(terminal, Path(target))
 
 

@@ -1,4 +1,4 @@
-"""Ports for servers that cannot take port 0 themselves."""
+"""Free ports, for servers that cannot bind port 0."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ import contextlib
 import random
 import socket
 
-_CHANCE = (
-    random.SystemRandom()
-)  # not seeded: test processes beside each other must not draw the same
-LOWEST, HIGHEST = 10_000, 32_000
+# Not seeded: parallel test processes must not draw the same ports.
+_RANDOM = random.SystemRandom()
+MIN_PORT, MAX_PORT = 10_000, 32_000
 
 
 def free_port() -> int:
-    """A port nobody listens on, below the range that the kernel hands out by itself (from 32,768 on Linux)."""
+    """A port without a listener, below the kernel's ephemeral range (from 32,768 on Linux)."""
     while True:
-        port = _CHANCE.randrange(LOWEST, HIGHEST)
+        port = _RANDOM.randrange(MIN_PORT, MAX_PORT)
         if is_free(port):
             return port
 
 
 def free_cluster_port() -> int:
-    """The same, where the port of the cluster's bus (10,000 above) is free too."""
+    """A free port whose cluster bus port (10,000 above) is free too."""
     while True:
-        port = _CHANCE.randrange(LOWEST, HIGHEST - 10_000)
+        port = _RANDOM.randrange(MIN_PORT, MAX_PORT - 10_000)
         if is_free(port) and is_free(port + 10_000):
             return port
 

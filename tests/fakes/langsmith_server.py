@@ -1,4 +1,4 @@
-"""LangSmith on loopback: a real server that takes runs as LangSmith's client sends them.
+"""Fake LangSmith: an HTTP server on loopback that ingests runs as the `langsmith` client sends them.
 
 `python -m tests.fakes.langsmith_server` runs it as a process: it prints its address and stays.
 """
@@ -23,7 +23,7 @@ PARTS = ("inputs", "outputs", "events", "extra", "error", "serialized")
 
 @dataclass
 class Run:
-    """A run as its posts and patches add up, and how many of each came."""
+    """A run merged from its posts and patches, with the number of each."""
 
     id: str
     data: dict[str, Any] = field(default_factory=dict)
@@ -87,14 +87,14 @@ class LangSmithServer:
     """Use it as an async context manager; `url` is the endpoint.
 
     Attributes:
-        fault: what the next requests meet. `cut` closes the connection without a word, `hang` holds
-            the request until `release` (or the end), `slow` answers after `delay_s`.
-        runs: what was sent, by id.
-        feedback: what was sent, by id.
+        fault: how the next requests fail. `cut` aborts the connection, `hang` holds the request until
+            `release` (or the end), `slow` answers after `delay_s`, a number is the status.
+        runs: ingested runs, by id.
+        feedback: ingested feedback, by id.
         paths: of every request, in order, faults included.
         bodies: the raw (decompressed) bodies of ingested requests.
-        held: requests that `hang` holds now.
-        problems: what a real LangSmith would have refused with a 422.
+        held: number of requests that `hang` holds now.
+        problems: reasons for which requests were refused with a 422.
     """
 
     def __init__(self, *, zstd: bool = True, api_key: str = "", port: int = 0) -> None:
@@ -115,7 +115,7 @@ class LangSmithServer:
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        app = web.Application(client_max_size=64 * 1024 * 1024, middlewares=[self._meet_fault])
+        app = web.Application(client_max_size=64 * 1024 * 1024, middlewares=[self._apply_fault])
         app.router.add_get("/info", self._info)
         app.router.add_get("/sessions", self._sessions)
         app.router.add_post("/runs/multipart", self._multipart)
@@ -136,7 +136,7 @@ class LangSmithServer:
             await self._runner.cleanup()
 
     def release(self) -> None:
-        """Let held requests go on."""
+        """Answer the held requests."""
         self._released.set()
         self._released = asyncio.Event()
 
@@ -149,7 +149,7 @@ class LangSmithServer:
         return [run for run in self.runs.values() if run.parent is None]
 
     @web.middleware
-    async def _meet_fault(
+    async def _apply_fault(
         self, request: web.Request, handler: Callable[[web.Request], Any]
     ) -> web.StreamResponse:
         self.paths.append(request.path)
@@ -202,7 +202,7 @@ class LangSmithServer:
         self.bodies.append(body)
         try:
             for name, content in _parts(body, request.headers["Content-Type"]):
-                self._take(name, content)
+                self._ingest_part(name, content)
         except ValueError as error:
             self.problems.append(str(error))
             return web.json_response({"error": str(error)}, status=422)
@@ -222,7 +222,7 @@ class LangSmithServer:
         self.feedback[str(sent["id"])] = sent
         return web.json_response(sent)
 
-    def _take(self, name: str, content: bytes) -> None:
+    def _ingest_part(self, name: str, content: bytes) -> None:
         operation, _, rest = name.partition(".")
         run_id, _, part = rest.partition(".")
         value = json.loads(content)
@@ -251,7 +251,7 @@ def _parts(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
     """The named parts of a multipart body (RFC 2046, 5.1; RFC 7578).
 
     Raises:
-        ValueError: it is none, or a part is not as long as it says.
+        ValueError: it is malformed, or a part differs from its Content-Length.
     """
     header = Message()
     header["Content-Type"] = content_type

@@ -1,4 +1,4 @@
-"""A model hub on loopback that the real huggingface_hub downloads from."""
+"""Fake model hub: an HTTP server on loopback that the real huggingface_hub downloads from."""
 
 from __future__ import annotations
 
@@ -11,14 +11,19 @@ from aiohttp import web
 
 
 class ModelHub:
-    """Serves one file of one repository; `mode`: serve, refuse (500) or hang."""
+    """Serves one file of one repository.
+
+    Attributes:
+        mode: `serve`, `refuse` (403) or `hang`.
+        requests: number of requests so far.
+    """
 
     def __init__(self, path: str, content: bytes, mode: str = "serve") -> None:
-        self.asked = 0
+        self.requests = 0
         self._path = path
         self._content = content
-        self._mode = mode
-        self._over = asyncio.Event()
+        self.mode = mode
+        self._closed = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self._port = 0
 
@@ -46,15 +51,15 @@ class ModelHub:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self._closed.set()
         assert self._runner is not None
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
-        self.asked += 1
-        if self._mode == "hang":
-            await self._over.wait()
-        if self._mode == "refuse":
+        self.requests += 1
+        if self.mode == "hang":
+            await self._closed.wait()
+        if self.mode == "refuse":
             raise web.HTTPForbidden
         if request.path != self._path:
             raise web.HTTPNotFound

@@ -1,4 +1,4 @@
-"""A model on loopback: the streaming wire format of OpenAI's chat completions, and its bad days.
+"""Fake model server: OpenAI's streaming chat completions on loopback, with the ways in which they fail.
 
 Format: https://platform.openai.com/docs/api-reference/chat/streaming
 Run it as a process:  python -m tests.fakes.model_server [--port N] [--delay-s X]
@@ -21,8 +21,8 @@ Behaviour = Callable[["Exchange"], Awaitable[web.StreamResponse]]
 
 
 @dataclass(slots=True)
-class Seen:
-    """A request as it came over the wire."""
+class ReceivedRequest:
+    """A request as it was received."""
 
     headers: dict[str, str]
     body: dict[str, Any]
@@ -35,8 +35,10 @@ class Seen:
 
 @dataclass(slots=True)
 class Exchange:
+    """One request and the pieces of its response."""
+
     request: web.Request
-    seen: Seen
+    received: ReceivedRequest
 
     async def open(self) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -55,7 +57,7 @@ class Exchange:
             "id": "chatcmpl-1",
             "object": "chat.completion.chunk",
             "created": 1_700_000_000,
-            "model": self.seen.body["model"],
+            "model": self.received.body["model"],
             "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
             **more,
         }
@@ -71,8 +73,8 @@ class Exchange:
 
     async def end(self, response: web.StreamResponse, reason: str, text: str) -> web.StreamResponse:
         await self.send(response, {}, reason)
-        if (self.seen.body.get("stream_options") or {}).get("include_usage"):
-            asked = sum(len(str(message["content"])) // 4 + 4 for message in self.seen.messages)
+        if (self.received.body.get("stream_options") or {}).get("include_usage"):
+            asked = sum(len(str(message["content"])) // 4 + 4 for message in self.received.messages)
             usage = {
                 "prompt_tokens": asked,
                 "completion_tokens": max(1, len(text) // 4),
@@ -86,7 +88,7 @@ class Exchange:
 
 
 def say(text: str, *, size: int = 12, delay_s: float = 0, reason: str = "stop") -> Behaviour:
-    """Answers `text` in pieces of `size` characters."""
+    """Streams `text` in pieces of `size` characters."""
 
     async def behave(exchange: Exchange) -> web.StreamResponse:
         response = await exchange.open()
@@ -99,7 +101,7 @@ def say(text: str, *, size: int = 12, delay_s: float = 0, reason: str = "stop") 
 def fail(
     status: int, code: str = "", message: str = "no", *, retry_after_s: float | None = None
 ) -> Behaviour:
-    """Answers with an error as the vendor writes it."""
+    """Answers with an error in the vendor's format."""
 
     async def behave(exchange: Exchange) -> web.StreamResponse:
         headers = {} if retry_after_s is None else {"Retry-After": f"{retry_after_s:g}"}
@@ -110,7 +112,7 @@ def fail(
 
 
 def hang() -> Behaviour:
-    """Accepts and never answers."""
+    """Accepts the request and never answers."""
 
     async def behave(exchange: Exchange) -> web.StreamResponse:
         await asyncio.Event().wait()
@@ -120,7 +122,7 @@ def hang() -> Behaviour:
 
 
 def stall(text: str) -> Behaviour:
-    """Says `text` and then nothing more, keeping the line open."""
+    """Streams `text`, then nothing; the connection stays open."""
 
     async def behave(exchange: Exchange) -> web.StreamResponse:
         response = await exchange.open()
@@ -132,7 +134,7 @@ def stall(text: str) -> Behaviour:
 
 
 def cut(text: str) -> Behaviour:
-    """Says `text`; then the connection breaks."""
+    """Streams `text`, then aborts the connection."""
 
     async def behave(exchange: Exchange) -> web.StreamResponse:
         response = await exchange.open()
@@ -145,7 +147,7 @@ def cut(text: str) -> Behaviour:
 
 
 def truncated(text: str) -> Behaviour:
-    """Ends properly on the wire, but without a finish_reason."""
+    """Streams `text` and ends the response without a finish_reason."""
 
     async def behave(exchange: Exchange) -> web.StreamResponse:
         response = await exchange.open()
@@ -157,7 +159,7 @@ def truncated(text: str) -> Behaviour:
 
 
 def raw(after: str, line: bytes) -> Behaviour:
-    """Says `after`, then sends `line` as it is."""
+    """Streams `after`, then the bytes `line` as they are."""
 
     async def behave(exchange: Exchange) -> web.StreamResponse:
         response = await exchange.open()
@@ -170,28 +172,30 @@ def raw(after: str, line: bytes) -> Behaviour:
 
 
 def garbage(after: str = "") -> Behaviour:
+    """Streams `after`, then an event that is not JSON."""
     return raw(after, b"data: {this is no json")
 
 
 def error_event(after: str = "") -> Behaviour:
+    """Streams `after`, then an error event."""
     return raw(after, b'data: {"error": {"message": "the engine broke", "code": "server_error"}}')
 
 
-def tiny_mind(delay_s: float = 0) -> Behaviour:
-    """Knows what the conversation says, so that memory can be seen from outside."""
+def rule_based(delay_s: float = 0) -> Behaviour:
+    """Answers by rules: repeats the question, or says the name that the prompt holds, which shows what was remembered."""
 
     async def behave(exchange: Exchange) -> web.StreamResponse:
         texts = [
             (message["role"], message["content"])
-            for message in exchange.seen.messages
+            for message in exchange.received.messages
             if isinstance(message["content"], str)
         ]
         last = texts[-1][1] if texts else "a picture"
         if texts and texts[0][1].startswith("You keep the notes"):
             answer = "Notes: " + last[-400:]
         elif "my name" in last.lower() and "?" in last:
-            said = " ".join(text for role, text in texts if role != "assistant")
-            names = re.findall(r"my name is (\w+)", said, re.I)
+            asked = " ".join(text for role, text in texts if role != "assistant")
+            names = re.findall(r"my name is (\w+)", asked, re.I)
             answer = f"Your name is {names[-1]}." if names else "I do not know your name."
         else:
             answer = f"You said: {last}"
@@ -205,22 +209,22 @@ class ModelServer:
     """`async with ModelServer() as server`: then point OPENAI_BASE_URL at `server.base_url`.
 
     Attributes:
-        requests: what came in, in order.
-        script: behaviours for the next requests; afterwards `default`.
-        heard: what is spoken in every audio file.
-        open_streams: requests being answered now.
-        cancelled: how many were given up by their client.
+        requests: received requests, in order.
+        script: behaviours of the next requests; afterwards `default`.
+        transcript: transcription of every audio file.
+        open_streams: number of requests being answered now.
+        cancelled: number of requests whose client disconnected.
     """
 
     port: int = 0
-    default: Behaviour = field(default_factory=tiny_mind)
+    default: Behaviour = field(default_factory=rule_based)
     script: list[Behaviour] = field(default_factory=list)
-    requests: list[Seen] = field(default_factory=list)
-    heard: str = ""
+    requests: list[ReceivedRequest] = field(default_factory=list)
+    transcript: str = ""
     open_streams: int = 0
     cancelled: int = 0
     models: tuple[str, ...] = ("gpt-5-mini", "gpt-5-large")
-    last_seen_at: float = 0
+    last_request_at: float = 0
 
     @property
     def base_url(self) -> str:
@@ -249,16 +253,16 @@ class ModelServer:
         )
 
     async def _transcribe(self, _: web.Request) -> web.Response:
-        return web.json_response({"text": self.heard})
+        return web.json_response({"text": self.transcript})
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
-        seen = Seen(dict(request.headers), await request.json())
-        self.requests.append(seen)
-        self.last_seen_at = time.monotonic()
+        received = ReceivedRequest(dict(request.headers), await request.json())
+        self.requests.append(received)
+        self.last_request_at = time.monotonic()
         behave = self.script.pop(0) if self.script else self.default
         self.open_streams += 1
         try:
-            return await behave(Exchange(request, seen))
+            return await behave(Exchange(request, received))
         except (asyncio.CancelledError, ConnectionResetError):
             self.cancelled += 1
             raise
@@ -267,7 +271,7 @@ class ModelServer:
 
 
 async def _serve(port: int, delay_s: float) -> None:
-    async with ModelServer(port, default=tiny_mind(delay_s)) as server:
+    async with ModelServer(port, default=rule_based(delay_s)) as server:
         print(server.base_url, flush=True)
         await asyncio.Event().wait()
 

@@ -1,4 +1,4 @@
-"""A package index on loopback (PEP 503) that real pip downloads from."""
+"""Fake package index (PEP 503): an HTTP server on loopback that the real pip downloads from."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from aiohttp import web
 
 
 class PackageIndex:
-    """Serves wheels. `served` counts how often each package's wheel was asked for.
+    """Serves wheels that were added.
 
-    A package in `held` is half sent and then held back until `release` is called; one in `refused` gets 403.
+    Attributes:
+        served: number of downloads of each package's wheel.
+        held: packages whose wheel is sent by half, and the rest after `release`.
+        refused: packages whose download is answered with 403.
     """
 
     def __init__(self) -> None:
@@ -31,9 +34,9 @@ class PackageIndex:
     def add(self, package: str, version: str, member: str, content: bytes) -> None:
         module = package.replace("-", "_")
         info = f"{module}-{version}.dist-info"
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
-            # Installing or importing it would be noticed.
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as wheel:
+            # Fails the test if the wheel is installed and imported.
             wheel.writestr(f"{module}/__init__.py", "raise SystemExit('imported')\n")
             wheel.writestr(member, content)
             wheel.writestr(
@@ -44,10 +47,10 @@ class PackageIndex:
                 f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
             )
             wheel.writestr(f"{info}/RECORD", "")
-        self._wheels[package] = (f"{module}-{version}-py3-none-any.whl", packed.getvalue())
+        self._wheels[package] = (f"{module}-{version}-py3-none-any.whl", buffer.getvalue())
 
     def damage(self, package: str) -> None:
-        """Break the wheel's bytes in the middle, under a hash that fits them."""
+        """Overwrite bytes in the middle of the wheel; the index states the hash of the result."""
         name, data = self._wheels[package]
         middle = len(data) // 2
         self._wheels[package] = (name, data[:middle] + b"damage" + data[middle + 6 :])
@@ -61,7 +64,7 @@ class PackageIndex:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes pip use this index and nothing else."""
+        """Environment in which pip uses this index only."""
         return {
             "PIP_CONFIG_FILE": "/dev/null",
             "PIP_INDEX_URL": self.url,

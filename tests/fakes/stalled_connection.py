@@ -1,4 +1,4 @@
-"""A way to a Redis server that can go dead: what is open carries nothing any more, and nobody is told."""
+"""A TCP proxy before a Redis server whose open connections can be stalled: they stay open and carry nothing."""
 
 from __future__ import annotations
 
@@ -10,51 +10,58 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Line:
-    """`port` is where to call. Attributes: opened counts calls."""
+class StallableProxy:
+    """The proxy that `stallable_proxy` opens.
+
+    Attributes:
+        port: where it listens.
+        connections: how many were accepted so far.
+    """
 
     port: int = 0
-    opened: int = 0
-    _age: int = 0
+    connections: int = 0
+    _stalls: int = 0
 
-    def go_dead(self) -> None:
-        """As when the machine at the other end lost its power. Who calls anew gets through."""
-        self._age += 1
+    def stall(self) -> None:
+        """Stall all open connections, as if the peer had lost its power. New ones work."""
+        self._stalls += 1
 
-    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        age = self._age
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        stalls = self._stalls
         while data := await reader.read(65_536):
-            if age == self._age:
+            if stalls == self._stalls:
                 writer.write(data)
                 await writer.drain()
 
 
 @asynccontextmanager
-async def line_to(socket_path: str) -> AsyncIterator[Line]:
-    """A line to the server that listens at `socket_path`."""
-    line, tasks = Line(), set[asyncio.Task[None]]()
+async def stallable_proxy(socket_path: str) -> AsyncIterator[StallableProxy]:
+    """Open a proxy to the server that listens at `socket_path`."""
+    proxy, tasks = StallableProxy(), set[asyncio.Task[None]]()
 
-    async def call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        line.opened += 1
-        there, back = await asyncio.open_unix_connection(socket_path)
-        ways = [asyncio.create_task(line.carry(reader, back))]
-        ways.append(asyncio.create_task(line.carry(there, writer)))
+        proxy.connections += 1
+        from_server, to_server = await asyncio.open_unix_connection(socket_path)
+        directions = [
+            asyncio.create_task(proxy.forward(reader, to_server)),
+            asyncio.create_task(proxy.forward(from_server, writer)),
+        ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            for end in (writer, back):
+            for direction in directions:
+                direction.cancel()
+            for end in (writer, to_server):
                 end.close()
 
-    server = await asyncio.start_server(call, "127.0.0.1", 0)
-    line.port = server.sockets[0].getsockname()[1]
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
     try:
-        yield line
+        yield proxy
     finally:
         server.close()
         for task in tuple(tasks):

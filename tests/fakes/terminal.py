@@ -1,4 +1,4 @@
-"""A terminal for programs under test: a real pseudo-terminal, and an emulator that shows what a person sees."""
+"""Terminal for programs under test: a pseudo-terminal (pexpect) and an emulator of its screen (pyte)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEYS["alt-enter"] = "\x1b\r"
 
 
 class Terminal:
-    """`with Terminal(command, environment) as terminal`. What scrolled off the top is seen too."""
+    """Runs a command: `with Terminal(command, environment) as terminal`. `text` includes the scrollback."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Terminal:
     ) -> None:
         self.raw = ""
         self._screen = pyte.HistoryScreen(columns, lines, history=10_000, ratio=1)
-        self._screen.write_process_input = self._answer
+        self._screen.write_process_input = self._write_reply
         self._stream = pyte.Stream(self._screen)
         self._child = pexpect.spawn(
             command[0],
@@ -54,8 +54,8 @@ class Terminal:
         return int(self._child.pid)
 
     @property
-    def scrolled(self) -> list[str]:
-        """The lines above the screen."""
+    def scrollback(self) -> list[str]:
+        """Lines that scrolled off the top of the screen."""
         width = self._screen.columns
         return [
             "".join(line[at].data for at in range(width)).rstrip()
@@ -68,58 +68,61 @@ class Terminal:
 
     @property
     def cells(self) -> list[list[Char]]:
-        """The screen with its colours."""
+        """Cells of the screen, with their colours."""
         rows, columns = range(self._screen.lines), range(self._screen.columns)
         return [[self._screen.buffer[row][column] for column in columns] for row in rows]
 
     @property
     def text(self) -> str:
-        """Everything a person can see, scrolling up included."""
-        return "\n".join([*self.scrolled, *self.screen]).rstrip()
+        """The scrollback and the screen."""
+        return "\n".join([*self.scrollback, *self.screen]).rstrip()
 
     def press(self, *keys: str) -> None:
-        """Names from KEYS, or text to type."""
+        """Send keys: names from KEYS, or text to type."""
         for key in keys:
             self._child.send(KEYS.get(key, key))
 
-    def see(self, text: str, timeout_s: float = 120) -> None:
-        """Wait until `text` can be seen."""
-        self.see_that(lambda: text in self.text, repr(text), timeout_s)
+    def wait_for(self, text: str, timeout_s: float = 120) -> None:
+        """Wait until `text` is on the screen or in the scrollback."""
+        self.wait_for_condition(lambda: text in self.text, repr(text), timeout_s)
 
-    def see_prompt(self, timeout_s: float = 120) -> None:
-        """Wait until the last line is an empty prompt, with the cursor in it."""
+    def wait_for_prompt(self, timeout_s: float = 120) -> None:
+        """Wait until the last line is an empty prompt with the cursor in it."""
+        self.wait_for_line("›", timeout_s)
 
-        self.see_line("›", timeout_s)
-
-    def see_line(self, start: str, timeout_s: float = 120) -> None:
-        """Wait until the line with the cursor is `start`, and the cursor a blank behind it."""
+    def wait_for_line(self, start: str, timeout_s: float = 120) -> None:
+        """Wait until the cursor's line is `start`, and the cursor one column behind it."""
 
         def is_there() -> bool:
             cursor = self._screen.cursor
             return self.screen[cursor.y] == start and cursor.x == len(start) + 1
 
-        self.see_that(is_there, f"line {start!r}", timeout_s)
+        self.wait_for_condition(is_there, f"line {start!r}", timeout_s)
 
-    def see_that(self, predicate: Callable[[], object], what: str, timeout_s: float = 120) -> None:
-        """Wait until `predicate` is true; `what` it means is said if it never is."""
+    def wait_for_condition(
+        self, predicate: Callable[[], object], awaited: str, timeout_s: float = 120
+    ) -> None:
+        """Wait until `predicate` is true; `awaited` names it in the error."""
         deadline = time.monotonic() + timeout_s
         while not predicate():
-            assert time.monotonic() < deadline, f"no {what} within {timeout_s} s:\n{self.text}"
+            assert time.monotonic() < deadline, f"no {awaited} within {timeout_s} s:\n{self.text}"
             try:
                 self._feed(self._child.read_nonblocking(65_536, timeout=0.05))
             except pexpect.TIMEOUT:
                 continue
             except pexpect.EOF:
-                assert predicate(), f"ended without {what}:\n{self.text}"
+                assert predicate(), f"ended without {awaited}:\n{self.text}"
                 return
 
-    def see_that_it_waits(self, timeout_s: float = 120) -> None:
-        """Wait until the program does nothing but wait: for keys, after it has asked something."""
+    def wait_until_idle(self, timeout_s: float = 120) -> None:
+        """Wait until the process sleeps, as it does while it waits for keys."""
         process = psutil.Process(self.pid)
-        self.see_that(lambda: process.status() == psutil.STATUS_SLEEPING, "rest", timeout_s)
+        self.wait_for_condition(
+            lambda: process.status() == psutil.STATUS_SLEEPING, "rest", timeout_s
+        )
 
-    def end(self, timeout_s: float = 120) -> int:
-        """Wait for its end; the exit status."""
+    def wait_for_exit(self, timeout_s: float = 120) -> int:
+        """Wait until the process ends. Returns its exit status, negative for a signal."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
@@ -135,7 +138,7 @@ class Terminal:
         return -self._child.signalstatus if status is None else int(status)
 
     def hang_up(self) -> int:
-        """Close the window (the system tells the program by SIGHUP) and wait for its end; the exit status."""
+        """Close the terminal, which sends SIGHUP, and wait until the process ends. Returns its exit status."""
         self._child.ptyproc.fileobj.close()
         self._child.ptyproc.closed = True
         return int(self._child.wait() or -(self._child.signalstatus or 0))
@@ -144,6 +147,6 @@ class Terminal:
         self.raw += text
         self._stream.feed(text)
 
-    def _answer(self, data: str) -> None:
-        """What a terminal says when asked, such as where its cursor is."""
+    def _write_reply(self, data: str) -> None:
+        """Send the terminal's answer to a query of the program, such as the cursor's position."""
         os.write(self._child.child_fd, data.encode())

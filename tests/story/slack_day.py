@@ -16,7 +16,7 @@ from adapters.slack.api.rate_limiter import RateLimiter
 from bot.service.service import Service, open_service
 from bot.settings import Settings
 from bot.storage.client import WORKER_RETRY_S
-from tests.fakes.model_server import ModelServer, Seen
+from tests.fakes.model_server import ModelServer, ReceivedRequest
 from tests.fakes.slack.people import SlackWorkspace, slack_workspace
 from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN
 from tests.fakes.slack.workspace_state import Message
@@ -57,8 +57,8 @@ class Day:
 
     def asked(self, at: int = -1) -> str:
         """All that people said, as the model was given it with its newest question."""
-        seen: Seen = self.model.requests[at]
-        said = [one["content"] for one in seen.messages if one["role"] == "user"]
+        received: ReceivedRequest = self.model.requests[at]
+        said = [one["content"] for one in received.messages if one["role"] == "user"]
         return "\n".join(str(words) for words in said)
 
 

@@ -16,32 +16,32 @@ from tests.support.wait import wait_until
 
 
 class Ada:
-    """Somebody at the keyboard, who waits until she sees what she expects."""
+    """Ada at the keyboard: each step waits until the screen shows its text."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
 
     async def reads(self, text: str) -> None:
-        await self._there(self._terminal.see, text)
+        await self._in_thread(self._terminal.wait_for, text)
 
     async def says(self, line: str) -> None:
-        await self._there(self._terminal.see_prompt)
+        await self._in_thread(self._terminal.wait_for_prompt)
         self._terminal.press(line, "enter")
 
     async def presses(self, *keys: str) -> None:
         self._terminal.press(*keys)
 
     async def is_asked_again(self) -> None:
-        await self._there(self._terminal.see_prompt)
+        await self._in_thread(self._terminal.wait_for_prompt)
 
     async def leaves(self) -> int:
         await self.is_asked_again()
         self._terminal.press("ctrl-d")
-        return int(await self._there(self._terminal.end))
+        return int(await self._in_thread(self._terminal.wait_for_exit))
 
     @staticmethod
-    async def _there(wait: Any, *words: Any) -> Any:
-        return await asyncio.to_thread(wait, *words)  # the model lives in our event loop
+    async def _in_thread(wait: Any, *arguments: Any) -> Any:
+        return await asyncio.to_thread(wait, *arguments)  # the event loop serves the model
 
 
 def exported_to(folder: Path) -> str:
@@ -101,9 +101,9 @@ async def test_a_talk_in_the_terminal(model: ModelServer, tmp_path: Path) -> Non
         ada = Ada(terminal)
         await ada.says("good morning, what is my name?")
         await ada.reads("Your name is Ada.")
-        told = str(model.requests[-1].messages)
-        assert "Once upon a time" in told
-        assert "stopped here by the user" in told
+        prompt = str(model.requests[-1].messages)
+        assert "Once upon a time" in prompt
+        assert "stopped here by the user" in prompt
 
         # She begins anew: nothing of yesterday is thought of any more, and nothing of it is lost.
         await ada.says("/new")

@@ -165,7 +165,7 @@ async def test_a_conversation_is_exported_into_its_thread_and_from_app_home_in_p
 
 
 async def test_pictures_are_seen_voices_heard_and_what_cannot_be_read_is_said(day: Day) -> None:
-    day.model.heard = "please water the plants"
+    day.model.transcript = "please water the plants"
     board = day.slack.server.add_file("board.png", b"\x89PNG not much", "image/png")
     voice = day.slack.server.add_file("note.m4a", b"spoken", "audio/mp4", subtype="slack_audio")
     film = day.slack.server.add_file("film.mp4", b"moving", "video/mp4")

@@ -1,4 +1,4 @@
-"""`keepthread` as people run it: a process of its own, with nothing set but what a test sets."""
+"""Process harness: `keepthread` as a process, whose environment is what a test sets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.support.repository import ROOT
 
 @dataclass(slots=True)
 class Program:
-    """Runs commands over one data folder.
+    """Runs the command over one data folder.
 
     Attributes:
-        home: the folder it runs in; its data are in `home/data`.
-        settings: environment variables of ours.
+        home: its working directory; its data are in `home/data`.
+        settings: its settings, as environment variables.
     """
 
     home: Path
@@ -44,7 +44,7 @@ class Program:
         return [sys.executable, "-m", "bot.cli.main", *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Run it with pipes at all three ends; the caller closes it (`with`)."""
+        """Start it with pipes for stdin, stdout and stderr; the caller closes it (`with`)."""
         return subprocess.Popen(
             self.command(*arguments),
             env=self.environment,
@@ -55,7 +55,7 @@ class Program:
         )
 
     def run(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
-        """Run it to its end: exit status, standard output, standard error. Blocks."""
+        """Run it to its end; blocks. Returns exit status, standard output and standard error."""
         with self.start(*arguments) as process:
             out, err = process.communicate(stdin.encode(), timeout=240)
         return process.returncode, out.decode(), err.decode()

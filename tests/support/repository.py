@@ -1,4 +1,4 @@
-"""The repository's root folder."""
+"""Root folder of the repository."""
 
 from pathlib import Path
 

@@ -311,7 +311,7 @@ async def test_what_telegram_invents_next_is_said_to_be_unknown(world: World) ->
 
 
 async def test_what_is_spoken_is_heard_where_the_endpoint_can(world: World) -> None:
-    world.model.heard = "the secret word is xylophone"
+    world.model.transcript = "the secret word is xylophone"
     voice = world.telegram.upload("voice.oga", b"OggS")
     raw = {"file_id": voice, "file_unique_id": voice, "file_size": 4, "duration": 3}
     world.telegram.say(ANNA, ANNA, voice={**raw, "mime_type": "audio/ogg"})

@@ -19,8 +19,8 @@ from tests.adapters.telegram.harness import (
     telegram,
     world,
 )
-from tests.fakes.model_server import ModelServer, fail, say, stall, tiny_mind
-from tests.fakes.redis_server import running
+from tests.fakes.model_server import ModelServer, fail, rule_based, say, stall
+from tests.fakes.redis_server import running_redis
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
 
@@ -48,7 +48,7 @@ async def test_under_one_message_a_second_ten_questions_are_all_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     telegram.flood.chat_interval_s = SECOND_S
-    model.default = tiny_mind(delay_s=0.02)
+    model.default = rule_based(delay_s=0.02)
     env = {"TELEGRAM_CHAT_INTERVAL_S": f"{SECOND_S}", "TELEGRAM_GROUP_PER_MINUTE": "20"}
     async with serving(telegram, model, settings, monkeypatch, env) as world:
         for number in range(10):
@@ -141,7 +141,7 @@ async def test_while_redis_is_down_updates_wait_at_telegram_and_are_then_answere
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with running("--appendonly", "yes", "--appendfsync", "always") as server:
+    async with running_redis("--appendonly", "yes", "--appendfsync", "always") as server:
         url = f"redis://127.0.0.1:{server.port}"
         async with serving(telegram, model, settings, monkeypatch, redis_url=url) as world:
             telegram.say(ANNA, ANNA, "My name is Anna.")

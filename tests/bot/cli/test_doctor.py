@@ -17,7 +17,7 @@ from bot.settings import Settings
 from bot.text import readable_json, strip_controls
 from tests.fakes.langsmith_server import LangSmithServer
 from tests.fakes.model_server import ModelServer, fail, say
-from tests.fakes.redis_server import running
+from tests.fakes.redis_server import running_redis
 from tests.support.chat_process import Program
 from tests.support.service_harness import service_settings
 
@@ -36,7 +36,7 @@ async def test_every_server_that_refuses_us_is_named_with_its_cure(
 ) -> None:
     model.default = fail(401, "invalid_api_key", f"Incorrect API key provided: {KEY}")
     async with (
-        running("--requirepass", PASSWORD, password=PASSWORD) as redis,
+        running_redis("--requirepass", PASSWORD, password=PASSWORD) as redis,
         LangSmithServer(api_key="another") as langsmith,
     ):
         program = Program(

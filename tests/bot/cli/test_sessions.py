@@ -123,10 +123,10 @@ def test_control_c_at_the_question_erases_nothing(
     here = {"REDIS_URL": settings.redis_url.get_secret_value()}
     program = Program(tmp_path, here | {"BOT_REDIS_PREFIX": settings.bot_redis_prefix})
     with Terminal(program.command("sessions", "forget", "work"), program.environment) as terminal:
-        terminal.see("[y/N]")
-        terminal.see_that_it_waits()
+        terminal.wait_for("[y/N]")
+        terminal.wait_until_idle()
         terminal.press("ctrl-c")
-        assert terminal.end() == 1
+        assert terminal.wait_for_exit() == 1
         assert "Aborted!" in terminal.text
     assert len(json.loads(shell.out("sessions", "list", "--json"))) == 1
 

@@ -20,7 +20,7 @@ from bot.storage.client import INGRESS_RETRY_S
 from bot.worker.promotion import DueTurnPromoter
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
 from tests.fakes.model_server import ModelServer, fail, say, stall
-from tests.fakes.redis_server import running
+from tests.fakes.redis_server import running_redis
 from tests.support.messages import make_message
 from tests.support.service_harness import RunningService, running_service, service_settings
 from tests.support.wait import wait_until
@@ -378,7 +378,7 @@ async def test_a_platform_that_stays_deaf_asks_for_a_restart_of_those_who_listen
 async def test_redis_away_makes_it_unready_and_asks_for_no_restart(
     settings: Settings, tmp_path: Path, model: ModelServer
 ) -> None:
-    async with running() as redis:
+    async with running_redis() as redis:
         url = SecretStr(f"redis://127.0.0.1:{redis.port}")
         async with running_service(
             settings, tmp_path, model, redis_url=url, ingress_retry_s=INGRESS_RETRY_S

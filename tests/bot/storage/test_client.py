@@ -24,10 +24,10 @@ from bot.storage.doctor import check
 from tests.fakes.free_ports import free_port
 from tests.fakes.redis_server import (
     certificate,
-    cluster,
-    replicated,
-    running,
-    tls_in_front_of,
+    running_cluster,
+    running_redis,
+    running_sentinels,
+    tls_proxy,
 )
 from tests.support.wait import wait_until
 
@@ -64,7 +64,7 @@ async def test_by_unix_socket(settings: Settings, redis: Redis) -> None:
 
 
 async def test_by_tcp_with_a_password_and_a_database() -> None:
-    async with running("--requirepass", WORD, password=WORD) as server:
+    async with running_redis("--requirepass", WORD, password=WORD) as server:
         link = await connect(at(f"redis://:{WORD}@127.0.0.1:{server.port}/3"))
         assert await works(link)
         assert link.describe() == f"redis://127.0.0.1:{server.port}/3"
@@ -78,7 +78,7 @@ async def test_by_tcp_with_a_password_and_a_database() -> None:
 
 async def test_by_tls_only_with_a_certificate_that_holds(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
-    async with running() as server, tls_in_front_of(server.port, cert, key) as port:
+    async with running_redis() as server, tls_proxy(server.port, cert, key) as port:
         link = await connect(at(f"rediss://localhost:{port}?ssl_ca_certs={cert}"))
         assert await works(link)
         await link.aclose()
@@ -96,7 +96,7 @@ async def test_by_tls_only_with_a_certificate_that_holds(tmp_path: Path) -> None
 
 
 async def test_a_cluster_takes_keys_scripts_and_transactions_of_one_tag_on_every_node() -> None:
-    async with cluster(3) as nodes:
+    async with running_cluster(3) as nodes:
         seeds = ",".join(f"127.0.0.1:{node.port}" for node in nodes[:2])
         link = await connect(at(f"redis+cluster://{seeds}"))
         assert link.is_cluster
@@ -126,7 +126,7 @@ async def test_a_cluster_takes_keys_scripts_and_transactions_of_one_tag_on_every
 
 
 async def test_a_clusters_connections_may_be_closed_while_they_are_taken() -> None:
-    async with cluster(1) as nodes:
+    async with running_cluster(1) as nodes:
         link = await connect(
             at(f"redis+cluster://127.0.0.1:{nodes[0].port}"), retry_for_s=WORKER_RETRY_S
         )
@@ -150,14 +150,14 @@ async def test_a_clusters_connections_may_be_closed_while_they_are_taken() -> No
 
 
 async def test_a_server_that_is_no_cluster_is_told_from_one_that_is_down() -> None:
-    async with running() as server:
+    async with running_redis() as server:
         with pytest.raises(StoreRefused) as caught:
             await connect(at(f"redis+cluster://127.0.0.1:{server.port}"))
         assert "redis://" in caught.value.cure
 
 
 async def test_a_cluster_address_without_its_scheme_is_told() -> None:
-    async with cluster(2) as nodes:
+    async with running_cluster(2) as nodes:
         link = await connect(at(f"redis://127.0.0.1:{nodes[0].port}"))
 
         async def write_to_every_slot() -> None:
@@ -173,7 +173,7 @@ async def test_a_cluster_address_without_its_scheme_is_told() -> None:
 
 @pytest.mark.slow
 async def test_sentinel_leads_a_patient_link_over_a_fail_over() -> None:
-    async with replicated() as (primary, replica, sentinels):
+    async with running_sentinels() as (primary, replica, sentinels):
         hosts = ",".join(f"127.0.0.1:{s.port}" for s in sentinels)
         down = free_port()  # the first sentinel asked does not exist
         settings = at(f"redis+sentinel://127.0.0.1:{down},{hosts}/mymaster/0")
@@ -193,7 +193,7 @@ async def test_sentinel_leads_a_patient_link_over_a_fail_over() -> None:
 
 
 async def test_a_link_of_ingress_gives_up_soon_and_one_of_a_worker_waits_for_the_server() -> None:
-    async with running() as server:
+    async with running_redis() as server:
         url = f"redis://127.0.0.1:{server.port}"
         ingress = await connect(at(url))
         worker = await connect(at(url), retry_for_s=WORKER_RETRY_S)
@@ -218,7 +218,7 @@ async def test_a_link_of_ingress_gives_up_soon_and_one_of_a_worker_waits_for_the
 async def test_ingress_fails_before_its_platform_gives_up(how: str) -> None:
     """Slack and Telegram wait 3 s or more for their acknowledgement; a starved process may be later."""
     assert 2 * INGRESS_RETRY_S < 2
-    async with running() as server:
+    async with running_redis() as server:
         settings = at(f"redis://127.0.0.1:{server.port}")
         link = await connect(settings) if how == "frozen while connected" else None
         if how == "refused":
@@ -262,7 +262,7 @@ async def test_a_wrong_address_is_a_wrong_setting() -> None:
 
 
 async def test_a_full_server_says_so_also_out_of_a_script_or_a_transaction() -> None:
-    async with running("--maxmemory-policy", "noeviction") as server:
+    async with running_redis("--maxmemory-policy", "noeviction") as server:
         link = await connect(at(f"redis://127.0.0.1:{server.port}"))
         assert await works(link)
         async with server.admin() as client:
@@ -280,7 +280,7 @@ async def test_a_full_server_says_so_also_out_of_a_script_or_a_transaction() -> 
 
 
 async def test_a_server_that_cannot_write_its_disk_says_so() -> None:
-    async with running("--save", "3600 1") as server:
+    async with running_redis("--save", "3600 1") as server:
         link = await connect(at(f"redis://127.0.0.1:{server.port}"))
         for item in server.folder.iterdir():
             item.unlink()
@@ -298,7 +298,7 @@ async def test_a_server_that_cannot_write_its_disk_says_so() -> None:
 
 
 async def test_a_user_without_rights_is_told_which_to_give() -> None:
-    async with running() as server:
+    async with running_redis() as server:
         async with server.admin() as client:
             await client.acl_setuser(
                 "bot",
@@ -339,7 +339,7 @@ async def test_the_doctor_is_content_with_the_embedded_server(settings: Settings
 
 
 async def test_the_doctor_names_what_loses_data_and_its_cure() -> None:
-    async with running("--maxmemory-policy", "allkeys-lru") as server:
+    async with running_redis("--maxmemory-policy", "allkeys-lru") as server:
         checks = {c.name: c for c in await check(at(f"redis://127.0.0.1:{server.port}"))}
     assert checks["redis"].state == "ok"
     for name, cure in (
@@ -351,7 +351,7 @@ async def test_the_doctor_names_what_loses_data_and_its_cure() -> None:
 
 
 async def test_the_doctor_looks_at_a_cluster() -> None:
-    async with cluster(2) as nodes:
+    async with running_cluster(2) as nodes:
         checks = await check(at(f"redis+cluster://127.0.0.1:{nodes[0].port}"))
     assert [c.state for c in checks] == ["ok", "ok", "warning", "ok"]
 
@@ -364,7 +364,10 @@ async def test_the_doctor_says_that_the_server_is_away_and_does_not_raise(url: s
 
 
 async def test_the_doctor_notices_a_server_that_takes_no_writes() -> None:
-    async with running() as primary, running("--replicaof", f"127.0.0.1 {primary.port}") as replica:
+    async with (
+        running_redis() as primary,
+        running_redis("--replicaof", f"127.0.0.1 {primary.port}") as replica,
+    ):
         (only,) = await check(at(f"redis://127.0.0.1:{replica.port}"))
         async with primary.admin() as client:
             await client.config_set("maxmemory", 1)
@@ -375,7 +378,7 @@ async def test_the_doctor_notices_a_server_that_takes_no_writes() -> None:
 
 
 async def test_the_doctor_is_content_with_a_user_who_may_do_all_that_we_do() -> None:
-    async with running() as server:
+    async with running_redis() as server:
         async with server.admin() as client:
             rights = ("~keepthread:*", "&*", "+@all", "-@dangerous")
             await client.execute_command("ACL", "SETUSER", "bot", "on", "nopass", *rights)

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 from bot.ports import TurnWrite
 from bot.settings import Settings
 from bot.storage.dedicated_connection import DedicatedConnection
-from tests.fakes.redis_server import RedisServer, running
+from tests.fakes.redis_server import RedisServer, running_redis
 from tests.support.handler_harness import open_handler
 from tests.support.messages import KEY
 from tests.support.wait import wait_until
@@ -92,7 +92,7 @@ def client_without_retries(server: RedisServer) -> Redis:
 
 @pytest.fixture
 async def server() -> AsyncIterator[RedisServer]:
-    async with running() as started:
+    async with running_redis() as started:
         yield started
 
 

@@ -12,7 +12,7 @@ from bot.errors import StoreError, StoreUnavailable
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.storage.durability import Durability
-from tests.fakes.redis_server import RedisServer, cluster, running
+from tests.fakes.redis_server import RedisServer, running_cluster, running_redis
 from tests.support.messages import make_message
 from tests.support.wait import wait_until
 
@@ -26,7 +26,7 @@ def make_inbox(
 
 @pytest.fixture
 async def primary() -> AsyncIterator[RedisServer]:
-    async with running("--appendonly", "yes", "--repl-diskless-sync-delay", "0") as server:
+    async with running_redis("--appendonly", "yes", "--repl-diskless-sync-delay", "0") as server:
         yield server
 
 
@@ -76,7 +76,7 @@ async def test_a_message_waits_for_the_disk_where_that_is_asked_for(primary: Red
 
 
 async def test_on_a_cluster_the_node_of_the_message_is_asked() -> None:
-    async with cluster() as nodes, RedisCluster("127.0.0.1", nodes[0].port) as client:
+    async with running_cluster() as nodes, RedisCluster("127.0.0.1", nodes[0].port) as client:
         durability = Durability(client, is_cluster=True, disk=True, replicas=0)
         inbox = Inbox(client, InboxKeys("kt", 2), is_cluster=True, durability=durability)
         with pytest.raises(StoreError, match="appendonly is disabled"):

@@ -14,7 +14,7 @@ from bot.settings import Settings
 from bot.worker.options import Timing, WorkerOptions
 from bot.worker.worker import Worker
 from tests.bot.worker.harness import RecordingExecutor
-from tests.fakes.redis_server import running
+from tests.fakes.redis_server import running_redis
 from tests.support.inbox_harness import (
     make_inbox,
     running_worker,
@@ -73,7 +73,7 @@ async def test_a_turn_claimed_while_draining_begins_is_requeued_at_once(
 async def test_draining_ends_also_where_redis_does_not_come_back(
     settings: Settings,
 ) -> None:
-    async with running() as server, Redis(port=server.port, retry=None) as client:
+    async with running_redis() as server, Redis(port=server.port, retry=None) as client:
         inbox = make_inbox(client, settings)
         work = RecordingExecutor(held=True)
         timing = Timing(completion_grace_s=0.05)

@@ -20,7 +20,7 @@ from bot.worker.leases import Lease, Leases
 from bot.worker.options import Timing, WorkerOptions
 from bot.worker.outcome import TurnOutcome
 from tests.bot.worker.harness import FAST_HEARTBEAT, SHORT_LEASE, RecordingExecutor
-from tests.fakes.redis_server import running
+from tests.fakes.redis_server import running_redis
 from tests.support.handler_harness import RecordingReply
 from tests.support.inbox_harness import (
     HOUR_MS,
@@ -198,7 +198,7 @@ async def test_leases_on_other_nodes_are_renewed_while_one_node_is_away(
 
 
 async def test_a_worker_that_waits_for_redis_counts_as_alive(settings: Settings) -> None:
-    async with running() as server, Redis(port=server.port, retry=None) as client:
+    async with running_redis() as server, Redis(port=server.port, retry=None) as client:
         leases = Leases(
             make_inbox(client, settings),
             client,

@@ -17,7 +17,7 @@ from bot.worker.options import Timing, WorkerOptions
 from bot.worker.outcome import TurnOutcome
 from bot.worker.worker import Worker
 from tests.bot.worker.harness import SHORT_LEASE, RecordingExecutor
-from tests.fakes.stalled_connection import line_to
+from tests.fakes.stalled_connection import stallable_proxy
 from tests.support.inbox_harness import (
     GENEROUS_TIMING,
     make_inbox,
@@ -139,16 +139,19 @@ async def test_a_worker_reads_turns_and_stops_again_after_its_connections_stalle
 ) -> None:
     """The server's machine lost its power, say, and another took over: nobody closes the old connections."""
     path = redis.connection_pool.connection_kwargs["path"]
-    async with line_to(path) as line, Redis(port=line.port, socket_timeout=None) as waiter:
+    async with (
+        stallable_proxy(path) as proxy,
+        Redis(port=proxy.port, socket_timeout=None) as waiter,
+    ):
         inbox, work = make_inbox(redis, settings), RecordingExecutor(held=True)
         timing = Timing(lease_s=600, block_s=0.05, dead_s=0.2, resubscribe_s=0.2)
         worker = Worker(inbox, waiter, work.execute, Metrics(), WorkerOptions("w1", timing=timing))
         task = asyncio.create_task(worker.run())
-        await wait_until(lambda: line.opened >= 2)
-        line.go_dead()
+        await wait_until(lambda: proxy.connections >= 2)
+        proxy.stall()
         await inbox.enqueue(make_message("one"))
         await wait_until(lambda: work.running.total() == 1)
-        line.go_dead()
+        proxy.stall()
 
         async def a_stop_is_heard() -> bool:
             await inbox.stop(make_message("x").session)

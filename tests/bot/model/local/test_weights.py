@@ -295,7 +295,7 @@ async def test_the_hub_is_asked_first(
             monkeypatch.setenv(name, value)
         path = await store.ensure(home, None, spec(hub=HUB_REPOSITORY))
     assert path.read_bytes() == CONTENT
-    assert hub.asked
+    assert hub.requests
     assert not index.served
 
 
@@ -311,7 +311,7 @@ async def test_a_hub_that_fails_is_told_and_the_index_asked(
             monkeypatch.setenv(name, value)
         path = await store.ensure(home, told, spec(hub=HUB_REPOSITORY))
     assert path.read_bytes() == CONTENT
-    assert hub.asked
+    assert hub.requests
     (remark,) = told.remarks
     assert remark.startswith("No model from the model hub: ")
     assert ("403" in remark) == (fault == "refused")
