@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis as sync_redis
 import structlog
@@ -26,6 +27,11 @@ from bot.logs import QUIETED_LOGGERS, LogHandler
 from bot.settings import Settings
 from bot.storage.embedded.server import EmbeddedServer
 from tests.fakes.model_server import ModelServer
+
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")  # a starved process is slow, and no worse for it
 
 BOUNDED_KEYS: tuple[str, ...] = ()
 """Patterns of keys without a time to live, each with the bound of its size."""

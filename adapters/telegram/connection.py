@@ -15,6 +15,7 @@ from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.command_menu import set_menus
 from adapters.telegram.inbound.callbacks import Callbacks
 from adapters.telegram.inbound.dispatcher import Dispatcher
+from adapters.telegram.inbound.media_groups import HOLD_S, MediaGroupBuffer
 from adapters.telegram.inbound.parse import BotIdentity
 from adapters.telegram.outbound.messages import MessageSender
 from adapters.telegram.outbound.preview import PreviewMode
@@ -43,10 +44,12 @@ class TelegramConnection:
 
     Attributes:
         ask_s: messages wait no longer for an answer about their author's rights.
+        part_wait_s: how long a turn waits for the next part of an album or of a long text.
         menu_again_s: pause after the first failure to set the menu of commands; it doubles with each.
     """
 
     ask_s = 10.0
+    part_wait_s = HOLD_S
     menu_again_s = 5.0
 
     def __init__(self, core: Core, settings: TelegramSettings) -> None:
@@ -170,8 +173,9 @@ class TelegramConnection:
         me = BotIdentity(user.id, user.username or "", bool(user.can_read_all_group_messages))
         callbacks = Callbacks(self._core, me, self.sender, self._sent_messages, self._background)
         self._dispatcher = Dispatcher(
-            self._core, me, self.sender, self.reply, self._background, callbacks
-        )
+            self._core, me, self.sender, self.reply, self._background, callbacks,
+            MediaGroupBuffer(self.part_wait_s),
+        )  # fmt: skip
         log.info("connected", username=me.username, reads_all=me.reads_all)
 
     async def _receive_updates(self, dispatcher: Dispatcher) -> None:

@@ -22,8 +22,13 @@ _MOST = 2_000
 
 @dataclass(slots=True)
 class MediaGroupBuffer:
-    """Remembers for two minutes which albums and pastes are for the bot."""
+    """Remembers for two minutes which albums and pastes are for the bot.
 
+    Attributes:
+        wait_s: how long a turn waits for the next part.
+    """
+
+    wait_s: float = HOLD_S
     _albums: dict[tuple[str, str], float] = field(default_factory=dict)
     _waiting: dict[tuple[str, str], list[ParsedMessage]] = field(default_factory=dict)
     _pastes: dict[tuple[str, str], datetime] = field(default_factory=dict)
@@ -56,10 +61,9 @@ class MediaGroupBuffer:
             self._pastes.pop(_writer(parsed), None)
         return []
 
-    @staticmethod
-    def hold_s(parsed: ParsedMessage) -> float:
+    def hold_s(self, parsed: ParsedMessage) -> float:
         """How long the turn waits for further parts."""
-        return HOLD_S if parsed.album or parsed.is_long else 0
+        return self.wait_s if parsed.album or parsed.is_long else 0
 
     def _bound(self) -> None:
         now = time.monotonic()

@@ -42,7 +42,7 @@ async def test_what_slack_did_not_sign_starts_nothing(world: InboundHarness) -> 
         good | {"X-Slack-Signature": ""},
         good | {"X-Slack-Signature": "v0="},
         good | {"X-Slack-Signature": good["X-Slack-Signature"].replace("v0", "v1")},
-        good | {"X-Slack-Request-Timestamp": str(int(time.time()) - 1)},
+        good | {"X-Slack-Request-Timestamp": str(int(good["X-Slack-Request-Timestamp"]) - 1)},
         good | {"X-Slack-Request-Timestamp": "soon"},
         good | {"X-Slack-Request-Timestamp": "-1"},
         good | {"X-Slack-Request-Timestamp": "9" * 400},
@@ -53,7 +53,7 @@ async def test_what_slack_did_not_sign_starts_nothing(world: InboundHarness) -> 
     assert world.calls("users.info") == []
 
 
-@pytest.mark.parametrize("age_s", [MAX_AGE_S + 5, -MAX_AGE_S - 5])
+@pytest.mark.parametrize("age_s", [MAX_AGE_S + 5, -MAX_AGE_S - 600])
 async def test_a_stale_signature_starts_nothing(world: InboundHarness, age_s: float) -> None:
     stale = signed(SIGNING_SECRET, BODY, at=time.time() - age_s)
     assert await world.events.post(BODY, JSON | stale) == 401

@@ -196,12 +196,19 @@ async def test_an_answer_finds_the_group_that_moved_while_it_was_thought(
 # -- albums and pastes ---------------------------------------------------------------------------
 
 
+@pytest.fixture
+def patient_with_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a starved process the parts are further apart."""
+    monkeypatch.setattr(TelegramConnection, "part_wait_s", 5.0)
+
+
 def photo(telegram: TelegramServer, name: str) -> list[dict[str, Any]]:
     file_id = telegram.upload(f"{name}.jpg", b"\xff\xd8" + name.encode())
     size = {"file_id": file_id, "file_unique_id": file_id, "width": 90, "height": 90}
     return [{**size, "file_size": 10}]
 
 
+@pytest.mark.usefixtures("patient_with_parts")
 async def test_an_album_is_one_message_with_all_its_pictures(world: World) -> None:
     world.model.default = say("Pictures.")
     for name in ("one", "two", "three"):
@@ -215,6 +222,7 @@ async def test_an_album_is_one_message_with_all_its_pictures(world: World) -> No
     assert [part["type"] for part in parts].count("image_url") == 3
 
 
+@pytest.mark.usefixtures("patient_with_parts")
 async def test_an_album_in_a_group_is_the_bots_as_a_whole_wherever_the_mention_is(
     world: World,
 ) -> None:
@@ -252,6 +260,7 @@ async def test_an_album_that_is_not_for_the_bot_is_overheard_by_its_words(
         assert len(model.requests) == 2
 
 
+@pytest.mark.usefixtures("patient_with_parts")
 async def test_a_long_paste_that_an_app_cut_is_one_message_also_in_a_group(world: World) -> None:
     world.model.default = say("Read.")
     world.telegram.say(GROUP, BEN, "@keepthread_bot " + "a" * 4_070)

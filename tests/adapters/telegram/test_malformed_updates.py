@@ -116,7 +116,7 @@ def parsed(updates: list[Any]) -> list[str]:
         dispatcher = Dispatcher(core, me, sender, lambda _: None, background, callbacks)  # type: ignore[arg-type,return-value]
         polling = Polling(client, dispatcher.take, Heartbeat(), wait_s=0)
         with pytest.raises(Confirmed), capture_logs():
-            await asyncio.wait_for(polling.run(), 20)
+            await polling.run()
         return [one.text for one in core.taken]
 
     return asyncio.run(poll())

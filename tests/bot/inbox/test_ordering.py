@@ -36,7 +36,9 @@ STEPS = st.lists(
 
 @given(steps=STEPS)
 @examples(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 async def test_every_message_is_answered_once_and_in_order_whatever_happens(
     inbox: Inbox, redis: Redis, settings: Settings, steps: list[tuple[str, str]]

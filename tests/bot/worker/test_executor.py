@@ -73,7 +73,7 @@ class Bench:
         self.number += 1
         ids = tuple(f"{int(time.time() * 1e6)}-{self.number + n}" for n in range(len(incoming)))
         taken = ClaimedTurn(0, str(KEY), b"1-0", 0, tries, fails, ids, incoming)
-        return Lease(taken, time.monotonic() + 30)
+        return Lease(taken, time.monotonic() + 600)
 
     async def run(self, *incoming: Incoming, **how: int) -> tuple[str, str]:
         """The verdict: outcome and reason."""
@@ -243,7 +243,7 @@ async def test_who_says_stop_waits_for_no_attachment(bench: Bench) -> None:
     running = asyncio.create_task(bench.executor.execute(lease))
     await wait_until(lambda: bench.place.asked)
     lease.stop.request()
-    assert (await asyncio.wait_for(running, 5)).outcome == "done"
+    assert (await running).outcome == "done"
     assert bench.counted("stopped") == 1
     assert bench.model.requests == []
 
