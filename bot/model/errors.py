@@ -1,4 +1,4 @@
-"""One table from what openai, LangChain and httpx2 raise to our own errors.
+"""Translation of exceptions of openai, LangChain and httpx2 to ModelError.
 
 Sources: https://platform.openai.com/docs/guides/error-codes; tests/bot/model/test_errors.py proves it complete.
 """
@@ -28,12 +28,12 @@ from bot.errors import (
 )
 from bot.logs import REDACTED, redact
 
-_TOO_LONG = re.compile(
+_CONTEXT_MESSAGE = re.compile(
     r"maximum context length|context[ _](length|size|window)|too many tokens|prompt is too long",
     re.I,
 )
-_TOO_LONG_CODES = ("context_length_exceeded", "exceed_context_size_error")
-_SPENT = ("insufficient_quota", "billing_hard_limit_reached", "credit_balance_too_low")
+_CONTEXT_CODES = ("context_length_exceeded", "exceed_context_size_error")
+_QUOTA_CODES = ("insufficient_quota", "billing_hard_limit_reached", "credit_balance_too_low")
 CURE_KEY = "Check OPENAI_API_KEY, and that it may use BOT_MODEL."
 CURE_MODEL = (
     "Set BOT_MODEL to a model that exists at the endpoint; "
@@ -42,15 +42,16 @@ CURE_MODEL = (
 CURE_REACH = "Check OPENAI_BASE_URL and the network."
 CURE_QUOTA = "Add credit at the provider, or set BOT_FALLBACK_MODEL."
 
-Kind = tuple[type[ModelError], str]
-"""Our error, and its cure."""
+ErrorKind = tuple[type[ModelError], str]
+"""Our error class, and its cure."""
 
 
 @cache
-def table() -> Mapping[type[BaseException], Kind]:
-    """By class, without what a status tells; of a class that is not in it, its nearest ancestor counts.
+def error_table() -> Mapping[type[BaseException], ErrorKind]:
+    """Error class by exception class, for exceptions without an HTTP status. An unlisted class counts as its
+    nearest listed ancestor.
 
-    Made when first needed: importing these libraries takes a second.
+    Built at the first use: importing these libraries takes a second.
     """
     import httpx2
     import openai
@@ -75,13 +76,13 @@ def table() -> Mapping[type[BaseException], Kind]:
         httpx2.TransportError: unreachable,
         TimeoutError: (ModelTimeout, ""),
         ConnectionError: unreachable,
-        # Also a chunk that is no JSON, and whatever these libraries may yet add.
+        # Also a chunk that is no JSON, and exceptions of later versions of these libraries.
         BaseException: (ModelBroken, ""),
     }
 
 
-def translate(error: BaseException, key: str = "") -> ModelError:
-    """Our error for whatever a model call raised. Its detail never holds `key`, nor anything like one."""
+def translate_error(error: BaseException, key: str = "") -> ModelError:
+    """The ModelError for an exception of a model call. Its detail holds neither `key` nor another token."""
     import openai
 
     if isinstance(error, ModelError):
@@ -94,19 +95,21 @@ def translate(error: BaseException, key: str = "") -> ModelError:
         wait_s = _retry_after_s(error.response.headers)
     elif type(error) is openai.APIError:  # an `error` event within the stream
         status = _status_of(code)
-    kind, cure = _by_status(status, code) if status else _by_class(error)
+    error_class, cure = _by_status(status, code) if status else _by_class(error)
     if _is_too_long(error, code, status):
-        kind, cure = PromptTooLong, ""
-    return kind(_detail(error, key), cure=cure, retry_after_s=wait_s if kind is ModelBusy else None)
+        error_class, cure = PromptTooLong, ""
+    return error_class(
+        _detail(error, key), cure=cure, retry_after_s=wait_s if error_class is ModelBusy else None
+    )
 
 
-def _by_class(error: BaseException) -> Kind:
-    known = table()
+def _by_class(error: BaseException) -> ErrorKind:
+    known = error_table()
     return next(known[cls] for cls in type(error).__mro__ if cls in known)
 
 
-def _by_status(status: int, code: str) -> Kind:
-    if code in _SPENT or status == 402:
+def _by_status(status: int, code: str) -> ErrorKind:
+    if code in _QUOTA_CODES or status == 402:
         return ModelQuotaSpent, CURE_QUOTA
     if status in (401, 403):
         return ModelKeyRefused, CURE_KEY
@@ -124,7 +127,7 @@ def _by_status(status: int, code: str) -> Kind:
 
 
 def _status_of(code: str) -> int:
-    """Of an error event. Some put the HTTP status there (openrouter.ai/docs/api-reference/errors)."""
+    """HTTP status of an error event. Some endpoints send it as the code (openrouter.ai/docs/api-reference/errors)."""
     if code.isdigit():
         return int(code)
     if "content_filter" in code or "content_policy" in code:
@@ -133,16 +136,16 @@ def _status_of(code: str) -> int:
 
 
 def _is_too_long(error: BaseException, code: str, status: int | None) -> bool:
-    """Endpoints agree on no code for it. LangChain sees it too, in some of them."""
+    """Whether the prompt exceeds the context: endpoints share no code for it, and LangChain knows only some."""
     from langchain_core.exceptions import ContextOverflowError
 
-    if isinstance(error, ContextOverflowError) or code in _TOO_LONG_CODES:
+    if isinstance(error, ContextOverflowError) or code in _CONTEXT_CODES:
         return True
-    return status in (400, 413, 500) and bool(_TOO_LONG.search(str(error)))
+    return status in (400, 413, 500) and bool(_CONTEXT_MESSAGE.search(str(error)))
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """`Retry-After` in seconds or as a date (RFC 9110, 10.2.3), or OpenAI's `retry-after-ms`."""
+    """Seconds to wait: from `Retry-After`, a number or a date (RFC 9110, 10.2.3), or OpenAI's `retry-after-ms`."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "")
         try:
@@ -163,6 +166,6 @@ def _detail(error: BaseException, key: str) -> str:
     text = str(error) or type(error).__name__
     if cause is not None and str(cause) and str(cause) not in text:
         text = f"{text} ({type(cause).__name__}: {cause})"
-    if len(key) >= 8:  # shorter ones are no secrets, and their letters are in other words too
+    if len(key) >= 8:  # a shorter key is no secret, and may be part of other words
         text = text.replace(key, REDACTED)
     return redact(text)[:500]

@@ -1,4 +1,4 @@
-"""From settings to a model."""
+"""Factory of the model from settings."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ def build_model(settings: Settings, start_local: StartLocal) -> Model:
     """The model the settings ask for, with its fallback if there is one."""
     if settings.uses_local_model:
         return LazyModel(settings, start_local)
-    first, *second = (OpenAIModel(endpoint) for endpoint in endpoints(settings))
-    return FallbackModel(first, *second) if second else first
+    primary, *fallbacks = (OpenAIModel(endpoint) for endpoint in endpoints(settings))
+    return FallbackModel(primary, *fallbacks) if fallbacks else primary
 
 
 def endpoints(settings: Settings) -> tuple[Endpoint, ...]:
-    """The model's, and the fallback's if there is one."""
-    first = _endpoint(settings, settings.bot_model)
+    """Endpoints of the model, and of its fallback if there is one."""
+    primary = _endpoint(settings, settings.bot_model)
     if settings.bot_fallback_model is None:
-        return (first,)
-    second = _endpoint(
+        return (primary,)
+    fallback = _endpoint(
         settings,
         settings.bot_fallback_model,
         settings.bot_fallback_base_url,
         settings.bot_fallback_api_key,
     )
-    return first, second
+    return primary, fallback
 
 
 def _endpoint(

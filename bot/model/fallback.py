@@ -1,4 +1,4 @@
-"""A second model for when the first is down."""
+"""Fallback model: answers while the primary model is down."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bot.ports import AnswerDelta, Model, Prompt, TurnTrace
 
 log = structlog.get_logger("keepthread.model")
 
-DOWN: tuple[type[ModelError], ...] = (
+OUTAGE_ERRORS: tuple[type[ModelError], ...] = (
     ModelBroken,
     ModelBusy,
     ModelKeyRefused,
@@ -31,19 +31,19 @@ DOWN: tuple[type[ModelError], ...] = (
     ModelTimeout,
     ModelUnreachable,
 )
-REST_S = 30.0
+COOLDOWN_S = 30.0
 
 
 class FallbackModel:
-    """Asks `second` when `first` is down and nothing was shown yet.
+    """Model that asks `fallback` when `primary` is down and no text was shown yet.
 
-    For `rest_s` after a failure `first` is not asked, so that not every message waits for it in vain.
+    For `cooldown_s` after a failure `primary` is not asked, so that not every turn waits for it.
     """
 
-    def __init__(self, first: Model, second: Model, *, rest_s: float = REST_S) -> None:
-        self._first = first
-        self._second = second
-        self._rest_s = rest_s
+    def __init__(self, primary: Model, fallback: Model, *, cooldown_s: float = COOLDOWN_S) -> None:
+        self._primary = primary
+        self._fallback = fallback
+        self._cooldown_s = cooldown_s
         self._down_until = 0.0
 
     async def stream(
@@ -52,22 +52,22 @@ class FallbackModel:
         if time.monotonic() >= self._down_until:
             shown = False
             try:
-                async with aclosing(self._first.stream(prompt, trace)) as deltas:
+                async with aclosing(self._primary.stream(prompt, trace)) as deltas:
                     async for delta in deltas:
                         shown = shown or bool(delta.text)
                         yield delta
                 return
-            except DOWN as error:
+            except OUTAGE_ERRORS as error:
                 if shown:
                     raise
-                self._down_until = time.monotonic() + self._rest_s
-                log.warning("fallback model asked", error=repr(error))
-        async with aclosing(self._second.stream(prompt, trace)) as deltas:
+                self._down_until = time.monotonic() + self._cooldown_s
+                log.warning("primary model failed, fallback model used", error=repr(error))
+        async with aclosing(self._fallback.stream(prompt, trace)) as deltas:
             async for delta in deltas:
                 yield delta
 
     async def aclose(self) -> None:
         try:
-            await self._first.aclose()
+            await self._primary.aclose()
         finally:
-            await self._second.aclose()
+            await self._fallback.aclose()

@@ -1,4 +1,4 @@
-"""The `Model` port over langchain-openai's ChatOpenAI, for any OpenAI-compatible endpoint."""
+"""Model at an OpenAI-compatible endpoint, over langchain-openai's ChatOpenAI."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bot.errors import (
     ModelTimeout,
     ModelUnreachable,
 )
-from bot.model.errors import translate
+from bot.model.errors import translate_error
 from bot.ports import AnswerDelta, Message, Prompt, TurnTrace
 
 if TYPE_CHECKING:
@@ -33,22 +33,24 @@ if TYPE_CHECKING:
 log = structlog.get_logger("keepthread.model")
 
 OPENAI_HOST = "api.openai.com"
+NO_KEY = "none"
+"""Key sent to endpoints without keys: the header must not be empty."""
 KEEPALIVE_S = 120
-RETRIES = 2
-LONGEST_WAIT_S = 20.0
-"""A longer `Retry-After` is not waited for: the person is told."""
+MAX_RETRIES = 2
+MAX_RETRY_WAIT_S = 20.0
+"""A longer `Retry-After` is not waited for: the turn fails with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model is, and how it is asked.
+    """Address, key and parameters of a model.
 
     Attributes:
         base_url: None is OpenAI itself.
-        first_token_timeout_s: for the first piece, and between any two.
-        timeout_s: for the whole answer.
+        first_token_timeout_s: longest wait for the first chunk, and between two chunks.
+        timeout_s: longest time of the whole answer.
         headers: sent with each request.
-        retries: how often it is asked again while nothing was shown.
+        retries: most retries of a request, made only while no text was shown.
     """
 
     model: str
@@ -59,7 +61,7 @@ class Endpoint:
     temperature: float | None = None
     max_answer_tokens: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    retries: int = RETRIES
+    retries: int = MAX_RETRIES
 
     @property
     def is_openai(self) -> bool:
@@ -67,7 +69,7 @@ class Endpoint:
 
 
 class OpenAIModel:
-    """Streams answers; tries again only while nothing was shown. Raises ModelError."""
+    """Model at one endpoint. Retries only while no text was shown. Raises ModelError."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -78,12 +80,12 @@ class OpenAIModel:
     async def stream(
         self, prompt: Prompt, trace: TurnTrace | None = None
     ) -> AsyncGenerator[AnswerDelta]:
-        give_up_at = time.monotonic() + self.endpoint.timeout_s
+        deadline = time.monotonic() + self.endpoint.timeout_s
         attempt = 0
         while True:
             shown = False
             try:
-                async with aclosing(self._once(prompt, trace, give_up_at)) as deltas:
+                async with aclosing(self._stream_once(prompt, trace, deadline)) as deltas:
                     async for delta in deltas:
                         shown = shown or bool(delta.text)
                         yield delta
@@ -93,10 +95,10 @@ class OpenAIModel:
                     raise AnswerCut(error.detail) from None
                 attempt += 1
                 wait_s = error.retry_after_s or 0.4 * 2**attempt * random.uniform(0.5, 1)  # noqa: S311  jitter
-                late = time.monotonic() + wait_s > give_up_at or wait_s > LONGEST_WAIT_S
-                if shown or not error.can_retry or attempt > self.endpoint.retries or late:
+                too_late = time.monotonic() + wait_s > deadline or wait_s > MAX_RETRY_WAIT_S
+                if shown or not error.can_retry or attempt > self.endpoint.retries or too_late:
                     raise
-                log.info("model asked again", error=repr(error), wait_s=round(wait_s, 2))
+                log.info("model request retried", error=repr(error), wait_s=round(wait_s, 2))
                 await asyncio.sleep(wait_s)
 
     async def aclose(self) -> None:
@@ -104,8 +106,8 @@ class OpenAIModel:
         if client is not None:
             await client.aclose()
 
-    async def _once(
-        self, prompt: Prompt, trace: TurnTrace | None, give_up_at: float
+    async def _stream_once(
+        self, prompt: Prompt, trace: TurnTrace | None, deadline: float
     ) -> AsyncGenerator[AnswerDelta]:
         messages = to_langchain(prompt.messages)
         options: dict[str, Any] = {}
@@ -114,24 +116,26 @@ class OpenAIModel:
         config = trace.model_config() if trace is not None else None
         reason, usage, model = None, None, self.endpoint.model
         try:
-            chat = await self._open()
+            chat = await self._get_chat()
             async with aclosing(chat.astream(messages, config=config, **options)) as chunks:
-                while (chunk := await self._next(chunks, give_up_at)) is not None:
+                while (chunk := await self._next_chunk(chunks, deadline)) is not None:
                     meta = chunk.response_metadata
                     if meta:
                         reason = meta.get("finish_reason") or reason
                         model = meta.get("model_name") or model
                     if chunk.usage_metadata:
-                        usage = _usage(chunk.usage_metadata)
+                        usage = _to_usage(chunk.usage_metadata)
                     text = chunk.content if isinstance(chunk.content, str) else chunk.text
                     if text:
                         yield AnswerDelta(text)
         except (asyncio.CancelledError, GeneratorExit, ModelError):
             raise
-        except Exception as error:  # noqa: BLE001  translated, whatever it is: the table ends in ModelBroken
-            failure = translate(error, self.endpoint.api_key)
+        except Exception as error:  # noqa: BLE001  the table translates every exception
+            failure = translate_error(error, self.endpoint.api_key)
             if type(failure) is ModelBroken:
-                log.warning("model failed", error=type(error).__name__, detail=failure.detail)
+                log.warning(
+                    "model request failed", error=type(error).__name__, detail=failure.detail
+                )
             raise failure from None
         yield AnswerDelta(usage=usage, model=model)
         if reason == "content_filter":
@@ -141,9 +145,9 @@ class OpenAIModel:
         if reason == "length":
             raise AnswerCut("finish_reason length")
 
-    async def _next(self, chunks: AsyncIterator[Any], give_up_at: float) -> Any:
-        """The next chunk, or None. Raises ModelTimeout, also where comments keep the line alive."""
-        endpoint, left_s = self.endpoint, give_up_at - time.monotonic()
+    async def _next_chunk(self, chunks: AsyncIterator[Any], deadline: float) -> Any:
+        """The next chunk; None at the end. Raises ModelTimeout, also while comments keep the connection alive."""
+        endpoint, left_s = self.endpoint, deadline - time.monotonic()
         try:
             async with asyncio.timeout(min(endpoint.first_token_timeout_s, left_s)):
                 return await anext(chunks)
@@ -154,17 +158,17 @@ class OpenAIModel:
                 raise ModelTimeout(f"not ended after {endpoint.timeout_s:g} s") from None
             raise ModelTimeout(f"nothing for {endpoint.first_token_timeout_s:g} s") from None
 
-    async def _open(self) -> Any:
-        """The LangChain object for this event loop; importing it takes a second, so not on the loop."""
+    async def _get_chat(self) -> Any:
+        """The ChatOpenAI of this event loop. It is imported in a thread, because that takes a second."""
         loop = asyncio.get_running_loop()
         if self._chat is None or self._loop is not loop:
             chat_class = await asyncio.to_thread(lean_chat_class)
             if self._chat is None or self._loop is not loop:
                 self._loop = loop
-                self._chat, self._client = self._build(chat_class)
+                self._chat, self._client = self._build_chat(chat_class)
         return self._chat
 
-    def _build(self, chat_class: Any) -> tuple[Any, Any]:
+    def _build_chat(self, chat_class: Any) -> tuple[Any, Any]:
         import httpx2
 
         endpoint = self.endpoint
@@ -188,7 +192,7 @@ class OpenAIModel:
             timeout=timeout,
             max_retries=0,
             stream_usage=True,
-            stream_chunk_timeout=None,  # see `_next`; theirs swallows cancellations (Python 3.11)
+            stream_chunk_timeout=None,  # `_next_chunk` has one; theirs swallows cancellations (Python 3.11)
             default_headers=dict(endpoint.headers) or None,
             use_responses_api=False,
             **options,
@@ -197,8 +201,8 @@ class OpenAIModel:
 
 
 @contextmanager
-def _without_collecting() -> Iterator[None]:
-    """An import makes objects that stay: looking for garbage among them is a seventh of its time."""
+def _without_garbage_collection() -> Iterator[None]:
+    """Pauses garbage collection for an import: its objects stay, and checking them takes a seventh of its time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -210,13 +214,12 @@ def _without_collecting() -> Iterator[None]:
 
 @cache
 def lean_chat_class() -> Any:
-    """ChatOpenAI, without what makes long histories slow.
+    """Subclass of ChatOpenAI that sends long histories without delay.
 
-    The openai package walks each message of a request to transform it, on the event loop, at 0.13 ms a
-    message. What travels in `extra_body` is merged into the body as it is. Messages from LangChain are
-    already as the wire wants them.
+    The openai package transforms each message of a request, on the event loop, in 0.13 ms a message. It
+    merges `extra_body` into the request as it is, and LangChain's messages already have the API's format.
     """
-    with _without_collecting():
+    with _without_garbage_collection():
         from langchain_openai import ChatOpenAI
 
     class LeanChatOpenAI(ChatOpenAI):
@@ -236,25 +239,21 @@ def lean_chat_class() -> Any:
 
 
 def to_langchain(messages: tuple[Message, ...]) -> list[BaseMessage]:
-    """Our messages as LangChain's."""
+    """LangChain messages of a prompt."""
     from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
     classes = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
-    found: list[BaseMessage] = []
+    converted: list[BaseMessage] = []
     for message in messages:
         if message.images:
             blocks: list[Any] = [{"type": "text", "text": message.text}]
             blocks += [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
-            found.append(HumanMessage(content=blocks))
+            converted.append(HumanMessage(content=blocks))
         else:
-            found.append(classes[message.role](content=message.text))
-    return found
+            converted.append(classes[message.role](content=message.text))
+    return converted
 
 
-def _usage(counts: Mapping[str, Any]) -> Usage:
+def _to_usage(counts: Mapping[str, Any]) -> Usage:
     details = counts.get("input_token_details") or {}
     return Usage(counts["input_tokens"], counts["output_tokens"], details.get("cache_read") or 0)
-
-
-NO_KEY = "none"
-"""Sent to endpoints of one's own that want no key: the header must hold something."""

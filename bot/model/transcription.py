@@ -1,4 +1,4 @@
-"""Speech to text through an OpenAI-compatible endpoint (`POST {base}/audio/transcriptions`).
+"""Transcription of speech at an OpenAI-compatible endpoint (`POST {base}/audio/transcriptions`).
 
 Format: https://platform.openai.com/docs/api-reference/audio/createTranscription
 """
@@ -31,16 +31,25 @@ if TYPE_CHECKING:
     from bot.settings import Settings
 
 MAX_AUDIO_BYTES = 25 * 1024 * 1024
-"""The most the endpoint takes (OpenAI's speech-to-text guide)."""
+"""Largest upload that the endpoint accepts (OpenAI's speech-to-text guide)."""
 
 DEFAULT_MODEL = "gpt-4o-mini-transcribe"
 _OPENAI = "https://api.openai.com/v1"
-_ENDINGS = {"audio/ogg": ".ogg", "audio/mpeg": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a"}
-_SPELLED = {".oga": ".ogg", ".opus": ".ogg", ".aac": ".m4a"}  # the endpoint goes by the ending
+_EXTENSIONS = {
+    "audio/ogg": ".ogg",
+    "audio/mpeg": ".mp3",
+    "audio/mp4": ".m4a",
+    "audio/x-m4a": ".m4a",
+}
+_EXTENSION_ALIASES = {
+    ".oga": ".ogg",
+    ".opus": ".ogg",
+    ".aac": ".m4a",
+}  # the endpoint knows the format by the extension
 
 
 class Transcriber:
-    """Turns speech into words. One HTTP client, opened at the first use."""
+    """Client of the transcription endpoint, opened at the first use."""
 
     def __init__(
         self, settings: Settings, *, model: str = DEFAULT_MODEL, timeout_s: float = 120
@@ -51,25 +60,25 @@ class Transcriber:
         self._client: httpx2.AsyncClient | None = None
 
     @property
-    def configured(self) -> bool:
-        """Whether there is an endpoint to ask: the local model cannot listen."""
+    def is_configured(self) -> bool:
+        """Whether there is an endpoint: the local model cannot transcribe."""
         return not self._settings.uses_local_model
 
     async def transcribe(self, data: bytes, attachment: Attachment) -> str:
-        """The words spoken in `data`; `""` if nobody speaks.
+        """Text of the speech in `data`; `""` if there is none.
 
         Raises:
-            ModelError: it could not be heard; `ModelMissing` where the endpoint cannot transcribe.
+            ModelError: the request failed; `ModelMissing` where the endpoint cannot transcribe.
         """
         import httpx2
 
-        if not self.configured:
+        if not self.is_configured:
             raise ModelMissing("the local model cannot listen", cure="Set OPENAI_API_KEY.")
         if len(data) > MAX_AUDIO_BYTES:
             raise PromptTooLong(f"{len(data)} bytes of audio, limit {MAX_AUDIO_BYTES}")
         name, media_type = _file_name(attachment), attachment.media_type or "audio/ogg"
         try:
-            response = await self._http().post(
+            response = await self._open_client().post(
                 "audio/transcriptions",
                 data={"model": self._model, "response_format": "json"},
                 files={"file": (name, data, media_type)},
@@ -79,7 +88,7 @@ class Transcriber:
         except httpx2.HTTPError as error:
             raise ModelUnreachable(redact(f"transcription: {error!r}")) from error
         if response.status_code != 200:
-            raise _refused(response)
+            raise _status_error(response)
         try:
             return clean_text(str(response.json()["text"])).strip()
         except (ValueError, KeyError, TypeError) as error:
@@ -97,11 +106,11 @@ class Transcriber:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        where: TracebackType | None,
+        trace: TracebackType | None,
     ) -> None:
         await self.aclose()
 
-    def _http(self) -> httpx2.AsyncClient:
+    def _open_client(self) -> httpx2.AsyncClient:
         import httpx2
 
         if self._client is None:
@@ -116,15 +125,16 @@ class Transcriber:
 
 def _file_name(attachment: Attachment) -> str:
     path = PurePath(attachment.name or "voice")
-    ending = _ENDINGS.get(attachment.media_type) or path.suffix.lower()
-    ending = ending or mimetypes.guess_extension(attachment.media_type) or ".ogg"
-    return f"{path.stem or 'voice'}{_SPELLED.get(ending, ending)}"
+    extension = _EXTENSIONS.get(attachment.media_type) or path.suffix.lower()
+    extension = extension or mimetypes.guess_extension(attachment.media_type) or ".ogg"
+    return f"{path.stem or 'voice'}{_EXTENSION_ALIASES.get(extension, extension)}"
 
 
-def _refused(response: httpx2.Response) -> ModelError:
+def _status_error(response: httpx2.Response) -> ModelError:
+    """The ModelError for a response other than 200."""
     detail = redact(f"transcription: HTTP {response.status_code} {response.text[:300]}")
     status = response.status_code
-    kinds: dict[int, type[ModelError]] = {
+    classes: dict[int, type[ModelError]] = {
         401: ModelKeyRefused,
         403: ModelKeyRefused,
         404: ModelMissing,
@@ -137,6 +147,6 @@ def _refused(response: httpx2.Response) -> ModelError:
     if status in (429, 502, 503):
         after = response.headers.get("retry-after", "")
         return ModelBusy(detail, retry_after_s=float(after) if after.isdigit() else None)
-    if status in kinds:
-        return kinds[status](detail)
+    if status in classes:
+        return classes[status](detail)
     return ModelBroken(detail) if status >= 500 else PromptRefused(detail)

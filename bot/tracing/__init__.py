@@ -1,10 +1,14 @@
-"""Tracing: one LangSmith trace a turn, or silence.
+"""Tracing: one LangSmith trace for each turn, or none.
 
-tracer.py     the turn, its steps, and the silent twin of both
-model_run.py  the language model's call, as LangChain reports it
-runs.py       what LangSmith calls a run, as data
-sender.py     the bounded queue and the one thread that talks to LangSmith
-setup.py      from settings to a tracer; the line in `keepthread doctor`
+factory.py    the tracer for given settings
+langsmith.py  LangSmith tracer: traces of turns and their steps
+noop.py       no-op tracer
+callbacks.py  runs of model calls, from LangChain's callbacks
+run.py        LangSmith run, as data
+sender.py     bounded queue, and the thread that sends it to LangSmith
+doctor.py     check for `keepthread doctor`
+
+LangSmith and LangChain are imported when tracing is on, not with this package.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The language model's call under a turn, as LangChain's callbacks report it.
+"""LangChain callback handler that traces the model calls of a turn.
 
-A handler of our own and not `LangChainTracer`: that one serialises each message as a LangChain
-constructor on the event loop, once at the start and again in every copy, and sends the client's
-headers along. This one sends roles and text, and of the parameters only those named here.
+It replaces `LangChainTracer`, which serialises each message as a LangChain constructor on the event
+loop, once at the start and again in every copy, and sends the client's headers along. This one sends
+roles and text, and of the parameters only those named here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
-from bot.tracing.run import Put, Run
+from bot.tracing.run import EnqueueRun, Run
 
 ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
 PARAMETERS = (
@@ -31,19 +31,19 @@ PARAMETERS = (
     "max_completion_tokens",
     "reasoning_effort",
 )
-LONGEST_URL = 512
-"""In characters. Longer image addresses hold the picture itself, which has no place in a trace."""
+MAX_URL_CHARS = 512
+"""Longest image URL in a trace: longer ones hold the picture itself."""
 
 
-class ModelRuns(BaseCallbackHandler):
-    """Makes each model call of a turn a child of `parent`. One instance serves one turn."""
+class ModelRunCallbacks(BaseCallbackHandler):
+    """Callback handler of one turn: makes each of its model calls a child run of `parent`."""
 
     run_inline = True
-    """Called in order on the event loop: it only builds dictionaries."""
+    """Makes LangChain call it in order on the event loop: it only builds dictionaries."""
 
-    def __init__(self, parent: Run, put: Put) -> None:
+    def __init__(self, parent: Run, enqueue: EnqueueRun) -> None:
         self._parent = parent
-        self._put = put
+        self._enqueue = enqueue
         self._open: dict[UUID, Run] = {}
 
     def on_chat_model_start(
@@ -56,27 +56,31 @@ class ModelRuns(BaseCallbackHandler):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        given = kwargs.get("invocation_params") or {}
-        facts = {key: value for key, value in (metadata or {}).items() if key.startswith("ls_")}
+        invocation = kwargs.get("invocation_params") or {}
+        model_metadata = {
+            key: value for key, value in (metadata or {}).items() if key.startswith("ls_")
+        }
         run = Run(
             id=run_id,
             name=name or (serialized or {}).get("name") or "ChatOpenAI",
             kind="llm",
             project=self._parent.project,
-            inputs={"messages": [_message(one) for one in messages[0]]},
-            metadata=_inherited(self._parent.metadata) | facts,
+            inputs={"messages": [_message(message) for message in messages[0]]},
+            metadata=_child_metadata(self._parent.metadata) | model_metadata,
             tags=self._parent.tags,
             parent=self._parent,
-            parameters={key: given[key] for key in PARAMETERS if given.get(key) is not None},
+            parameters={
+                key: invocation[key] for key in PARAMETERS if invocation.get(key) is not None
+            },
         )
         run.events.append(_event("start"))
         self._open[run_id] = run
-        run.begin(self._put)
+        run.post_start(self._enqueue)
 
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **kwargs: Any) -> None:
         run = self._open.get(run_id)
         if run is not None and len(run.events) == 1 and token:
-            run.events.append(_event("new_token"))  # the first one: LangSmith's time to first token
+            run.events.append(_event("new_token"))  # LangSmith's time to first token
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         self._finish(run_id, response, None)
@@ -85,7 +89,7 @@ class ModelRuns(BaseCallbackHandler):
         self._finish(run_id, kwargs.get("response"), error)
 
     def close(self, error: BaseException | None) -> None:
-        """End calls that nobody ended: their stream was left in the middle."""
+        """End the runs of calls whose stream was left before its end."""
         for run_id in list(self._open):
             self._finish(run_id, None, error or RuntimeError("left before its end"))
 
@@ -95,16 +99,16 @@ class ModelRuns(BaseCallbackHandler):
         run = self._open.pop(run_id, None)
         if run is None:
             return
-        outputs, usage = _answer(response)
+        outputs, usage = _outputs(response)
         if usage:
             outputs["usage_metadata"] = usage
             run.metadata["usage_metadata"] = usage
         run.events.append(_event("end"))
         run.end(outputs, error)
-        run.finish(self._put)
+        run.patch_end(self._enqueue)
 
 
-def _inherited(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _child_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metadata.items() if key != "ls_agent_type"}
 
 
@@ -128,14 +132,14 @@ def _block(block: dict[str, Any]) -> dict[str, Any]:
         return {"type": "text", "text": block.get("text", "")}
     image = block.get("image_url")
     url = image.get("url") if isinstance(image, dict) else image
-    if isinstance(url, str) and len(url) <= LONGEST_URL and not url.startswith("data:"):
+    if isinstance(url, str) and len(url) <= MAX_URL_CHARS and not url.startswith("data:"):
         return {"type": "image_url", "image_url": {"url": url}}
     size = len(url) if isinstance(url, str) else 0
     return {"type": "text", "text": f"[{kind}, {size:,} characters, not traced]"}
 
 
-def _answer(response: LLMResult | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The answer in the form LangSmith draws as a chat, and the tokens it cost."""
+def _outputs(response: LLMResult | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The answer in LangSmith's chat format, and its token usage."""
     if not isinstance(response, LLMResult) or not response.generations:
         return {}, None
     if not response.generations[0]:

@@ -1,4 +1,4 @@
-"""Checks of the tracing settings for `keepthread doctor`."""
+"""Check of the LangSmith settings for `keepthread doctor`."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING
 from bot.errors import SettingsError
 from bot.logs import redact
 from bot.ports import Check
+from bot.tracing.factory import build_client, is_key_missing
 
 if TYPE_CHECKING:
     from bot.settings import Settings
-from bot.tracing.factory import _client, _key_is_missing
 
 CHECK_TIMEOUT_S = 3.0
 
 
 async def check(settings: Settings) -> list[Check]:
-    """Ask LangSmith whether it would take traces. Waits some seconds at most."""
+    """Check that LangSmith accepts the key. Takes a few seconds at most."""
     name = "LangSmith"
     if not settings.langsmith_tracing:
         return [Check(name, "off", "not tracing", "Set LANGSMITH_TRACING=true to trace turns.")]
-    if _key_is_missing(settings):
+    if is_key_missing(settings):
         return [
             Check(
                 name, "failed", "no key, so not tracing", "Set LANGSMITH_API_KEY to a key of yours."
             )
         ]
-    return [await asyncio.to_thread(_ask, settings)]
+    return [await asyncio.to_thread(_check_connection, settings)]
 
 
-def _ask(settings: Settings) -> Check:
+def _check_connection(settings: Settings) -> Check:
     from langsmith import utils
 
     name, where = "LangSmith", redact(settings.langsmith_endpoint)
     try:
-        client = _client(settings, retries=0)
+        client = build_client(settings, retries=0)
     except SettingsError as error:
         return Check(name, "failed", error.detail, error.cure)
     try:

@@ -1,7 +1,7 @@
-"""From settings to a tracer. Settings are the only truth about whether a turn is traced.
+"""Factory of the tracer from settings, which alone decide whether turns are traced.
 
-LangChain traces by itself when it finds `LANGCHAIN_TRACING_V2` and its like in the environment.
-Here that is always switched off: `bot.settings.core` reads those names, and our own tracer does the work.
+LangChain traces by itself when the environment holds `LANGCHAIN_TRACING_V2` or a similar name. That is
+always switched off here: `bot.settings.core` reads those names, and our own tracer does the work.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SWITCHES = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
-"""What makes LangChain trace by itself."""
-OLD_SWITCHES = ("LANGCHAIN_TRACING", "LANGCHAIN_HANDLER")
-"""What is left of LangChain's first tracer: makes each call trace, or fail, depending on the value."""
-INFO: dict[str, Any] = {
+AUTOMATIC_TRACING_VARIABLES = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
+"""Environment variables that make LangChain trace by itself."""
+OLD_TRACER_VARIABLES = ("LANGCHAIN_TRACING", "LANGCHAIN_HANDLER")
+"""Environment variables of LangChain's first tracer: they make each call trace, or fail."""
+SERVER_INFO: dict[str, Any] = {
     "version": "0.8.10",
     "instance_flags": {},
     "batch_ingest_config": {
@@ -41,13 +41,13 @@ INFO: dict[str, Any] = {
         "scale_down_nempty_trigger": 4,
     },
 }
-"""What `GET /info` would say. Given to the client, so that it does not ask."""
+"""Response to `GET /info`, given to the client so that it does not request it."""
 LIBRARY_LOGGERS = ("langsmith.client", "urllib3.connectionpool")
-"""Where the libraries warn of each failed request; of those from our thread, `Sender.failed` tells."""
+"""Loggers that warn of each failed request; for the sender's thread `Sender.report_failure` does."""
 
 
 def build_tracer(settings: Settings) -> Tracer:
-    """LangSmith if it is switched on and can be reached with what is set; else silence.
+    """The LangSmith tracer if tracing is on and its settings are complete; else the no-op tracer.
 
     Raises:
         SettingsError: the environment holds LangSmith variables that contradict each other.
@@ -55,7 +55,7 @@ def build_tracer(settings: Settings) -> Tracer:
     switch_off_automatic_tracing()
     if not settings.langsmith_tracing:
         return NoopTracer()
-    if _key_is_missing(settings):
+    if is_key_missing(settings):
         logger.warning("LANGSMITH_TRACING is on, but LANGSMITH_API_KEY is not set: not tracing.")
         return NoopTracer()
 
@@ -68,13 +68,13 @@ def build_tracer(settings: Settings) -> Tracer:
         )
 
     sender = Sender(send)
-    client = _client(settings, sender.failed)
+    client = build_client(settings, sender.report_failure)
     for name in LIBRARY_LOGGERS:
-        logging.getLogger(name).addFilter(sender.mutes)
+        logging.getLogger(name).addFilter(sender.log_filter)
 
     def release() -> None:
         for name in LIBRARY_LOGGERS:
-            logging.getLogger(name).removeFilter(sender.mutes)
+            logging.getLogger(name).removeFilter(sender.log_filter)
         client.close(timeout=0)
 
     return LangSmithTracer(
@@ -83,18 +83,18 @@ def build_tracer(settings: Settings) -> Tracer:
 
 
 def switch_off_automatic_tracing() -> None:
-    """Keep LangChain from tracing on its own, whatever the environment says."""
-    for name in OLD_SWITCHES:
+    """Keep LangChain from tracing by itself, whatever the environment holds."""
+    for name in OLD_TRACER_VARIABLES:
         os.environ.pop(name, None)
-    if any(os.environ.get(name) for name in SWITCHES):
+    if any(os.environ.get(name) for name in AUTOMATIC_TRACING_VARIABLES):
         # Only then: importing langsmith takes a good part of a second.
         import langsmith
 
         langsmith.configure(enabled=False)
 
 
-def _key_is_missing(settings: Settings) -> bool:
-    """LangSmith's own cloud needs a key; a server of one's own may not."""
+def is_key_missing(settings: Settings) -> bool:
+    """Whether a key is needed and not set. LangSmith's cloud needs one, a self-hosted server may not."""
     host = urlsplit(settings.langsmith_endpoint).hostname or ""
     hosted = host == "langchain.com" or host.endswith(".langchain.com")
     return hosted and not _key(settings)
@@ -104,10 +104,13 @@ def _key(settings: Settings) -> str:
     return settings.langsmith_api_key.get_secret_value() if settings.langsmith_api_key else ""
 
 
-def _client(
-    settings: Settings, failed: Callable[[Exception], None] | None = None, *, retries: int = 1
+def build_client(
+    settings: Settings,
+    report_failure: Callable[[Exception], None] | None = None,
+    *,
+    retries: int = 1,
 ) -> Client:
-    """A client that does nothing by itself: no threads, no `/info`, no environment in metadata."""
+    """LangSmith client without automatic work: no threads, no `/info`, no environment in metadata."""
     import langsmith
     from langsmith import utils
     from urllib3.util import Retry
@@ -117,12 +120,12 @@ def _client(
         return langsmith.Client(
             settings.langsmith_endpoint,
             api_key=_key(settings),
-            info=INFO,
+            info=SERVER_INFO,
             auto_batch_tracing=False,
             omit_traced_runtime_info=True,
             tracing_mode="langsmith",
             disable_prompt_cache=True,
-            tracing_error_callback=failed,
+            tracing_error_callback=report_failure,
             timeout_ms=(3_000, 10_000),
             retry_config=Retry(
                 total=retries,

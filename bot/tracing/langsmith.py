@@ -1,7 +1,7 @@
-"""The tracers behind `ports.Tracer`: LangSmith, and silence.
+"""LangSmith tracer: one trace for each turn.
 
-Nothing here is kept in context variables: a turn's trace is a value that is handed on. So hundreds
-of turns in one loop cannot mix, and an async generator cannot leak a trace to its consumer.
+A turn's trace is passed as a value and never kept in context variables, so that hundreds of turns on
+one loop cannot mix, and an async generator cannot leak a trace to its consumer.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from uuid import UUID
 from bot import __version__
 from bot.conversation import Turn
 from bot.ports import StepTrace, TurnTrace
-from bot.tracing.run import Put, Run, as_fields, describe
+from bot.tracing.run import EnqueueRun, Run, as_fields, describe
 from bot.tracing.sender import Sender
 
 CLOSE_TIMEOUT_S = 2.0
 
 
 class LangSmithTracer:
-    """One trace a turn: the root "turn", and under it its steps and the model's calls.
+    """Tracer whose traces have the root run "turn", with the steps and model calls as its children.
 
     Args:
-        sender: takes the runs.
+        sender: sends the runs.
         project: the LangSmith project they go to.
-        new_id: makes a UUID version 7.
-        release: called when everything was sent, or the time for it is over; may block.
+        new_id: creates a UUID version 7.
+        release: called once the sender is closed; may block.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class LangSmithTracer:
     async def turn(
         self, turn: Turn, *, started_at: datetime | None = None
     ) -> AsyncIterator[TurnTrace]:
-        """Trace what happens inside; it may have begun earlier, at `started_at` (UTC). An exception that passes is noted on the run, and passes."""
+        """Trace of `turn`, started at `started_at` (UTC). An exception is recorded on the run, and passes."""
         place_kind = turn.address.place_kind
         root = Run(
             id=self._new_id(),
             name="turn",
             kind="chain",
             project=self._project,
-            inputs={"messages": [_said(turn, number) for number in range(len(turn.incoming))]},
+            inputs={"messages": [_message(turn, number) for number in range(len(turn.incoming))]},
             metadata={
                 "thread_id": turn.conversation_id,
                 "session": str(turn.session),
@@ -69,18 +69,18 @@ class LangSmithTracer:
             tags=[f"platform:{turn.session.platform}", f"place:{place_kind}"],
             started_at=started_at or datetime.now(UTC),
         )
-        root.begin(self._sender.put)
-        trace = _Turn(root, self._sender.put, self._new_id)
+        root.post_start(self._sender.enqueue)
+        trace = _LangSmithTurn(root, self._sender.enqueue, self._new_id)
         try:
             yield trace
         except BaseException as error:
-            trace.broke(error)
+            trace.record_error(error)
             raise
         finally:
-            trace.finish()
+            trace.close()
 
     async def aclose(self) -> None:
-        """Send what waits, for at most two seconds."""
+        """Send the queued runs, for at most two seconds."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -88,13 +88,13 @@ class LangSmithTracer:
         self._release()
 
 
-class _Turn:
-    """A running turn in LangSmith."""
+class _LangSmithTurn:
+    """Trace of a running turn."""
 
-    def __init__(self, root: Run, put: Put, new_id: Callable[[], UUID]) -> None:
+    def __init__(self, root: Run, enqueue: EnqueueRun, new_id: Callable[[], UUID]) -> None:
         self.run_id = str(root.id)
         self._root = root
-        self._put = put
+        self._enqueue = enqueue
         self._new_id = new_id
         self._children = {
             key: value for key, value in root.metadata.items() if key != "ls_agent_type"
@@ -117,7 +117,7 @@ class _Turn:
             parent=self._root,
             started_at=started_at or datetime.now(UTC),
         )
-        step = _Step()
+        step = _LangSmithStep()
         try:
             yield step
         except BaseException as error:
@@ -125,18 +125,18 @@ class _Turn:
             raise
         finally:
             run.end(step.outputs)
-            run.record(self._put)
+            run.post_ended(self._enqueue)
 
     def model_config(self) -> dict[str, Any]:
-        """`{"callbacks": [...]}`: pass it as the config of the LangChain call."""
+        """Config of a LangChain call that traces it under this turn: `{"callbacks": [...]}`."""
         if self._model is None:
-            from bot.tracing.callbacks import ModelRuns
+            from bot.tracing.callbacks import ModelRunCallbacks
 
-            self._model = ModelRuns(self._root, self._put)
+            self._model = ModelRunCallbacks(self._root, self._enqueue)
         return {"callbacks": [self._model]}
 
     def end(self, turn: Turn, error: BaseException | None = None) -> None:
-        """Say how the turn ended. Later calls correct earlier ones."""
+        """Record the end of the turn. A later call overwrites an earlier one."""
         self._root.outputs = {"messages": [{"role": "assistant", "content": turn.answer}]}
         self._root.metadata["state"] = turn.state
         if turn.model:
@@ -154,19 +154,20 @@ class _Turn:
         elif turn.state == "failed":
             self._root.error = turn.note or "failed"
 
-    def broke(self, error: BaseException) -> None:
+    def record_error(self, error: BaseException) -> None:
         self._error = self._error or error
         self._root.error = self._root.error or describe(error)
 
-    def finish(self) -> None:
+    def close(self) -> None:
+        """Send the end of the turn and of its open model calls."""
         if self._model is not None:
             self._model.close(self._error)
         self._root.end()
-        self._root.finish(self._put)
+        self._root.patch_end(self._enqueue)
 
 
-class _Step:
-    """A step in LangSmith; outputs are read when it is over."""
+class _LangSmithStep:
+    """Step of a turn; its outputs are sent when it ends."""
 
     __slots__ = ("outputs",)
 
@@ -177,14 +178,14 @@ class _Step:
         self.outputs = as_fields(outputs)
 
 
-def _said(turn: Turn, number: int) -> dict[str, Any]:
+def _message(turn: Turn, number: int) -> dict[str, Any]:
     incoming = turn.incoming[number]
     message: dict[str, Any] = {"role": "user", "content": incoming.text}
     if incoming.address.shared:
         message["name"] = incoming.speaker.label
     if incoming.attachments:
         message["attachments"] = [
-            {"kind": one.kind, "name": one.name, "size_bytes": one.size_bytes}
-            for one in incoming.attachments
+            {"kind": each.kind, "name": each.name, "size_bytes": each.size_bytes}
+            for each in incoming.attachments
         ]
     return message

@@ -11,51 +11,51 @@ from bot.ports import StepTrace, TurnTrace
 
 
 class NoopTracer:
-    """Traces nothing, at no cost."""
+    """Tracer that does nothing."""
 
     def turn(
         self, turn: Turn, *, started_at: datetime | None = None
     ) -> AbstractAsyncContextManager[TurnTrace]:
-        return _SilentTurn()
+        return _NoopTurn()
 
     async def aclose(self) -> None:
-        """Nothing waits."""
+        """No-op."""
 
 
-class _SilentStep:
-    """A step, a context manager that does nothing, and its own value."""
+class _NoopStep:
+    """Step that does nothing: both the context manager and its value."""
 
     __slots__ = ()
 
-    async def __aenter__(self) -> _SilentStep:
+    async def __aenter__(self) -> _NoopStep:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        """Exceptions pass."""
+        """No-op: exceptions pass."""
 
     def end(self, outputs: Any) -> None:
-        """Nobody wants to know."""
+        """No-op."""
 
 
-class _SilentTurn:
-    """The same for a turn."""
+class _NoopTurn:
+    """Trace of a turn that does nothing: both the context manager and its value."""
 
     __slots__ = ()
     run_id = ""
 
-    async def __aenter__(self) -> _SilentTurn:
+    async def __aenter__(self) -> _NoopTurn:
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        """Exceptions pass."""
+        """No-op: exceptions pass."""
 
     def step(
         self, name: str, *, inputs: Any = None, started_at: datetime | None = None
     ) -> AbstractAsyncContextManager[StepTrace]:
-        return _SilentStep()
+        return _NoopStep()
 
     def model_config(self) -> dict[str, Any]:
         return {}
 
     def end(self, turn: Turn, error: BaseException | None = None) -> None:
-        """Nobody wants to know."""
+        """No-op."""

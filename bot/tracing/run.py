@@ -1,7 +1,7 @@
-"""A LangSmith run as data: what is posted when it begins and patched when it ended.
+"""LangSmith run as data: posted when it starts, patched when it ends.
 
-Runs are built by hand and not with `langsmith.RunTree`: that costs the event loop a pydantic model
-and two deep copies a run, and adds every `LANGSMITH_*` variable of the environment to the metadata.
+Runs are not built with `langsmith.RunTree`: that costs the event loop a pydantic model and two deep
+copies a run, and adds every `LANGSMITH_*` variable of the environment to the metadata.
 The format is that of https://docs.langchain.com/langsmith/run-data-format.
 """
 
@@ -16,19 +16,19 @@ from uuid import UUID
 from bot.logs import redact
 
 Operation = Literal["post", "patch"]
-Put = Callable[[Operation, dict[str, Any]], None]
-"""Takes a run's data for sending; never waits, never raises."""
+EnqueueRun = Callable[[Operation, dict[str, Any]], None]
+"""Enqueues a run's data for sending; never waits, never raises."""
 
 
 @dataclass(slots=True)
 class Run:
-    """One node of a trace.
+    """Run: one node of a trace.
 
     Attributes:
         id: UUID version 7, so that runs sort by their start.
         kind: LangSmith's run type: `chain`, `llm`, `tool` …
         dotted_order: the path from the root, in LangSmith's `<start>Z<id>.<start>Z<id>` form.
-        metadata: goes out with the run; must hold `thread_id`.
+        metadata: must hold `thread_id`.
     """
 
     id: UUID
@@ -55,28 +55,29 @@ class Run:
     def root(self) -> Run:
         return self.parent.root if self.parent else self
 
-    def begin(self, put: Put) -> None:
-        """Announce it, so that LangSmith shows it as running."""
-        put("post", self._identity() | self._beginning())
+    def post_start(self, enqueue: EnqueueRun) -> None:
+        """Post the start, so that LangSmith shows the run as running."""
+        enqueue("post", self._identity_fields() | self._start_fields())
 
-    def finish(self, put: Put) -> None:
-        """Complete an announced run. Its inputs are not sent again."""
-        put("patch", self._identity() | self._ending())
+    def patch_end(self, enqueue: EnqueueRun) -> None:
+        """Patch a posted run with its end. Its inputs are not sent again."""
+        enqueue("patch", self._identity_fields() | self._end_fields())
 
-    def record(self, put: Put) -> None:
-        """Send a run that already ended, whole."""
-        put("post", self._identity() | self._beginning() | self._ending())
+    def post_ended(self, enqueue: EnqueueRun) -> None:
+        """Post a run that has ended already."""
+        enqueue("post", self._identity_fields() | self._start_fields() | self._end_fields())
 
     def end(
         self, outputs: dict[str, Any] | None = None, error: BaseException | None = None
     ) -> None:
+        """Set the end time, the outputs and the error."""
         self.ended_at = datetime.now(UTC)
         if outputs is not None:
             self.outputs = outputs
         if error is not None:
             self.error = describe(error)
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity_fields(self) -> dict[str, Any]:
         identity: dict[str, Any] = {
             "id": self.id,
             "trace_id": self.root.id,
@@ -84,17 +85,17 @@ class Run:
             "session_name": self.project,
             "name": self.name,
             "run_type": self.kind,
-            "extra": self._extra(),
+            "extra": self._extra_fields(),
             "tags": list(self.tags),
         }
         if self.parent:
             identity["parent_run_id"] = self.parent.id
         return identity
 
-    def _beginning(self) -> dict[str, Any]:
+    def _start_fields(self) -> dict[str, Any]:
         return {"start_time": self.started_at.isoformat(), "inputs": self.inputs}
 
-    def _ending(self) -> dict[str, Any]:
+    def _end_fields(self) -> dict[str, Any]:
         ending: dict[str, Any] = {
             "end_time": (self.ended_at or datetime.now(UTC)).isoformat(),
             "outputs": self.outputs or {},
@@ -105,7 +106,7 @@ class Run:
             ending["events"] = list(self.events)
         return ending
 
-    def _extra(self) -> dict[str, Any]:
+    def _extra_fields(self) -> dict[str, Any]:
         extra: dict[str, Any] = {"metadata": dict(self.metadata)}
         if self.parameters is not None:
             extra["invocation_params"] = dict(self.parameters)
@@ -113,10 +114,10 @@ class Run:
 
 
 def describe(error: BaseException) -> str:
-    """An error for people who look at the trace: its name and what it says, no traceback and no token."""
-    words = redact(str(error))  # some endpoints repeat the key that they refuse
+    """Error text of a run: class name and message, without traceback and tokens."""
+    message = redact(str(error))  # some endpoints repeat the key that they refuse
     name = type(error).__name__
-    return f"{name}: {words}" if words else name
+    return f"{name}: {message}" if message else name
 
 
 def as_fields(value: Any) -> dict[str, Any]:

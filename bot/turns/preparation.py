@@ -111,7 +111,7 @@ class TurnPreparation:
             if item.media_type not in _IMAGE_TYPES:
                 return "[not seen: PNG, JPEG, GIF and WebP I can see]"
             return too_large(item, MAX_IMAGE_BYTES)
-        if item.kind == "audio" and not self.transcriber.configured:
+        if item.kind == "audio" and not self.transcriber.is_configured:
             return "[not heard: I cannot listen to speech here]"
         return too_large(item)
 

@@ -30,7 +30,7 @@ from bot.errors import (
     PromptRefused,
     PromptTooLong,
 )
-from bot.model.errors import table, translate
+from bot.model.errors import error_table, translate_error
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
 
@@ -96,7 +96,7 @@ def an(cls: type[Exception], words: str = "words") -> Exception:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_each_class_becomes_ours(cls: type[Exception]) -> None:
-    ours = translate(an(cls))
+    ours = translate_error(an(cls))
     assert type(ours) is EXPECTED[cls.__name__]
     assert ours.detail == "words"
     if type(ours) in (ModelUnreachable, ModelKeyRefused, ModelMissing):
@@ -104,20 +104,20 @@ def test_each_class_becomes_ours(cls: type[Exception]) -> None:
 
 
 def test_what_is_no_error_of_a_library_is_a_broken_model_too() -> None:
-    assert type(translate(json.JSONDecodeError("no", "{", 0))) is ModelBroken
-    assert type(translate(ExceptionGroup("several", [ValueError("x")]))) is ModelBroken
-    assert type(translate(TimeoutError())) is ModelTimeout
-    assert type(translate(ConnectionResetError("gone"))) is ModelUnreachable
+    assert type(translate_error(json.JSONDecodeError("no", "{", 0))) is ModelBroken
+    assert type(translate_error(ExceptionGroup("several", [ValueError("x")]))) is ModelBroken
+    assert type(translate_error(TimeoutError())) is ModelTimeout
+    assert type(translate_error(ConnectionResetError("gone"))) is ModelUnreachable
 
 
 def test_ours_pass_as_they_are() -> None:
     error = LocalModelError("no room")
-    assert translate(error) is error
+    assert translate_error(error) is error
 
 
 def test_the_table_holds_nothing_twice_over() -> None:
     """A row that says what its nearest ancestor says too is no row."""
-    rows = table()
+    rows = error_table()
     for cls, row in rows.items():
         above = next((rows[base] for base in cls.__mro__[1:] if base in rows), None)
         assert row != above, cls
@@ -147,7 +147,7 @@ def answer(status: int, code: object = None, message: str = "no", **headers: str
     ("status", "kind"), STATUSES.items(), ids=lambda it: getattr(it, "__name__", it)
 )
 def test_each_status_becomes_ours(status: int, kind: type[ModelError]) -> None:
-    ours = translate(answer(status))
+    ours = translate_error(answer(status))
     assert type(ours) is kind
     assert "Traceback" not in ours.detail
 
@@ -169,7 +169,7 @@ def test_each_status_becomes_ours(status: int, kind: type[ModelError]) -> None:
 def test_a_code_or_the_words_tell_more_than_the_status(
     status: int, code: str | None, message: str, kind: type[ModelError]
 ) -> None:
-    assert type(translate(answer(status, code, message))) is kind
+    assert type(translate_error(answer(status, code, message))) is kind
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_an_error_event_within_a_stream_is_told_by_its_code(
     code: object, kind: type[ModelError]
 ) -> None:
     event = openai.APIError("in the stream", request=REQUEST, body={"code": code})
-    assert type(translate(event)) is kind
+    assert type(translate_error(event)) is kind
 
 
 @pytest.mark.parametrize(
@@ -210,13 +210,13 @@ def test_an_error_event_within_a_stream_is_told_by_its_code(
 def test_when_to_come_back_is_read_in_every_form(
     status: int, headers: dict[str, str], wait_s: float | None
 ) -> None:
-    found = translate(answer(status, **headers)).retry_after_s
+    found = translate_error(answer(status, **headers)).retry_after_s
     assert found == wait_s
 
 
 def test_when_to_come_back_may_be_a_date() -> None:
     at = datetime.now(UTC) + timedelta(days=1)
-    found = translate(answer(429, **{"retry-after": format_datetime(at, usegmt=True)}))
+    found = translate_error(answer(429, **{"retry-after": format_datetime(at, usegmt=True)}))
     assert found.retry_after_s == pytest.approx(86_400, rel=0.01)
 
 
@@ -224,7 +224,7 @@ def test_no_key_gets_into_the_words() -> None:
     like_openais, own = "sk-" + "a1B2" * 6, "correct horse battery"
     error = answer(401, message=f"Incorrect API key provided: {like_openais} or {own}")
     error.__cause__ = ValueError(f"Authorization: Bearer {like_openais}, {own}")
-    ours = translate(error, own)
+    ours = translate_error(error, own)
     for text in (ours.detail, str(ours), repr(ours), ours.user_text, ours.cure):
         assert like_openais not in text
         assert own not in text
@@ -232,8 +232,8 @@ def test_no_key_gets_into_the_words() -> None:
 
 
 def test_a_word_that_stands_for_no_key_is_no_secret() -> None:
-    assert translate(answer(400, message="none of it"), "none").detail == "none of it"
+    assert translate_error(answer(400, message="none of it"), "none").detail == "none of it"
 
 
 def test_the_words_of_a_failure_are_bounded() -> None:
-    assert len(translate(answer(500, message="x" * 10_000)).detail) <= 500
+    assert len(translate_error(answer(500, message="x" * 10_000)).detail) <= 500

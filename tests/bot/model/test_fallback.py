@@ -111,7 +111,7 @@ async def test_a_first_that_was_down_is_left_alone_for_a_while(server: ModelServ
     models = [
         OpenAIModel(Endpoint(n, "k", server.base_url, retries=0)) for n in ("first", "second")
     ]
-    patient, hasty = FallbackModel(*models), FallbackModel(*models, rest_s=0)
+    patient, hasty = FallbackModel(*models), FallbackModel(*models, cooldown_s=0)
     for model, expected in ((patient, ["first", "second", "second"]), (hasty, ["first"] * 2)):
         server.requests.clear()
         server.script = [fake.fail(500), fake.say("one"), fake.say("two")]

@@ -117,7 +117,7 @@ async def test_too_much_audio_is_not_sent(ear: tuple[Ear, Transcriber]) -> None:
 async def test_nobody_listens_behind_a_closed_port_or_the_local_model() -> None:
     local = Settings.load(redis_url="redis://x")
     async with Transcriber(local) as transcriber:
-        assert not transcriber.configured
+        assert not transcriber.is_configured
         with pytest.raises(ModelMissing):
             await transcriber.transcribe(b"x", VOICE)
     closed = Settings.load(openai_base_url="http://127.0.0.1:1/v1", redis_url="redis://x")
