@@ -1,4 +1,8 @@
-"""Advisory locks on files (flock). The kernel lets go of them when the process dies, however it dies."""
+"""Advisory file locks (flock), shared or exclusive; the kernel releases them when their process ends.
+
+Not the package filelock (looked at: 4.3): its flock is exclusive only, its shared locks are SQLite
+transactions or lease files, and it hands no lock to a child process.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,12 @@ _POLL_S = 0.01
 
 
 class FileLock:
-    """One open file, unlocked, shared or exclusive. Two of them never share a lock, even in one process."""
+    """Open file, unlocked, locked shared or exclusively. Two of them are independent, even in one process."""
 
     __slots__ = ("_fd",)
 
     def __init__(self, path: Path) -> None:
-        """Open `path`, made readable for its owner only. Raises OSError."""
+        """Open `path`; a new file is for its owner only. Raises OSError."""
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     @property
@@ -28,26 +32,26 @@ class FileLock:
         return self._fd
 
     def try_shared(self) -> bool:
-        """Take or keep it together with others; False if somebody has it alone."""
+        """Lock it shared; False while another holds it exclusively."""
         return self._try(fcntl.LOCK_SH)
 
     def try_exclusive(self) -> bool:
-        """Take or keep it alone; False if anybody else has it. A shared lock may be lost by asking."""
+        """Lock it exclusively; False while another holds it. A failed try may lose a shared lock."""
         return self._try(fcntl.LOCK_EX)
 
     async def exclusive(self, timeout_s: float) -> bool:
-        """Wait to have it alone. False after `timeout_s`."""
+        """Wait for the exclusive lock. False after `timeout_s`."""
         return await self._wait(fcntl.LOCK_EX, timeout_s)
 
     async def shared(self, timeout_s: float) -> bool:
-        """Wait to have it together with others. False after `timeout_s`."""
+        """Wait for the shared lock. False after `timeout_s`."""
         return await self._wait(fcntl.LOCK_SH, timeout_s)
 
     def unlock(self) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Close the file, and with it let go of the lock unless a child holds it. Safe to repeat."""
+        """Close the file, which releases the lock unless a child process holds it too. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -60,7 +64,7 @@ class FileLock:
         return True
 
     async def _wait(self, mode: int, timeout_s: float) -> bool:
-        # flock knows no timeout, and a thread blocked in it could not be cancelled.
+        # flock has no timeout, and a thread blocked in it cannot be cancelled.
         deadline = asyncio.get_running_loop().time() + timeout_s
         while not self._try(mode):
             if asyncio.get_running_loop().time() >= deadline:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bot.errors import LocalModelError, StoreRefused
+from bot.local_server.os_errors import translate_os_errors
 from bot.local_server.private_dir import make_private
 
 OTHER_MODEL_CURE = (
@@ -20,17 +20,18 @@ OTHER_MODEL_CURE = (
 @contextmanager
 def translate_folder_errors(folder: Path) -> Iterator[None]:
     """Translates file-system errors within `folder` to LocalModelError."""
-    try:
-        yield
-    except StoreRefused as error:
-        raise LocalModelError(error.detail, cure=f"{error.cure} {OTHER_MODEL_CURE}") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise no_space_error(folder) from error
-        raise LocalModelError(
+
+    def refused(error: OSError) -> LocalModelError:
+        return LocalModelError(
             f"cannot keep the local model in {folder}: {error.strerror or error}",
             cure=f"Set BOT_DATA_DIR to a folder that you may write to. {OTHER_MODEL_CURE}",
-        ) from error
+        )
+
+    try:
+        with translate_os_errors(disk_full=lambda: no_space_error(folder), refused=refused):
+            yield
+    except StoreRefused as error:
+        raise LocalModelError(error.detail, cure=f"{error.cure} {OTHER_MODEL_CURE}") from error
 
 
 def make_private_folder(folder: Path) -> Path:

@@ -5,7 +5,7 @@
         address              base URL and key of the server
         log                  its output
 
-The server (bot/model/local/server.py) is its own keeper. If it is killed, the next user starts another.
+The server (bot/model/local/server.py) is its own supervisor. If it is killed, the next user starts another.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import structlog
 
 from bot.errors import LocalModelError
-from bot.local_server.private_dir import end_of, turn_log
+from bot.local_server.private_dir import last_lines
 from bot.local_server.shared_server import SharedServer
 from bot.model.local.files import OTHER_MODEL_CURE, make_private_folder, translate_folder_errors
 from bot.model.local.hardware import check_hardware, free_memory_bytes, thread_count
@@ -36,10 +36,6 @@ PARALLEL_ANSWERS = 4
 CONTEXT_TOKENS = PARALLEL_ANSWERS * 6_144
 """Context shared by all parallel answers, which fail together beyond it. bot/wiring.py and bot/model/local/lazy.py
 keep one conversation with its answer below 6,144 tokens."""
-_PASSED_ENVIRONMENT = (
-    *("PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"),
-    *("TMPDIR", "TZ", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES"),
-)
 
 
 class LocalRuntime(SharedServer):
@@ -47,6 +43,13 @@ class LocalRuntime(SharedServer):
 
     name = "the local model"
     start_timeout_s = 300.0
+    log_name = "log"
+    passed_environment = (
+        *("PATH", "HOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME"),
+        *("TMPDIR", "TZ", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES"),
+    )
+    # Waiting threads must not spin: they take the cores from the working ones.
+    own_environment: ClassVar[Mapping[str, str]] = {"OMP_WAIT_POLICY": "PASSIVE"}
 
     def __init__(self, model: Path, folder: Path, progress: ProgressCallback | None) -> None:
         super().__init__(folder)
@@ -77,40 +80,21 @@ class LocalRuntime(SharedServer):
             LocalModelError: it does not start again.
         """
         # A restarted server has another key.
-        if not self._is_kept() or self._read_address() != (self.base_url, self.api_key):
-            async with self._alone():
-                await self._ensure()
+        if not self._is_supervised() or self._read_address() != (self.base_url, self.api_key):
+            await self._ensure_running()
         return self.base_url, self.api_key
 
-    def _spawn(self, lock_fd: int) -> None:
+    def _supervisor_command(self, lock_fd: int) -> list[str]:
         (self._folder / "address").unlink(missing_ok=True)
-        turn_log(self._folder / "log")
         log.info("local model starting", file=str(self._model))
-        command = [
+        return [
             *(sys.executable, "-P", "-W", "ignore::DeprecationWarning"),
             str(Path(__file__).with_name("server.py")),
             *(str(lock_fd), str(self._folder), str(self._model)),
             *(str(thread_count()), str(PARALLEL_ANSWERS), str(CONTEXT_TOKENS)),
         ]
-        environment = {k: v for k, v in os.environ.items() if k in _PASSED_ENVIRONMENT}
-        try:
-            with (self._folder / "log").open("ab") as log_file:
-                subprocess.run(  # noqa: S603  our own interpreter and file
-                    command,
-                    check=True,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log_file,
-                    stderr=log_file,
-                    cwd=self._folder,
-                    pass_fds=(lock_fd,),
-                    start_new_session=True,  # out of reach of Ctrl-C in our terminal
-                    # Waiting threads must not spin: they take the cores from the working ones.
-                    env={**environment, "OMP_WAIT_POLICY": "PASSIVE"},
-                )
-        except subprocess.CalledProcessError as error:
-            raise self._did_not_start() from error
 
-    async def _answers(self) -> bool:
+    async def _is_ready(self) -> bool:
         address = self._read_address()
         if self._progress is not None:
             loaded = int(address is not None)
@@ -130,14 +114,14 @@ class LocalRuntime(SharedServer):
     def _folder_errors(self) -> AbstractContextManager[None]:
         return translate_folder_errors(self._folder)
 
-    def _trouble(self, detail: str) -> LocalModelError:
-        return LocalModelError(detail, cure=f"See {self._folder / 'log'}. {OTHER_MODEL_CURE}")
+    def _timeout_error(self, detail: str) -> LocalModelError:
+        return LocalModelError(detail, cure=f"See {self.log_path}. {OTHER_MODEL_CURE}")
 
-    def _did_not_start(self) -> LocalModelError:
+    def _start_error(self) -> LocalModelError:
         free, size = free_memory_bytes(), self._model.stat().st_size
         memory = f"; {free / 1e9:.1f} GB of memory are free" if free is not None else ""
-        reason = end_of(self._folder / "log") or "it was killed, or the processor cannot run it"
+        reason = last_lines(self.log_path) or "it was killed, or the processor cannot run it"
         return LocalModelError(
             f"the local model did not load ({size / 1e9:.1f} GB{memory}): {reason}",
-            cure=f"It needs its size and about 1 GB more in memory. See {self._folder / 'log'}. {OTHER_MODEL_CURE}",
+            cure=f"It needs its size and about 1 GB more in memory. See {self.log_path}. {OTHER_MODEL_CURE}",
         )

