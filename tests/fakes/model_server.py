@@ -98,6 +98,19 @@ def say(text: str, *, size: int = 12, delay_s: float = 0, reason: str = "stop") 
     return behave
 
 
+def say_after(gate: asyncio.Event, text: str) -> Behaviour:
+    """Streams the first character of `text`; the rest once `gate` is set."""
+
+    async def behave(exchange: Exchange) -> web.StreamResponse:
+        response = await exchange.open()
+        await exchange.pieces(response, text[:1])
+        await gate.wait()
+        await exchange.pieces(response, text[1:])
+        return await exchange.end(response, "stop", text)
+
+    return behave
+
+
 def fail(
     status: int, code: str = "", message: str = "no", *, retry_after_s: float | None = None
 ) -> Behaviour:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from adapters.slack.action_ids import FORGET_SHORTCUT
 from bot.settings import Settings
-from tests.fakes.model_server import cut, fail, say
+from tests.fakes.model_server import cut, fail, say_after
 from tests.fakes.slack.people import BOT
 from tests.story.slack_day import ADA, BEN, CORA, NORA, Day, working_day
 from tests.support.wait import wait_until
@@ -26,11 +26,13 @@ async def day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 async def test_what_is_said_while_it_answers_is_answered_next_and_nothing_is_dropped(
     day: Day,
 ) -> None:
-    day.model.script = [say("A slow answer. " * 5, size=8, delay_s=0.05)]
+    gate = asyncio.Event()
+    day.model.script = [say_after(gate, "A slow answer. " * 5)]
     thread = await day.slack.say("C1", ADA, f"{BOT} tell me all")
     await wait_until(lambda: day.model.open_streams == 1)
     for number in range(5):
         await day.slack.say("C1", BEN, f"and remark {number}", thread)
+    gate.set()
     answers = await day.answers(2, "C1", thread)
     assert answers[0] == "A slow answer. " * 5
     assert [n for n in range(5) if f"Ben: and remark {n}" in day.asked()] == [0, 1, 2, 3, 4]

@@ -80,7 +80,7 @@ class RateLimiter(BaseRateLimiter[Priority]):
     ) -> None:
         self._interval_s = interval_s
         self._group_per_minute = group_per_minute
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._chats: dict[str, ChatLane] = {}
         self._overall: deque[float] = deque()
 
@@ -156,7 +156,7 @@ class RateLimiter(BaseRateLimiter[Priority]):
         is_group: bool,
         is_courtesy: bool,
     ) -> Any:
-        give_up_at = time.monotonic() + self._patience_s
+        give_up_at = time.monotonic() + self.patience_s
         async with chat.lock:
             while True:
                 if chat.open_at > give_up_at:

@@ -78,6 +78,11 @@ class World:
         assert isinstance(connection, TelegramConnection)
         return connection
 
+    def counted(self, counter: str, **labels: str) -> float:
+        """The value of a counter of the metrics."""
+        value = self.service.metrics.registry.get_sample_value(f"{counter}_total", labels)
+        return value or 0.0
+
     def session(self, chat: int, topic: int | None = None) -> SessionKey:
         return SessionKey("telegram", str(BOT_ID), str(chat), str(topic) if topic else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from tests.adapters.telegram.harness import (
     telegram,
     world,
 )
-from tests.fakes.model_server import ModelServer, say, stall, truncated
+from tests.fakes.model_server import ModelServer, say, say_after, stall, truncated
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
 
@@ -160,10 +161,12 @@ async def test_an_answer_that_is_thought_while_its_group_moves_is_said_and_remem
     async with serving(telegram, model, settings, monkeypatch, bot_allow=listed) as world:
         telegram.say(-55, BEN, "@keepthread_bot my name is Ben")
         await world.answered(-55, "You said")
-        model.script = [say("Hello, Ben.", size=1, delay_s=0.02)]
+        gate = asyncio.Event()
+        model.script = [say_after(gate, "Hello, Ben.")]
         telegram.say(-55, BEN, "@keepthread_bot greet me")
         await wait_until(lambda: model.open_streams)
         telegram.migrate(-55, -10055)
+        gate.set()
         await world.answered(-10055, "Hello, Ben.")
         telegram.say(-10055, BEN, "@keepthread_bot what is my name?")
         await world.answered(-10055, "Your name is Ben.")
@@ -182,11 +185,13 @@ async def test_an_answer_finds_the_group_that_moved_while_it_was_thought(
     listed = allowed(-55, -10055)
     env = {"TELEGRAM_STREAMING": "off"}
     async with serving(telegram, model, settings, monkeypatch, env, bot_allow=listed) as world:
-        model.default = say("Your name is Ben, I think, if nobody moves.", size=1, delay_s=0.01)
+        gate = asyncio.Event()
+        model.default = say_after(gate, "Your name is Ben, I think, if nobody moves.")
         telegram.say(-55, BEN, "@keepthread_bot what is my name?")
         await wait_until(lambda: model.open_streams)
         telegram.chat(-55).migrated_to = -10055
         telegram.group(-10055, "Small")
+        gate.set()
         await world.answered(-10055, "Your name is Ben")
         await world.settled()
         assert len(await world.remembered(-10055)) == 1
@@ -584,13 +589,14 @@ async def test_feedback_names_the_turn_that_it_is_about(world: World) -> None:
 async def test_a_chat_that_is_gone_is_recorded_and_let_be(
     world: World, chat: int, why: str
 ) -> None:
-    world.model.default = say("Once upon a time", size=1, delay_s=0.01)
+    gate = asyncio.Event()
+    world.model.default = say_after(gate, "Once upon a time")
     world.telegram.say(chat, ANNA, "@keepthread_bot tell me")
     await wait_until(lambda: world.model.open_streams)
     world.telegram.chat(chat).gone = why
+    gate.set()
     await world.settled()
-    turns = world.service.metrics.turns.labels("telegram", "gone")
-    assert turns._value.get() == 1
+    assert world.counted("keepthread_turns", platform="telegram", outcome="gone") == 1
     assert len(world.model.requests) == 1
     calls = len(world.telegram.calls)
     world.telegram.chat(chat).gone = ""
@@ -600,4 +606,4 @@ async def test_a_chat_that_is_gone_is_recorded_and_let_be(
 
 
 def rated(world: World, verdict: str) -> float:
-    return float(world.service.metrics.feedback.labels(verdict)._value.get())
+    return world.counted("keepthread_feedback", verdict=verdict)

@@ -64,9 +64,9 @@ async def test_under_one_message_a_second_ten_questions_are_all_answered(
 
 
 async def test_an_answer_outlives_a_ban_that_is_longer_than_its_turn_is_patient(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
-    monkeypatch.setattr(world.connection.sender.budget, "_patience_s", 0.5)
+    world.connection.sender.budget.patience_s = 0.5
     world.telegram.fail("sendMessage", 429, "Too Many Requests: retry after 0.6", retry_after=0.6)
     world.telegram.say(ANNA, ANNA, "hello")
     await world.answered(ANNA, "You said: hello")
@@ -210,7 +210,7 @@ async def test_who_is_no_longer_on_the_list_changes_nothing_in_any_way(
         await world.settled()
         (turn,) = await world.remembered(BEN)
         assert turn.incoming[0].text == "my name is Ben"
-        assert world.service.metrics.feedback.labels("up")._value.get() == 0
+        assert world.counted("keepthread_feedback", verdict="up") == 0
     assert [one for one in telegram.texts(BEN) if "telegram:42" not in one] == [shown.text]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from bot.inbox.dead_letters import DeadLetter, DeadLetters
 from bot.inbox.inbox import Inbox
@@ -18,28 +19,29 @@ from tests.support.cli_harness import Shell
 from tests.support.inbox_harness import make_inbox
 from tests.support.messages import make_message
 
-With = Callable[[Callable[[Inbox, DeadLetters], Awaitable[Any]]], Any]
+Work = Callable[[Inbox, DeadLetters, Redis], Awaitable[Any]]
+With = Callable[[Work], Any]
 
 
 @pytest.fixture
 def inbox(settings: Settings) -> With:
     """Does something with the inbox."""
 
-    def do(work: Callable[[Inbox, DeadLetters], Awaitable[Any]]) -> Any:
+    def do(work: Work) -> Any:
         async def opened() -> Any:
             async with open_store(settings) as store:
                 made = make_inbox(store.client, settings)
-                return await work(made, DeadLetters(store.client, made))
+                return await work(made, DeadLetters(store.client, made), store.client)
 
         return asyncio.run(opened())
 
     return do
 
 
-def given_up(*texts: str) -> Callable[[Inbox, DeadLetters], Awaitable[list[DeadLetter]]]:
+def given_up(*texts: str) -> Work:
     """Put messages in and give them up, each in a place of its own."""
 
-    async def work(inbox: Inbox, letters: DeadLetters) -> list[DeadLetter]:
+    async def work(inbox: Inbox, letters: DeadLetters, _: Redis) -> list[DeadLetter]:
         for number, text in enumerate(texts):
             await inbox.enqueue(make_message(text, f"C{number}", event_id=f"e{number}"))
         taken, _ = await inbox.claim("w", 99, range(inbox.keys.shards))
@@ -50,8 +52,8 @@ def given_up(*texts: str) -> Callable[[Inbox, DeadLetters], Awaitable[list[DeadL
     return work
 
 
-async def depth(inbox: Inbox, _: DeadLetters) -> tuple[int, int]:
-    return await InboxStats(inbox._client, inbox.keys).depth()
+async def depth(inbox: Inbox, _: DeadLetters, redis: Redis) -> tuple[int, int]:
+    return await InboxStats(redis, inbox.keys).depth()
 
 
 def test_an_empty_inbox_says_so(shell: Shell) -> None:
@@ -79,7 +81,7 @@ def test_dead_letters_are_listed_whatever_stands_in_them(shell: Shell, inbox: Wi
 
 
 def test_what_waits_is_counted(shell: Shell, inbox: With) -> None:
-    async def put(inbox: Inbox, _: DeadLetters) -> None:
+    async def put(inbox: Inbox, *_: object) -> None:
         await inbox.enqueue(make_message("now"))
         await inbox.enqueue(make_message("later", "C2"), hold_s=60)
 
@@ -100,13 +102,13 @@ def test_letters_are_put_back_one_by_one_or_all_together(shell: Shell, inbox: Wi
 def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With) -> None:
     (letter,) = inbox(given_up("precious"))
 
-    async def crowd(inbox: Inbox, _: DeadLetters) -> list[str]:
+    async def crowd(inbox: Inbox, *_: object) -> list[str]:
         return [(await inbox.enqueue(make_message(str(n), "C0")))[0] for n in range(101)]
 
     assert inbox(crowd)[-1] == "full"
     shell.out("inbox", "retry", letter.id)
 
-    async def waiting(inbox: Inbox, _: DeadLetters) -> list[str]:
+    async def waiting(inbox: Inbox, *_: object) -> list[str]:
         return [one.text for _, one in await inbox.messages(make_message("x", "C0").session)]
 
     assert inbox(waiting)[-1] == "precious"
@@ -115,13 +117,13 @@ def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With
 def test_a_letter_nobody_can_read_stays_and_is_told(shell: Shell, inbox: With) -> None:
     (letter,) = inbox(given_up("x"))
 
-    async def spoil(inbox: Inbox, letters: DeadLetters) -> None:
+    async def spoil(inbox: Inbox, letters: DeadLetters, redis: Redis) -> None:
         shard = letter.id.partition("/")[0]
         key = inbox.keys.of(int(shard), "dead")
         fields = {"s": letter.lane, "d": "no json", "why": "unreadable", "tries": "1"}
         await letters.drop(letter)
-        await inbox._client.xadd(key, fields)
-        await inbox._client.expire(key, 60)
+        await redis.xadd(key, fields)
+        await redis.expire(key, 60)
 
     inbox(spoil)
     done = shell.run("inbox", "retry", "--all")
