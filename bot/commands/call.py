@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from bot.turns.stop_signal import StopSignal
 
 
-class Services(Protocol):
+class StopSession(Protocol):
+    """Stops a conversation for a speaker: its running turn, and what waits before the message `before`."""
+
+    async def __call__(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool:
+        """False: there was nothing to stop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
     """Services that commands work with."""
 
     settings: Settings
@@ -26,10 +35,8 @@ class Services(Protocol):
     sessions: Sessions
     handler: Handler
     access: Authorizer
-
-    def commands(self) -> tuple[CommandSpec, ...]: ...
-
-    async def stop(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool: ...
+    commands: tuple[CommandSpec, ...]
+    stop: StopSession
 
 
 Prepare = Callable[[Turn], Awaitable[tuple[Turn, tuple[str, ...]]]]

@@ -1,4 +1,4 @@
-"""What the probes and the metrics of a service say."""
+"""Health of a service: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bot.metrics import Metrics
 from bot.ports import Connection
 from bot.worker.worker import Worker
 
-SILENT_LEASES = 4
-SILENT_S = 60.0
+MAX_MISSED_LEASES = 4
+MIN_STUCK_S = 60.0
+"""A worker whose last heartbeat is older than both is stuck."""
 
 
 @dataclass(slots=True)
 class HealthProbes:
-    """Looks at a service, and says what is wrong with it, by part.
+    """Probes of a service: each returns what is wrong, by part.
 
     Attributes:
-        worker: None in a process that only takes messages in.
-        listens: False in a process that only works.
-        draining: it is being stopped.
-        deaf_s: a platform that could not be heard for so long: the process is better started anew.
+        worker: None in a process with the ingress role alone.
+        receives: False in a process with the worker role alone.
+        max_disconnected_s: liveness fails when a platform was disconnected for longer.
     """
 
     connections: Mapping[str, Connection]
@@ -34,64 +34,73 @@ class HealthProbes:
     inbox: Inbox
     stats: InboxStats
     worker: Worker | None
-    listens: bool = True
-    draining: bool = False
-    deaf_s: float = 300.0
-    deaf_since: dict[str, float] = field(default_factory=dict)
+    receives: bool = True
+    max_disconnected_s: float = 300.0
+    _is_draining: bool = False
+    _disconnected_since: dict[str, float] = field(default_factory=dict)
+
+    def begin_draining(self) -> None:
+        """Be unready from now on."""
+        self._is_draining = True
 
     async def health(self) -> dict[str, str]:
-        """What only a restart helps against: never that Redis is away, nor what follows from it."""
+        """Faults that only a restart mends: never an outage of Redis, nor its consequences."""
         wrong: dict[str, str] = {}
-        if await self._redis_trouble():
-            self.deaf_since.clear()  # who cannot take in what was heard counts as deaf, too
+        if await self._redis_error():
+            self._disconnected_since.clear()  # a platform whose messages cannot be stored is unready, too
         else:
             wrong = {
-                name: self.connections[name].health().detail or "deaf"
-                for name, since in self._deaf().items()
-                if time.monotonic() - since > self.deaf_s
+                platform: self._detail(platform)
+                for platform, disconnected_s in self._disconnected_for_s().items()
+                if disconnected_s > self.max_disconnected_s
             }
         if self.worker is not None:
             leases = self.worker.leases
-            silent_s = time.monotonic() - leases.heartbeat_at
-            if silent_s > max(leases.lease_s * SILENT_LEASES, SILENT_S):
-                wrong["worker"] = f"no sign of life for {silent_s:.0f} s"
+            heartbeat_age_s = time.monotonic() - leases.heartbeat_at
+            if heartbeat_age_s > max(leases.lease_s * MAX_MISSED_LEASES, MIN_STUCK_S):
+                wrong["worker"] = f"no heartbeat for {heartbeat_age_s:.0f} s"
         return wrong
 
     async def readiness(self) -> dict[str, str]:
-        """Why no messages can be taken in, or worked on."""
-        wrong = {name: self.connections[name].health().detail or "deaf" for name in self._deaf()}
-        if self.draining:
+        """Reasons why messages cannot be received or answered."""
+        wrong = {platform: self._detail(platform) for platform in self._disconnected_for_s()}
+        if self._is_draining:
             wrong["service"] = "it is being stopped"
-        trouble = await self._redis_trouble()
-        if trouble:
-            wrong["redis"] = trouble
+        redis_error = await self._redis_error()
+        if redis_error:
+            wrong["redis"] = redis_error
         return wrong
 
     async def render_metrics(self) -> bytes:
+        """All metrics in the format of Prometheus, those of the queue read now."""
         self.metrics.ready.set(not await self.readiness())
         try:
-            ready, waiting = await self.stats.depth()
-            self.metrics.depth.labels("ready").set(ready)
-            self.metrics.depth.labels("waiting").set(waiting)
+            depth = await self.stats.depth()
+            self.metrics.depth.labels("ready").set(depth.ready)
+            self.metrics.depth.labels("waiting").set(depth.waiting)
             self.metrics.age.set(await self.stats.oldest_s())
         except StoreError as error:
             self.metrics.redis_errors.labels(type(error).__name__).inc()
-            self.metrics.depth.clear()  # unknown, and not what it was before
+            self.metrics.depth.clear()  # unknown, rather than the last value
             self.metrics.age.set(math.nan)
         return self.metrics.render()
 
-    async def _redis_trouble(self) -> str:
+    async def _redis_error(self) -> str:
         try:
             await self.inbox.check_writable(safely=True)
         except StoreError as error:
             return error.user_text
         return ""
 
-    def _deaf(self) -> dict[str, float]:
-        """Platforms that are not heard, and since when. A mere worker does not listen."""
-        for name, connection in self.connections.items() if self.listens else ():
+    def _detail(self, platform: str) -> str:
+        return self.connections[platform].health().detail or "disconnected"
+
+    def _disconnected_for_s(self) -> dict[str, float]:
+        """Platforms that are disconnected, and for how long; none in a process that does not receive."""
+        now = time.monotonic()
+        for platform, connection in self.connections.items() if self.receives else ():
             if connection.health().ready:
-                self.deaf_since.pop(name, None)
+                self._disconnected_since.pop(platform, None)
             else:
-                self.deaf_since.setdefault(name, time.monotonic())
-        return dict(self.deaf_since)
+                self._disconnected_since.setdefault(platform, now)
+        return {platform: now - since for platform, since in self._disconnected_since.items()}

@@ -1,4 +1,4 @@
-"""The one HTTP server: probes, metrics, and the webhooks that adapters mount."""
+"""HTTP server of a service: probes, metrics, and the webhooks that adapters mount."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ HEALTH_PATH, READY_PATH, METRICS_PATH = "/healthz", "/readyz", "/metrics"
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Probe = Callable[[], Awaitable[dict[str, str]]]
-"""What is wrong, by part; empty if all is well."""
+"""Returns faults by part; none if all is well."""
 
 
 class _Server(uvicorn.Server):
-    """Signals are the service's business."""
+    """Server without signal handlers: the service has its own."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def app(
+def create_app(
     routes: Sequence[BaseRoute],
     health: Probe,
     ready: Probe,
     metrics: Callable[[], Awaitable[bytes]],
 ) -> Starlette:
-    """The application. A probe answers 503 with the reasons, or 200."""
+    """The ASGI application. A probe answers 200, or 503 with the reasons."""
 
     def probe(of: Probe) -> Callable[[Request], Awaitable[Response]]:
         async def answer(_: Request) -> Response:
@@ -60,8 +60,8 @@ def app(
 
 
 @asynccontextmanager
-async def serving(application: Starlette, host: str, port: int) -> AsyncIterator[int]:
-    """Serve until left; gives the port. Raises SettingsError if it is taken."""
+async def serve(application: Starlette, host: str, port: int) -> AsyncIterator[int]:
+    """Serve until left; yields the port. Raises SettingsError if it is taken."""
     try:
         listener = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024

@@ -1,89 +1,78 @@
-"""The `Core` port of a service: everything goes through the durable inbox."""
+"""The `Core` port of a service: messages go through the durable inbox."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.background import cancel_all
-from bot.conversation import Address, Incoming, SessionKey, Speaker
-from bot.errors import KeepthreadError, StoreError
+from bot.commands.call import Services, StopSession
+from bot.conversation import Incoming, SessionKey, Speaker
+from bot.errors import StoreError
 from bot.inbox.inbox import SIDE_LANE, Inbox
 from bot.memory.recent import RecentConversations
-from bot.memory.sessions import Sessions
 from bot.metrics import Metrics
-from bot.ports import Admission, CommandSpec, Connection, ConversationSummary, Reply
+from bot.ports import Admission, ConversationSummary
+from bot.service.base_core import BaseCore
+from bot.service.notices import FullMailboxNotices
+from bot.wiring import Components
 from bot.worker.executor import EXPECTS_ANSWER
-
-if TYPE_CHECKING:
-    from bot.wiring import Components
 
 log = structlog.get_logger("keepthread.core")
 
 STOP_WORDS = frozenset({"stop", "cancel", "stop!", "halt", "abort", "/stop"})
-"""Said alone while an answer is being written, these stop it."""
-
-FULL = (
-    "I still have many messages to answer here, so I leave this one out. "
-    "Please send it again in a while, or say “stop”."
-)
-TELL_FULL_EVERY_S = 30.0
-MOST_TELLING = 200
-"""Places that are told so at the same time; more are a flood."""
+"""Texts of messages that are a stop command while an answer is being written."""
 
 
-class QueuedCore:
-    """What adapters put into the inbox, and what commands work with.
+def stop_in_inbox(inbox: Inbox) -> StopSession:
+    """Stops turns of an inbox, in whichever process they run."""
+
+    async def stop(session: SessionKey, speaker: Speaker, *, before: str = "") -> bool:
+        running, dropped = await inbox.stop(session, before=before)
+        log.info("stop", session=str(session), by=speaker.id, running=running, dropped=dropped)
+        return running or dropped > 0
+
+    return stop
+
+
+class QueuedCore(BaseCore):
+    """The `Core` port over an inbox.
 
     Args:
-        inbox, sessions: on an impatient client, since platforms wait for an answer.
-        connections: the platforms at work here; filled while they open.
-
-    Attributes:
-        on_put_off: called when a message was put off, so that it is looked for in time.
+        services: with a client that does not wait out an outage of Redis, since platforms wait.
+        inbox: on such a client, too.
+        on_hold: called when a message was held, so that this process promotes it in time.
     """
 
     def __init__(
         self,
         components: Components,
+        services: Services,
         inbox: Inbox,
-        sessions: Sessions,
         recent: RecentConversations,
+        notices: FullMailboxNotices,
         metrics: Metrics,
-        connections: Mapping[str, Connection],
+        on_hold: Callable[[], None] | None = None,
     ) -> None:
-        self.settings = components.settings
-        self.vault = components.vault
-        self.key_values = components.key_values
-        self.history = components.history
-        self.handler = components.handler
-        self.access = components.access
-        self._registry = components.commands
-        self.sessions = sessions
-        self.inbox = inbox
+        super().__init__(components, services)
+        self._inbox = inbox
         self._recent = recent
+        self._notices = notices
         self._metrics = metrics
-        self._connections = connections
-        self.on_put_off: Callable[[], None] | None = None
-        self._told_full: dict[SessionKey, float] = {}
-        self._telling: set[asyncio.Task[None]] = set()
+        self._on_hold = on_hold
 
     async def enqueue(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
     ) -> Admission:
         try:
-            admission = await self._put(incoming, dedupe, hold_s)
+            admission = await self._admit(incoming, dedupe, hold_s)
         except StoreError as error:
             self._metrics.redis_errors.labels(type(error).__name__).inc()
             raise
         self._metrics.admitted.labels(incoming.session.platform, admission).inc()
         log.info(
-            "message taken in" if admission in ("queued", "merged") else f"message {admission}",
+            "message enqueued" if admission in ("queued", "merged") else f"message {admission}",
             session=str(incoming.session),
             event_id=incoming.event_id,
             kind=incoming.kind,
@@ -91,25 +80,39 @@ class QueuedCore:
         )
         return admission
 
-    async def _put(self, incoming: Incoming, dedupe: Sequence[str], hold_s: float) -> Admission:
-        # What the platform says is deleted is forgotten, whoever it was of.
-        is_deletion = incoming.kind == "delete"
-        if not (is_deletion or self.access.admitted(incoming.address, incoming.speaker)):
+    async def takes_part(self, session: SessionKey) -> bool:
+        """Also while its first answer is still to come."""
+        return await super().takes_part(session) or await self._inbox.is_active(session)
+
+    async def migrate(self, old: SessionKey, new: SessionKey) -> None:
+        await super().migrate(old, new)
+        await self._inbox.migrate(old, new)
+        log.info("conversation moved", old=str(old), new=str(new))
+
+    async def conversations_of(
+        self, platform: str, speaker: Speaker
+    ) -> tuple[ConversationSummary, ...]:
+        return await self._recent.conversations_of(platform, speaker)
+
+    async def _admit(self, incoming: Incoming, dedupe: Sequence[str], hold_s: float) -> Admission:
+        # Deletions come from everybody: a message that its platform deleted is forgotten.
+        access = self.services.access
+        if incoming.kind != "delete" and not access.admitted(incoming.address, incoming.speaker):
             return "refused"
         incoming = await self._with_stop_words(incoming)
         is_command = incoming.kind == "command"
         lane = str(incoming.session)
         if is_command and self._registry.is_reading(incoming.text):
             lane += SIDE_LANE
-        admission, item = await self.inbox.enqueue(
+        admission, item = await self._inbox.enqueue(
             incoming, dedupe=dedupe, hold_s=hold_s, lane=lane
         )
-        if hold_s and self.on_put_off is not None:
-            self.on_put_off()
+        if hold_s and self._on_hold is not None:
+            self._on_hold()
         if admission == "full" and incoming.kind in EXPECTS_ANSWER:
-            self._tell_full(incoming)
+            self._notices.post(incoming)
         if is_command and item and await self._interrupts(incoming):
-            await self.inbox.stop(incoming.session, before=item)
+            await self._inbox.stop(incoming.session, before=item)
         return admission
 
     async def _interrupts(self, call: Incoming) -> bool:
@@ -121,67 +124,11 @@ class QueuedCore:
             and await self.allowed(call.address, call.speaker, command.name)
         )
 
-    async def stop(self, session: SessionKey, speaker: Speaker, *, before: str = "") -> bool:
-        running, dropped = await self.inbox.stop(session, before=before)
-        log.info("stop", session=str(session), by=speaker.id, running=running, dropped=dropped)
-        return running or dropped > 0
-
-    async def takes_part(self, session: SessionKey) -> bool:
-        """Also while its first answer is still to come."""
-        return await self.sessions.takes_part(session) or await self.inbox.is_active(session)
-
-    async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
-        return await self.access.allowed(address, speaker, action)
-
-    async def migrate(self, old: SessionKey, new: SessionKey) -> None:
-        await self.sessions.move(old, new)
-        await self.inbox.migrate(old, new)
-        log.info("conversation moved", old=str(old), new=str(new))
-
-    async def conversations_of(
-        self, platform: str, speaker: Speaker
-    ) -> tuple[ConversationSummary, ...]:
-        return await self._recent.conversations_of(platform, speaker)
-
-    async def totals(self, platform: str, account: str) -> tuple[int, int]:
-        return await self.sessions.totals(platform, account)
-
-    def commands(self) -> tuple[CommandSpec, ...]:
-        return self._registry.commands
-
     async def _with_stop_words(self, incoming: Incoming) -> Incoming:
-        """A bare word to stop is a command, while there is something to stop."""
-        words = incoming.text.strip().lower()
-        if incoming.kind != "message" or words not in STOP_WORDS or incoming.attachments:
+        """The stop command in place of a message with a stop word alone, while the conversation is active."""
+        text = incoming.text.strip().lower()
+        if incoming.kind != "message" or text not in STOP_WORDS or incoming.attachments:
             return incoming
-        if not await self.inbox.is_active(incoming.session):
+        if not await self._inbox.is_active(incoming.session):
             return incoming
         return replace(incoming, kind="command", text="stop")
-
-    def _tell_full(self, incoming: Incoming) -> None:
-        """Say once in a while that too much waits here, beside the intake: a place that is full is busy, too."""
-        now = time.monotonic()
-        if now - self._told_full.get(incoming.session, -TELL_FULL_EVERY_S) < TELL_FULL_EVERY_S:
-            return
-        connection = self._connections.get(incoming.session.platform)
-        if connection is None or len(self._telling) >= MOST_TELLING:
-            return
-        if len(self._told_full) > 1000:
-            self._told_full.clear()
-        self._told_full[incoming.session] = now
-        task = asyncio.create_task(_say_full(connection.reply(incoming.address)), name="full")
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-
-    async def aclose(self) -> None:
-        """Nothing more is said."""
-        await cancel_all(tuple(self._telling))
-
-
-async def _say_full(reply: Reply) -> None:
-    try:
-        await reply.post(FULL)
-    except KeepthreadError as error:
-        log.warning("could not say that the mailbox is full", error=repr(error))
-    finally:
-        await reply.aclose()

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import socket
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,55 +11,55 @@ from typing import Any, Literal
 import structlog
 
 from bot.background import cancel_all
+from bot.commands.call import Services
 from bot.errors import KeepthreadError
 from bot.inbox.dead_letters import DeadLetters
 from bot.inbox.inbox import Inbox
-from bot.inbox.keys import InboxKeys
 from bot.inbox.stats import InboxStats
 from bot.memory.recent import RecentConversations
 from bot.memory.sessions import Sessions
 from bot.metrics import Metrics
 from bot.model.local.lazy import LazyModel
-from bot.model.transcription import Transcriber
-from bot.plugins import adapters, configured_adapters
-from bot.ports import Adapter, Connection, Model
+from bot.plugins import ConfiguredAdapter, adapters, configured_adapters
+from bot.ports import Adapter, Connection
+from bot.service.assembly import build_inbox, open_link, open_worker
+from bot.service.base_core import command_services
 from bot.service.health import HealthProbes
-from bot.service.http import app, serving
-from bot.service.queued_core import QueuedCore
+from bot.service.http import create_app, serve
+from bot.service.notices import FullMailboxNotices
+from bot.service.queued_core import QueuedCore, stop_in_inbox
+from bot.service.receiving import receive_forever
 from bot.settings import Settings
-from bot.storage.client import INGRESS_RETRY_S, WORKER_RETRY_S, RedisLink, connect
-from bot.storage.durability import Durability
-from bot.turns.preparation import TurnPreparation
+from bot.storage.client import INGRESS_RETRY_S, WORKER_RETRY_S
 from bot.wiring import Components, open_components
-from bot.worker.executor import TurnExecutor
-from bot.worker.options import Timing, WorkerOptions
 from bot.worker.worker import Worker
 
 log = structlog.get_logger("keepthread.service")
 
 Role = Literal["all", "ingress", "worker"]
-CHARS_A_TOKEN = 3
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """A running service.
 
     Attributes:
-        port: where probes and webhooks listen.
-        worker: None in a process that only takes messages in.
-        broken: set when the worker broke: the process is better ended, and started anew.
+        services: the services that commands work with.
+        worker: None in a process with the ingress role alone.
+        port: port of probes and webhooks.
+        broken: set when the worker failed: the process is to be ended, and started anew.
     """
 
     core: QueuedCore
-    connections: dict[str, Connection]
+    services: Services
+    connections: Mapping[str, Connection]
     metrics: Metrics
     inbox: Inbox
     dead_letters: DeadLetters
     stats: InboxStats
     worker: Worker | None
     probes: HealthProbes
-    port: int = 0
+    port: int
     broken: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -92,161 +88,104 @@ async def open_service(
                 settings, retry_for_s=WORKER_RETRY_S, dedicated_writes=role != "ingress"
             )
         )
-        ingress = await _link(stack, settings, ingress_retry_s)
-        metrics = Metrics()
-        connections: dict[str, Connection] = {}
-        keys = InboxKeys(settings.bot_redis_prefix, settings.bot_shards)
-        ttl_s = settings.bot_history_ttl_days * 86_400
-        sessions = Sessions(ingress.client, components.history)
-        recent = RecentConversations(ingress.client, settings.bot_redis_prefix, ttl_s, sessions)
-        inbox = _inbox(ingress, keys, settings)
-        core = QueuedCore(components, inbox, sessions, recent, metrics, connections)
-        worker = None
-        if role != "ingress":
-            worker = await _worker(stack, components, core, recent, metrics, connections, keys)
-            core.on_put_off = worker.expect_due
-        for adapter in configured:
-            connection = await adapter.open(core)
-            stack.push_async_callback(connection.aclose)
-            connections[adapter.name] = connection
-            components.access.ask_platform(adapter.name, connection.is_admin)
-        stack.push_async_callback(core.aclose)
-        stats = InboxStats(ingress.client, keys)
-        probes = HealthProbes(connections, metrics, inbox, stats, worker, listens=role != "worker")
-        letters = DeadLetters(ingress.client, inbox)
-        service = Service(core, connections, metrics, inbox, letters, stats, worker, probes)
-        await _run(stack, service, components.model, settings)
-        log.info("serving", role=role, platforms=sorted(connections), port=service.port)
+        service = await _assemble(stack, components, configured, role, ingress_retry_s)
+        _start(stack, service, components)
+        log.info("serving", role=role, platforms=sorted(service.connections), port=service.port)
         try:
             yield service
         finally:
-            probes.draining = True
+            service.probes.begin_draining()
 
 
-async def _run(stack: AsyncExitStack, service: Service, model: Model, settings: Settings) -> None:
-    """Start everything, so that leaving `stack` stops it in the right order: ears first, probes last."""
-    probes, routes = service.probes, []
-    if probes.listens:
-        routes = [route for one in service.connections.values() for route in one.routes()]
-    application = app(routes, probes.health, probes.readiness, probes.render_metrics)
-    service.port = await stack.enter_async_context(
-        serving(application, settings.bot_http_host, settings.bot_http_port)
+async def _assemble(
+    stack: AsyncExitStack,
+    components: Components,
+    configured: Sequence[ConfiguredAdapter],
+    role: Role,
+    ingress_retry_s: float,
+) -> Service:
+    """All parts, with connections and the HTTP server open; leaving `stack` closes them in reverse."""
+    settings = components.settings
+    ingress = await open_link(stack, settings, ingress_retry_s)
+    metrics = Metrics()
+    connections: dict[str, Connection] = {}
+    inbox = build_inbox(ingress, settings)
+    ttl_s = settings.bot_history_ttl_days * 86_400
+    sessions = Sessions(ingress.client, components.history)
+    recent = RecentConversations(ingress.client, settings.bot_redis_prefix, ttl_s, sessions)
+    services = command_services(components, sessions, stop_in_inbox(inbox))
+    worker = None
+    if role != "ingress":
+        worker = await open_worker(stack, components, services, recent, metrics, connections)
+    notices = FullMailboxNotices(connections)
+    on_hold = None if worker is None else worker.expect_due
+    core = QueuedCore(components, services, inbox, recent, notices, metrics, on_hold)
+    for adapter in configured:
+        connection = await adapter.open(core)
+        stack.push_async_callback(connection.aclose)
+        connections[adapter.name] = connection
+        components.access.ask_platform(adapter.name, connection.is_admin)
+    stack.push_async_callback(notices.aclose)
+    stats = InboxStats(ingress.client, inbox.keys)
+    probes = HealthProbes(connections, metrics, inbox, stats, worker, receives=role != "worker")
+    port = await _serve_http(stack, settings, probes)
+    letters = DeadLetters(ingress.client, inbox)
+    return Service(
+        core, services, connections, metrics, inbox, letters, stats, worker, probes, port
     )
+
+
+def _start(stack: AsyncExitStack, service: Service, components: Components) -> None:
+    """Start worker and receive loops; leaving `stack` ends the loops first, then drains the worker."""
     if service.worker is not None:
-        if isinstance(model, LazyModel):
-            warming = asyncio.create_task(_warm(model), name="warm")
-            stack.push_async_callback(cancel_all, (warming,))
-        working = asyncio.create_task(_work(service, service.worker), name="worker")
-
-        async def stop_working() -> None:
-            assert service.worker is not None  # noqa: S101  narrowed above
-            await service.worker.drain(settings.bot_drain_s)
-            await working
-
-        stack.push_async_callback(stop_working)
-    if not probes.listens:
-        return
-    ears = [
-        asyncio.create_task(_receive(name, one), name=f"receive {name}")
-        for name, one in service.connections.items()
-    ]
-
-    stack.push_async_callback(cancel_all, ears)
+        if isinstance(components.model, LazyModel):
+            _start_task(stack, "warm-up", _warm_up(components.model))
+        working = asyncio.create_task(_run_worker(service.worker, service.broken), name="worker")
+        stack.push_async_callback(_drain, service.worker, working, components.settings.bot_drain_s)
+    if service.probes.receives:
+        for platform, connection in service.connections.items():
+            _start_task(stack, f"receive {platform}", receive_forever(platform, connection))
 
 
-async def _work(service: Service, worker: Worker) -> None:
+async def _serve_http(
+    stack: AsyncExitStack,
+    settings: Settings,
+    probes: HealthProbes,
+) -> int:
+    """Serve probes, and the webhooks of a process that receives. The port."""
+    routes = []
+    if probes.receives:
+        routes = [
+            route for connection in probes.connections.values() for route in connection.routes()
+        ]
+    app = create_app(routes, probes.health, probes.readiness, probes.render_metrics)
+    return await stack.enter_async_context(
+        serve(app, settings.bot_http_host, settings.bot_http_port)
+    )
+
+
+def _start_task(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until `stack` is left."""
+    task = asyncio.create_task(work, name=name)
+    stack.push_async_callback(cancel_all, (task,))
+
+
+async def _drain(worker: Worker, working: asyncio.Task[None], grace_s: float) -> None:
+    await worker.drain(grace_s)
+    await working
+
+
+async def _run_worker(worker: Worker, broken: asyncio.Event) -> None:
     try:
         await worker.run()
     except Exception:
-        log.exception("the worker broke")
-        service.broken.set()
+        log.exception("worker failed")
+        broken.set()
 
 
-async def _warm(model: LazyModel) -> None:
-    """Have the local model fetched and loaded before the first message asks for it."""
+async def _warm_up(model: LazyModel) -> None:
+    """Fetch and load the local model before the first message asks for it."""
     try:
         await model.start()
     except KeepthreadError as error:
-        log.error("the local model is not ready", error=str(error), cure=error.cure)
-
-
-async def _receive(name: str, connection: Connection) -> None:
-    """Listen for ever; what ends it is logged, and it begins anew."""
-    pause_s = 1.0
-    while True:
-        started_at = time.monotonic()
-        try:
-            await connection.receive()
-            return  # it has no ears of its own: its messages come by HTTP
-        except KeepthreadError as error:
-            log.error("a platform is not heard", platform=name, error=str(error), cure=error.cure)
-        except Exception:
-            log.exception("a platform is not heard", platform=name)
-        pause_s = 1.0 if time.monotonic() - started_at > 60 else min(30, pause_s * 2)
-        await asyncio.sleep(pause_s)
-
-
-async def _link(stack: AsyncExitStack, settings: Settings, retry_for_s: float) -> RedisLink:
-    link = await connect(settings, retry_for_s=retry_for_s)
-    stack.push_async_callback(link.aclose)
-    return link
-
-
-def _inbox(link: RedisLink, keys: InboxKeys, settings: Settings) -> Inbox:
-    return Inbox(
-        link.client,
-        keys,
-        is_cluster=link.is_cluster,
-        max_waiting=settings.bot_max_waiting,
-        max_attempts=settings.bot_max_attempts,
-        durability=Durability(
-            link.client,
-            is_cluster=link.is_cluster,
-            disk=settings.bot_wait_for_disk,
-            replicas=settings.bot_wait_for_replicas,
-        ),
-    )
-
-
-async def _worker(
-    stack: AsyncExitStack,
-    components: Components,
-    core: QueuedCore,
-    recent: RecentConversations,
-    metrics: Metrics,
-    connections: dict[str, Connection],
-    keys: InboxKeys,
-) -> Worker:
-    settings = components.settings
-    link = await _link(stack, settings, WORKER_RETRY_S)
-    waiting = await connect(settings, retry_for_s=WORKER_RETRY_S, read_timeout_s=None)
-    stack.push_async_callback(waiting.aclose)
-    transcriber = Transcriber(settings)
-    stack.push_async_callback(transcriber.aclose)
-    preparation = TurnPreparation(
-        components.history,
-        transcriber,
-        max_chars=components.handler.context.budget_tokens * CHARS_A_TOKEN // 2,
-        sees_images=not settings.uses_local_model,
-    )
-    executor = TurnExecutor(
-        core,
-        components.commands,
-        connections,
-        preparation,
-        recent,
-        metrics,
-        settings.bot_max_attempts,
-    )
-    return Worker(
-        _inbox(link, keys, settings),
-        waiting.client,
-        executor.execute,
-        metrics,
-        WorkerOptions(
-            name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
-            max_turns=settings.bot_max_turns,
-            max_turns_per_person=settings.bot_max_turns_per_person,
-            timing=Timing(lease_s=settings.bot_lease_s),
-        ),
-    )
+        log.error("local model not ready", error=str(error), cure=error.cure)

@@ -52,7 +52,7 @@ async def main(journal_path: str, think_s: float) -> None:
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     platform = LoopbackPlatform(Journal(Path(journal_path)), journaled=frozenset())
     async with open_service(settings, role="worker", platforms={"loop": platform}) as service:
-        service.core.handler.model = Echo(think_s)
+        service.services.handler.model = Echo(think_s)
         platform.journal.write(what="up")
         await ended.wait()
 

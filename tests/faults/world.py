@@ -134,7 +134,7 @@ class World:
         lost = repeated = disorder = 0
         for place, texts in self.sent.items():
             remembered: list[str] = []
-            async for turn in self.service.core.sessions.turns(SessionKey("loop", "A1", place)):
+            async for turn in self.service.services.sessions.turns(SessionKey("loop", "A1", place)):
                 if turn.state == "complete":
                     remembered += [one.text for one in turn.incoming]
             counts = Counter(remembered)

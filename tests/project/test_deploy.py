@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from adapters.telegram.adapter import ADAPTER as TELEGRAM
 from bot.cli.main import main
 from bot.plugins import load_settings, settings_classes
-from bot.service.http import HEALTH_PATH, METRICS_PATH, READY_PATH, app, serving
+from bot.service.http import HEALTH_PATH, METRICS_PATH, READY_PATH, create_app, serve
 from bot.settings import Settings, SettingsBase
 from tests.support.repository import ROOT
 
@@ -276,7 +276,7 @@ async def test_the_images_own_health_check_sees_what_the_probe_says(
     line = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
     assert line
     _, *words = json.loads(line[1])
-    async with serving(app([], health, health, metrics), "127.0.0.1", 0) as port:
+    async with serve(create_app([], health, health, metrics), "127.0.0.1", 0) as port:
         process = await asyncio.create_subprocess_exec(
             sys.executable, *words, env={"BOT_HTTP_PORT": str(port)}
         )

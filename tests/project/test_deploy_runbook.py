@@ -95,7 +95,7 @@ def test_the_runbook_says_which_paths_are_public() -> None:
 
 
 SAID = (
-    "a platform is not heard",
+    "receive loop failed",
     "no link to Slack",
     "cannot poll",
     "the webhook cannot be set or seen",
@@ -104,7 +104,7 @@ SAID = (
     "Telegram refuses the token",
     "Socket Mode: ",
     "turn waits for a platform not configured here",
-    "message taken in",
+    "message enqueued",
     "turn ended",
     "unreadable",
     "I was interrupted",
@@ -122,13 +122,15 @@ def test_the_words_that_the_runbook_quotes_are_those_of_the_code(words: str) -> 
 
 
 def test_the_times_that_the_runbook_names_are_those_of_the_code() -> None:
-    deaf_s = next(field.default for field in fields(HealthProbes) if field.name == "deaf_s")
+    max_disconnected_s = next(
+        field.default for field in fields(HealthProbes) if field.name == "max_disconnected_s"
+    )
     for words in (
         f"`BOT_DRAIN_S` ({DRAIN_S:g} s)",
         f"`BOT_MAX_TURNS` ({Settings.model_fields['bot_max_turns'].default})",
         f"kept for {TTL_MS / 86_400_000:g} days",
         f"tries for {WORKER_RETRY_S:g} s",
         f"safe within {WAIT_MS / 1000:g} s",
-        f"for {deaf_s / 60:g} minutes",
+        f"for {max_disconnected_s / 60:g} minutes",
     ):
         assert words in ON_ONE_LINE, words

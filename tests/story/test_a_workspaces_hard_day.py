@@ -87,8 +87,8 @@ async def test_feedback_leads_to_the_turn_it_is_about(day: Day) -> None:
     await day.slack.say("C1", ADA, "and again", first)
     second = (await day.messages(2, "C1", first))[1]
     await day.at_rest()
-    session = next(iter(await day.service.core.sessions.list())).session
-    turns = [turn async for turn in day.service.core.sessions.turns(session)]
+    session = next(iter(await day.service.services.sessions.list())).session
+    turns = [turn async for turn in day.service.services.sessions.turns(session)]
     with capture_logs() as logs:
         await day.slack.press(answer, BEN, "Good answer")
         await day.slack.react("C1", second.ts, ADA, "-1")

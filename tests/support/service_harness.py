@@ -40,7 +40,7 @@ class RunningService:
         return [line["text"] for line in self.journal.read("post")]
 
     async def turns(self, session: SessionKey) -> list[Turn]:
-        return [turn async for turn in self.service.core.sessions.turns(session)]
+        return [turn async for turn in self.service.services.sessions.turns(session)]
 
 
 def service_settings(settings: Settings, model: ModelServer, **changes: Any) -> Settings:

@@ -307,7 +307,7 @@ async def test_a_stopped_answer_keeps_what_was_shown(core: DirectCore, model: Mo
     assert await core.stop(SESSION, SPEAKER)
     assert await asked is False
     assert seen_on(stage).split() == ["The", "first", "words", "(stopped)"]
-    past = await core.history.read(SESSION)
+    past = await core.services.history.read(SESSION)
     assert [item.turn.answer for item in past.window] == ["The first words"]
 
 
@@ -356,7 +356,7 @@ async def test_a_mistake_in_a_command_ends_neither_the_talk_nor_in_silence(
     async def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(core.sessions, "look", broken)
+    monkeypatch.setattr(core.services.sessions, "get", broken)
     stage = Stage(core)
     assert await stage.ask("/status") is True
     assert KeepthreadError.sentence in seen_on(stage)

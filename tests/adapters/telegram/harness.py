@@ -87,7 +87,7 @@ class World:
         return SessionKey("telegram", str(BOT_ID), str(chat), str(topic) if topic else "")
 
     async def remembered(self, chat: int, topic: int | None = None) -> list[Turn]:
-        past = await self.service.core.history.read(self.session(chat, topic))
+        past = await self.service.services.history.read(self.session(chat, topic))
         return [item.turn for item in past.window]
 
     async def answered(self, chat: int, part: str, topic: int | None = None) -> Shown:

@@ -155,7 +155,7 @@ async def test_the_token_is_never_in_the_log_whatever_goes_wrong(
         await wait_until(lambda: "cannot be reached" in log.read_text())
     text = log.read_text()
     assert "AbCdEf" not in text
-    assert "message taken in" in text
+    assert "message enqueued" in text
 
 
 async def test_a_refused_token_ends_serve_with_its_cure(

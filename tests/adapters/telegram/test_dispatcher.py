@@ -147,7 +147,7 @@ async def test_when_a_group_moves_its_conversation_moves_along(
         telegram.migrate(-55, -10055)
         telegram.say(-10055, BEN, "@keepthread_bot what is my name?")
         await world.answered(-10055, "Your name is Ben")
-        assert await world.service.core.sessions.get(world.session(-55)) is None
+        assert await world.service.services.sessions.get(world.session(-55)) is None
 
 
 async def test_an_answer_that_is_thought_while_its_group_moves_is_said_and_remembered_there(

@@ -90,7 +90,7 @@ async def test_a_thirty_thousand_character_answer_arrives_whole(world: World) ->
     assert text.count("Vec<T>") == 30_000 // len(part) + 1
     assert document.file == ("answer.md", answer.encode())
     assert world.telegram.dropped_entities == 0
-    (turn,) = [one async for one in world.service.core.sessions.turns(world.session(GROUP))]
+    (turn,) = [one async for one in world.service.services.sessions.turns(world.session(GROUP))]
     assert turn.answer == answer
     assert turn.answer_ids == tuple(str(one.id) for one in world.telegram.seen(GROUP))
 

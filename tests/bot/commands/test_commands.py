@@ -42,23 +42,25 @@ class Room:
 
     async def ask(self, text: str, speaker: Speaker | None = None) -> Turn:
         turn = Turn(f"t-{text}", (self.message(text, speaker),))
-        return await self.core.handler.answer(Request(turn), RecordingReply())
+        return await self.core.services.handler.answer(Request(turn), RecordingReply())
 
     async def remember(self, text: str) -> None:
         """As if `text` had been asked and answered, without asking a model."""
-        past = await self.core.history.read(self.session)
+        past = await self.core.services.history.read(self.session)
         turn = Turn(f"t-{text}", (self.message(text),), generation=past.generation)
-        await self.core.history.append(TurnWrite(turn.ended("complete", "an answer"), tokens=9))
+        await self.core.services.history.append(
+            TurnWrite(turn.ended("complete", "an answer"), tokens=9)
+        )
 
     async def overhear(self, text: str) -> None:
-        await self.core.handler.overhear(Turn(f"o-{text}", (self.message(text),)))
+        await self.core.services.handler.overhear(Turn(f"o-{text}", (self.message(text),)))
 
     async def tell(
         self, text: str, speaker: Speaker | None = None, call_id: str = ""
     ) -> RecordingReply:
         """Use a command."""
         reply = RecordingReply()
-        await COMMANDS.run(Call(self.core, self.message(text, speaker), reply, id=call_id))
+        await COMMANDS.run(Call(self.core.services, self.message(text, speaker), reply, id=call_id))
         return reply
 
     async def word(self, text: str, speaker: Speaker | None = None) -> str:
@@ -66,7 +68,9 @@ class Room:
         return "\n".join((await self.tell(text, speaker)).texts("post"))
 
     async def questions(self) -> list[str]:
-        return [turn.incoming[0].text async for turn in self.core.sessions.turns(self.session)]
+        return [
+            turn.incoming[0].text async for turn in self.core.services.sessions.turns(self.session)
+        ]
 
     def asked(self) -> str:
         return str([message["content"] for message in self.model.requests[-1].messages])
@@ -97,7 +101,7 @@ async def test_reset_forgets_for_good_and_says_how_much(private: Room) -> None:
     assert await private.word("CLEAR") == "Forgotten: 2 turns."
     await private.ask("what is my name?")
     assert "Ada" not in private.asked()
-    assert (await private.core.sessions.export(PRIVATE))["earlier"] == {}
+    assert (await private.core.services.sessions.export(PRIVATE))["earlier"] == {}
 
 
 async def test_new_begins_anew_and_keeps_the_old_for_export(private: Room) -> None:
@@ -141,7 +145,7 @@ async def test_retry_answers_the_latest_question_again_in_its_place(private: Roo
     private.model.script = [say("a better answer")]
     reply = await private.tell("again", call_id="c1")
     assert reply.texts("finish") == ["a better answer"]
-    past = await private.core.history.read(PRIVATE)
+    past = await private.core.services.history.read(PRIVATE)
     assert [item.turn.answer for item in past.window] == ["a better answer", ""]
     reply = await private.tell("again", call_id="c1")
     assert reply.texts("finish") == [], "the same call once more: it was answered"
@@ -155,16 +159,16 @@ async def test_retry_after_a_failure_makes_good_and_a_failed_retry_changes_nothi
     await private.ask("hello")
     assert (await private.tell("retry")).texts("fail")
     assert (await private.tell("retry")).texts("finish") == ["whole"]
-    past = await private.core.history.read(PRIVATE)
+    past = await private.core.services.history.read(PRIVATE)
     assert [(item.turn.state, item.turn.answer) for item in past.window] == [("complete", "whole")]
 
 
 async def test_status_tells_what_is_remembered_and_until_when(private: Room) -> None:
     assert "Remembered: **0** turns" in await private.word("status")
-    assert await private.core.sessions.list() == [], "looking begins nothing"
+    assert await private.core.services.sessions.list() == [], "looking begins nothing"
     await private.ask("hello")
     text = await private.word("status")
-    info = await private.core.sessions.get(PRIVATE)
+    info = await private.core.services.sessions.get(PRIVATE)
     assert info
     assert "Remembered: **1** turn, the newest 1 of them word for word" in text
     assert "Model: gpt-5-mini" in text
@@ -200,7 +204,7 @@ async def test_an_export_among_others_names_each_speaker_once(shared: Room) -> N
 
 
 async def test_leave_keeps_quiet_until_it_is_spoken_to(shared: Room) -> None:
-    sessions = shared.core.sessions
+    sessions = shared.core.services.sessions
     await shared.remember("hello")
     assert await sessions.takes_part(SHARED)
     assert "quiet" in await shared.word("leave")

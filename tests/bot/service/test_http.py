@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from bot.errors import SettingsError
 from bot.metrics import Metrics
-from bot.service.http import app, serving
+from bot.service.http import create_app, serve
 
 
 def server(wrong: dict[str, str], *routes: Route) -> object:
@@ -25,7 +25,7 @@ def server(wrong: dict[str, str], *routes: Route) -> object:
     async def metrics() -> bytes:
         return Metrics().render()
 
-    return app(routes, healthy, probe, metrics)
+    return create_app(routes, healthy, probe, metrics)
 
 
 def client(port: int) -> httpx2.AsyncClient:
@@ -34,7 +34,7 @@ def client(port: int) -> httpx2.AsyncClient:
 
 async def test_a_probe_says_what_is_wrong_and_by_its_status_that_something_is() -> None:
     wrong: dict[str, str] = {}
-    async with serving(server(wrong), "127.0.0.1", 0) as port, client(port) as web:
+    async with serve(server(wrong), "127.0.0.1", 0) as port, client(port) as web:
         good = await web.get("/readyz")
         assert (good.status_code, good.json()) == (200, {"ok": True, "wrong": {}})
         wrong["slack"] = "no pong for 61 s"
@@ -47,7 +47,7 @@ async def test_a_probe_says_what_is_wrong_and_by_its_status_that_something_is() 
 
 
 async def test_metrics_come_in_the_format_that_prometheus_reads() -> None:
-    async with serving(server({}), "127.0.0.1", 0) as port, client(port) as web:
+    async with serve(server({}), "127.0.0.1", 0) as port, client(port) as web:
         answer = await web.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     names = {line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")}
@@ -71,7 +71,7 @@ async def test_what_is_being_answered_is_answered_before_the_end() -> None:
         return PlainTextResponse("done")
 
     async with httpx2.AsyncClient() as web:
-        async with serving(server({}, Route("/hook", slow)), "127.0.0.1", 0) as port:
+        async with serve(server({}, Route("/hook", slow)), "127.0.0.1", 0) as port:
             asked = asyncio.create_task(web.get(f"http://127.0.0.1:{port}/hook"))
             await began.wait()
             asyncio.get_running_loop().call_later(0.05, go_on.set)
@@ -83,7 +83,7 @@ async def test_what_is_being_answered_is_answered_before_the_end() -> None:
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
 async def test_an_address_that_is_not_ours_is_told_with_its_cure(host: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        async with serving(server({}), host, 0):
+        async with serve(server({}), host, 0):
             pass
     assert f"cannot listen on {host}:0" in str(caught.value)
     assert "BOT_HTTP_HOST" in caught.value.cure

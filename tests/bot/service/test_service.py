@@ -362,15 +362,15 @@ async def get(bot: RunningService, path: str) -> tuple[int, dict[str, str]]:
 async def test_a_platform_that_stays_deaf_asks_for_a_restart_of_those_who_listen(
     settings: Settings, tmp_path: Path, model: ModelServer
 ) -> None:
-    deaf = Health(False, "the line is dead")
+    disconnected = Health(False, "the line is dead")
     async with running_service(settings, tmp_path, model, role="ingress") as bot:
-        bot.service.probes.deaf_s = 0
-        bot.platform.health = deaf
+        bot.service.probes.max_disconnected_s = 0
+        bot.platform.health = disconnected
         await get(bot, "/readyz")
         assert await get(bot, "/healthz") == (503, {"loop": "the line is dead"})
     async with running_service(settings, tmp_path, model, role="worker") as bot:
-        bot.service.probes.deaf_s = 0
-        bot.platform.health = deaf
+        bot.service.probes.max_disconnected_s = 0
+        bot.platform.health = disconnected
         assert await get(bot, "/readyz") == (200, {}), "it only speaks"
         assert await get(bot, "/healthz") == (200, {})
 
@@ -383,7 +383,7 @@ async def test_redis_away_makes_it_unready_and_asks_for_no_restart(
         async with running_service(
             settings, tmp_path, model, redis_url=url, ingress_retry_s=INGRESS_RETRY_S
         ) as bot:
-            bot.service.probes.deaf_s = 0
+            bot.service.probes.max_disconnected_s = 0
             await bot.service.probes.render_metrics()
             redis.kill()
             bot.platform.health = Health(False, "memory does not take it")

@@ -88,13 +88,19 @@ class Bench:
 @pytest.fixture
 async def bench(settings: Settings) -> AsyncIterator[Bench]:
     async with ModelServer() as model, open_components(service_settings(settings, model)) as bot:
-        core, place, metrics = DirectCore(bot), Place(), Metrics()
+        place, metrics = Place(), Metrics()
         recent = RecentConversations(
             bot.store.client, settings.bot_redis_prefix, 1_000, bot.sessions
         )
         preparation = TurnPreparation(bot.history, Transcriber(settings), max_chars=1_000)
         executor = TurnExecutor(
-            core, bot.commands, {"loop": place}, preparation, recent, metrics, max_attempts=3
+            DirectCore(bot).services,
+            bot.commands,
+            {"loop": place},
+            preparation,
+            recent,
+            metrics,
+            max_attempts=3,
         )
         yield Bench(executor, bot, model, place, metrics)
 
