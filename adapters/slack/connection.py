@@ -142,6 +142,8 @@ class SlackConnection:
         return await files.fetch(self._session, attachment.reference, token, attachment, api_url)
 
     async def fetch_thread_history(self, address: Address) -> tuple[Overheard, ...]:
+        if not address.details.get("seed"):
+            return ()
         return await self._thread_history.seed(address)
 
     async def aclose(self) -> None:

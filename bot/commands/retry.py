@@ -4,7 +4,7 @@ from bot.commands.call import Call
 from bot.commands.command import Command
 from bot.conversation import Turn
 from bot.errors import CommandError
-from bot.turns.handler import Request
+from bot.turns.request import Request
 
 
 async def run(call: Call) -> None:
@@ -18,7 +18,7 @@ async def run(call: Call) -> None:
     else:
         turn, images = await call.prepare(Turn(id=turn_id, incoming=last.incoming))
         request = Request(turn, call.fence, images, replaces=last.id)
-    await call.services.handler.answer(request, call.reply, call.stop)
+    await call.services.handler.handle(request, call.reply, call.stop)
 
 
 COMMAND = Command("retry", "Answer the latest question again.", aliases=("again",), run=run)

@@ -15,7 +15,7 @@ async def run(call: Call) -> None:
     turns = info.turns if info else 0
     lines = [
         f"- Remembered: **{turns:,}** turn{'s' if turns != 1 else ''}, the newest {len(past.window):,} "
-        f"of them word for word (about {tokens:,} of {services.handler.context.budget_tokens:,} tokens)"
+        f"of them word for word (about {tokens:,} of {services.handler.prompt_builder.budget_tokens:,} tokens)"
         + (", older ones as a summary" if past.summary else ""),
         f"- Model: {model}",
     ]

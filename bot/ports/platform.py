@@ -83,12 +83,13 @@ class Reply(Protocol):
 
 @runtime_checkable
 class ThreadHistory(Protocol):
-    """A `Connection` that can fetch what was said in a place before the bot was asked in."""
+    """`Connection` that can fetch a thread's messages from before the bot was asked in."""
 
     async def fetch_thread_history(self, address: Address) -> tuple[Overheard, ...]:
-        """Earlier messages, oldest first; called once, when the conversation is still empty.
+        """Earlier messages of the thread, oldest first; `()` where there are none to fetch.
 
-        Only for addresses with `details["seed"]`. The caller waits a few seconds at most. Raises PlatformError.
+        Asked for every turn: answers at once where the thread is known to have none. The caller waits a
+        few seconds at most. Raises PlatformError.
         """
         ...
 

@@ -72,7 +72,7 @@ async def open_worker(
     preparation = TurnPreparation(
         components.history,
         transcriber,
-        max_chars=components.handler.context.budget_tokens * CHARS_PER_TOKEN // 2,
+        max_chars=components.handler.prompt_builder.budget_tokens * CHARS_PER_TOKEN // 2,
         sees_images=not settings.uses_local_model,
     )
     executor = TurnExecutor(

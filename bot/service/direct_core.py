@@ -14,7 +14,7 @@ from bot.conversation import Incoming, SessionKey, Speaker, Turn
 from bot.errors import KeepthreadError, PlatformError
 from bot.ports import Admission, Connection, ConversationSummary, Reply
 from bot.service.base_core import BaseCore, command_services
-from bot.turns.handler import Request
+from bot.turns.request import Request
 from bot.turns.stop_signal import StopSignal
 from bot.wiring import Components
 
@@ -113,7 +113,7 @@ class DirectCore(BaseCore):
                     await self._registry.run(Call(self.services, incoming, reply, stop=stop))
                 else:
                     turn = Turn(id=uuid.uuid4().hex, incoming=(incoming,))
-                    await self.services.handler.answer(Request(turn), reply, stop)
+                    await self.services.handler.handle(Request(turn), reply, stop)
             finally:
                 self._running.pop(session, None)
 

@@ -1,65 +1,113 @@
-"""One answer while it grows: the model's stream, shown as it comes, ended from outside if asked."""
+"""Streamed answer of the model, shown while it grows."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from bot.conversation import Turn, Usage
-from bot.errors import PromptTooLong
+from bot.conversation import Turn, TurnState, Usage
+from bot.errors import KeepthreadError, PromptTooLong
 from bot.ports import HistorySnapshot, Model, Prompt, Reply, TurnTrace
 from bot.prompt.builder import PromptBuilder
 from bot.turns.stop_signal import StopSignal
 
+MIN_CALIBRATION_TOKENS = 500
+"""A smaller prompt says little of how our estimate compares with the provider's count."""
+
+_NO_PROMPT = Prompt(())
+
 
 @dataclass(slots=True)
 class AnswerStream:
-    """What the model said so far, and to which prompt.
+    """Answer to one turn, and the prompt it is the answer to.
 
     Attributes:
-        past: what the prompt is made from; shrinks if the model takes less than we thought.
+        past: history that the prompt is made from; shrinks when the model finds the prompt too long.
+        images: `data:` addresses of pictures in the new message.
+        prompt: the prompt asked last; empty before the first.
+        parts: text shown so far.
+        usage: the provider's count of tokens, if it told one.
+        model: name of the model that answered.
     """
 
     turn: Turn
     past: HistorySnapshot
-    prompt: Prompt
-    pieces: list[str] = field(default_factory=list)
+    images: tuple[str, ...] = ()
+    prompt: Prompt = _NO_PROMPT
+    parts: list[str] = field(default_factory=list)
     usage: Usage | None = None
     model: str = ""
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        return "".join(self.parts)
 
     async def run(
-        self, model: Model, context: PromptBuilder, reply: Reply, trace: TurnTrace, stop: StopSignal
+        self, model: Model, builder: PromptBuilder, reply: Reply, trace: TurnTrace, stop: StopSignal
     ) -> None:
-        """Think to the end, or until `stop`. Whatever was shown is in `pieces`, also after an error.
+        """Stream the answer to its end, or until `stop`. After an error `parts` holds what was shown.
 
         Raises:
             ModelError: the model failed.
-            MessageTooLong: a shorter prompt is not possible.
+            MessageTooLong: the new message alone is more than the budget.
         """
-        await stop.run_until_stopped(self._stream(model, context, reply, trace))
+        self.prompt = builder.build(self.past, self.turn, self.images)
+        await stop.run_until_stopped(self._ask_with_shrinking_prompt(model, builder, reply, trace))
 
-    async def _stream(
-        self, model: Model, context: PromptBuilder, reply: Reply, trace: TurnTrace
+    def calibration(self) -> float:
+        """The provider's count of tokens over our estimate, smoothed; 0 if nothing was learned."""
+        if self.usage is None or not self.usage.input_tokens:
+            return 0
+        if self.images or self.prompt.tokens < MIN_CALIBRATION_TOKENS:
+            return 0
+        return 0.5 * self.past.calibration + 0.5 * self.usage.input_tokens / self.prompt.tokens
+
+    async def _ask_with_shrinking_prompt(
+        self, model: Model, builder: PromptBuilder, reply: Reply, trace: TurnTrace
     ) -> None:
         while True:
             try:
-                async with aclosing(model.stream(self.prompt, trace)) as pieces:
-                    async for piece in pieces:
-                        if piece.text:
-                            self.pieces.append(piece.text)
-                            await reply.show(piece.text)
-                        if piece.usage:
-                            self.usage = piece.usage
-                        if piece.model:
-                            self.model = piece.model
+                await self._ask(model, reply, trace)
                 return
             except PromptTooLong:
-                if self.pieces or not self.past.window:
+                if self.parts or not self.past.window:
                     raise
-                images = self.prompt.messages[-1].images
-                self.past = context.halve_window(self.past, self.prompt)
-                self.prompt = context.build(self.past, self.turn, images)
+                self.past = builder.halve_window(self.past, self.prompt)
+                self.prompt = builder.build(self.past, self.turn, self.images)
+
+    async def _ask(self, model: Model, reply: Reply, trace: TurnTrace) -> None:
+        async with aclosing(model.stream(self.prompt, trace)) as deltas:
+            async for delta in deltas:
+                if delta.text:
+                    self.parts.append(delta.text)
+                    await reply.show(delta.text)
+                self.usage = delta.usage or self.usage
+                self.model = delta.model or self.model
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Finished answer: the turn as it ended, and the error if it failed."""
+
+    turn: Turn
+    stream: AnswerStream
+    error: KeepthreadError | None = None
+
+    @classmethod
+    def of(cls, stream: AnswerStream, stop: StopSignal) -> Answer:
+        """Answer of a stream that ended, or was stopped."""
+        state: TurnState = "stopped" if stop.requested else "complete"
+        turn = stream.turn.ended(state, stream.text, usage=stream.usage, model=stream.model)
+        return cls(turn, stream)
+
+    @classmethod
+    def failed(cls, stream: AnswerStream, error: KeepthreadError) -> Answer:
+        """Answer of a stream that failed: what was shown of it is no answer."""
+        return cls(
+            stream.turn.ended("failed", stream.text, note=type(error).__name__), stream, error
+        )
+
+    @property
+    def first_seq(self) -> int:
+        """Number of the first turn in its prompt; 0 after a failure, which says nothing of what fits."""
+        return 0 if self.error else self.stream.prompt.first_seq

@@ -1,26 +1,19 @@
-"""The mission sentence: read the history, ask the model, write the turn, hand the answer over."""
+"""The mission: read the history, call the model, write the turn, hand the answer over."""
 
 from __future__ import annotations
 
-import asyncio
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal
 
 import structlog
 
 from bot.conversation import Turn
-from bot.errors import (
-    FailedBefore,
-    KeepthreadError,
-    ModelError,
-    Overtaken,
-    PlatformBusy,
-    StoreError,
-)
+from bot.errors import KeepthreadError, ModelError, Overtaken, StoreError
 from bot.memory.compaction import Compactor
 from bot.ports import (
-    Delivery,
     History,
     HistorySnapshot,
     Model,
@@ -32,50 +25,36 @@ from bot.ports import (
 )
 from bot.prompt.builder import PromptBuilder
 from bot.prompt.transcript import tokens_of
-from bot.turns.answer_stream import AnswerStream
+from bot.turns.answer_stream import Answer, AnswerStream
+from bot.turns.delivery import AlreadyWritten, deliver, deliver_unremembered, redeliver
+from bot.turns.replacement import keeps_old_answer, without_replaced_turn
+from bot.turns.request import Request
 from bot.turns.stop_signal import StopSignal
+from bot.turns.writing import write_with_retries
 
-log = structlog.get_logger("keepthread.handler")
+log = structlog.get_logger("keepthread.turns")
 
-NOT_REMEMBERED = "_My memory is not working: I will not remember this answer._"
-PERHAPS_TWICE = "_(I was interrupted: you may have seen this answer already.)_"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A turn to be answered, and how.
-
-    Attributes:
-        fence: the worker's token; an older one writes nothing. 0: no worker.
-        images: `data:` addresses of pictures in the new message.
-        replaces: id of the turn whose answer this one is to replace (`retry`).
-        may_retry: raise what may pass by itself, if nothing was shown, rather than tell the person.
-    """
-
-    turn: Turn
-    fence: int = 0
-    images: tuple[str, ...] = ()
-    replaces: str = ""
-    may_retry: bool = False
+Written = Literal["written", "old answer kept", "memory down"]
 
 
 @dataclass(slots=True)
 class Handler:
-    """Answers turns.
+    """Answers turns. `answer` is the mission, `handle` is it with its special cases.
 
     Attributes:
-        write_patience_s: how long writing a turn is tried again before its answer is handed over unremembered.
+        retry_write_for_s: how long the write of a turn is tried again before its answer is handed over
+            unremembered.
     """
 
     history: History
     model: Model
     tracer: Tracer
-    context: PromptBuilder
+    prompt_builder: PromptBuilder
     compactor: Compactor
-    write_patience_s: float = 5
+    retry_write_for_s: float = 5
 
-    async def answer(self, request: Request, reply: Reply, stop: StopSignal | None = None) -> Turn:
-        """Remember, think, remember again, then hand over. A failed thought is never remembered as an answer.
+    async def handle(self, request: Request, reply: Reply, stop: StopSignal | None = None) -> Turn:
+        """Answer a turn, or deliver it again, or say that memory is down; close `reply`.
 
         Returns:
             The turn as it ended; its state says how.
@@ -83,204 +62,147 @@ class Handler:
         Raises:
             Overtaken: a reset or another worker came first; nothing was written.
             PlatformError: it is written, but could not be handed over.
-            KeepthreadError: what may pass by itself, with `may_retry` only.
+            KeepthreadError: an error that may pass by itself, with `may_retry` only.
         """
-        turn, started_at = request.turn, datetime.now(UTC)
         try:
-            await reply.set_status("thinking")
-            past = await self.history.read(turn.session, turn_id=turn.id, fence=request.fence)
-            if past.known is not None:
-                return await self._deliver_again(past.known, request, reply)
-            turn = replace(turn, conversation_id=past.conversation_id, generation=past.generation)
-            async with self.tracer.turn(turn, started_at=started_at) as trace:
-                turn = replace(turn, run_id=trace.run_id)
-                async with trace.step("read history", started_at=started_at) as step:
-                    step.end({"turns": len(past.window), "summary": bool(past.summary)})
-                done = await self._think_and_tell(
-                    replace(request, turn=turn), past, reply, trace, stop or StopSignal()
-                )
-                trace.end(done)
-            return done
+            return await self._answer_or_redeliver(request, reply, stop or StopSignal())
         except Overtaken:
             raise
         except StoreError as error:
             if request.may_retry and error.can_retry:
                 raise
-            log.warning("turn failed", turn=turn.id, error=repr(error))
-            failed = turn.ended("failed", "", note=type(error).__name__)
-            await reply.fail(failed, error)
-            return failed
+            return await _tell_memory_down(request, error, reply)
         finally:
             await reply.aclose()
 
-    async def overhear(self, turn: Turn) -> None:
-        """Remember what was said without answering it."""
-        heard = turn.ended("overheard", "")
-        await self.history.append(TurnWrite(heard, tokens=tokens_of(heard)))
+    async def answer(self, request: Request, reply: Reply, stop: StopSignal) -> Turn:
+        """Read the history, call the model, write the turn, hand the answer over.
 
-    async def _think_and_tell(
+        Raises:
+            AlreadyWritten: the turn is in history.
+            KeepthreadError: see `handle`.
+        """
+        started_at = datetime.now(UTC)
+        await reply.set_status("thinking")
+        past = await self._read_history(request)
+        async with self._trace(request, past, started_at) as (request, trace):
+            answer = await self._call_model(request, past, reply, trace, stop)
+            written = await self._write_turn(request, answer, trace)
+            turn = await self._hand_over(request, past, answer, written, reply)
+            trace.end(turn)
+        return turn
+
+    async def overhear(self, turn: Turn) -> None:
+        """Remember messages that are not for the bot; they get no answer."""
+        overheard = turn.ended("overheard", "")
+        await self.history.append(TurnWrite(overheard, tokens=tokens_of(overheard)))
+
+    async def _answer_or_redeliver(self, request: Request, reply: Reply, stop: StopSignal) -> Turn:
+        try:
+            return await self.answer(request, reply, stop)
+        except AlreadyWritten as found:
+            return await redeliver(self.history, found.turn, request.fence, reply)
+
+    async def _read_history(self, request: Request) -> HistorySnapshot:
+        turn = request.turn
+        past = await self.history.read(turn.session, turn_id=turn.id, fence=request.fence)
+        if past.known is not None:
+            raise AlreadyWritten(past.known)
+        return past
+
+    @asynccontextmanager
+    async def _trace(
+        self, request: Request, past: HistorySnapshot, started_at: datetime
+    ) -> AsyncIterator[tuple[Request, TurnTrace]]:
+        """Trace of the turn, and the request with what its turn has now: conversation and run id."""
+        turn = replace(
+            request.turn, conversation_id=past.conversation_id, generation=past.generation
+        )
+        async with self.tracer.turn(turn, started_at=started_at) as trace:
+            async with trace.step("read history", started_at=started_at) as step:
+                step.end({"turns": len(past.window), "summary": bool(past.summary)})
+            yield replace(request, turn=replace(turn, run_id=trace.run_id)), trace
+
+    async def _call_model(
         self,
         request: Request,
         past: HistorySnapshot,
         reply: Reply,
         trace: TurnTrace,
         stop: StopSignal,
-    ) -> Turn:
-        error: KeepthreadError | None = None
-        thought: AnswerStream | None = None
+    ) -> Answer:
+        """Stream the answer, and show it as it grows. A failure is an answer with an error."""
+        stream = AnswerStream(request.turn, without_replaced_turn(past, request), request.images)
         try:
-            before = _without(past, request.replaces)
-            prompt = self.context.build(before, request.turn, request.images)
-            thought = AnswerStream(request.turn, before, prompt)
-            await thought.run(self.model, self.context, reply, trace, stop)
-        except ModelError as raised:
-            shown = bool(thought and thought.pieces)
-            if request.may_retry and raised.can_retry and not shown:
+            await stream.run(self.model, self.prompt_builder, reply, trace, stop)
+        except KeepthreadError as error:
+            if _is_left_to_inbox(request, stream, error):
                 raise
-            error = raised
-        except KeepthreadError as raised:
-            error = raised
-        done = _ended(request.turn, thought, error, stop)
-        if error is not None:
-            log.warning("turn failed", turn=done.id, error=repr(error), detail=error.detail)
-            if not request.replaces:
-                await self._remember(done, request, past, thought, trace)
-            await reply.fail(done, error)
-            return done
-        if request.replaces and done.state == "stopped" and not done.answer:
-            await reply.finish(done)  # stopped before its first word: the old answer stays
-            return done
-        remembered = await self._remember(done, request, past, thought, trace)
-        try:
-            delivery = await reply.finish(done)
-        except (PlatformBusy, Overtaken):
-            if remembered:  # it certainly did not arrive, so it is no repetition when it does
-                await self._note(replace(done, handover="refused"), request.fence)
-            raise
-        if not remembered:
-            await reply.post(NOT_REMEMBERED)
-            return done
-        done = await self._note_delivery(done, delivery, request.fence)
-        if not request.replaces:  # no summary outlives a turn that is replaced
-            self._fold_later(done, past, thought)
-        return done
+            log.warning("turn failed", turn=request.turn.id, error=repr(error), detail=error.detail)
+            return Answer.failed(stream, error)
+        return Answer.of(stream, stop)
 
-    async def _remember(
+    async def _write_turn(self, request: Request, answer: Answer, trace: TurnTrace) -> Written:
+        """Write the turn, failed ones too, unless an old answer stays in its place. Raises Overtaken."""
+        if keeps_old_answer(request, answer):
+            return "old answer kept"
+        write = TurnWrite(
+            answer.turn,
+            tokens=tokens_of(answer.turn),
+            first_seq=answer.first_seq,
+            calibration=answer.stream.calibration(),
+            fence=request.fence,
+            replaces=request.replaces,
+        )
+        async with trace.step("write history") as step:
+            is_written = await write_with_retries(
+                self.history, write, retry_for_s=self.retry_write_for_s
+            )
+            step.end({"state": answer.turn.state if is_written else "not written"})
+        return "written" if is_written else "memory down"
+
+    async def _hand_over(
         self,
-        done: Turn,
         request: Request,
         past: HistorySnapshot,
-        thought: AnswerStream | None,
-        trace: TurnTrace,
-    ) -> bool:
-        """Write the turn, trying for a while. False: it could not be written.
+        answer: Answer,
+        written: Written,
+        reply: Reply,
+    ) -> Turn:
+        """Give the person the whole answer, or the error. Raises PlatformError, Overtaken."""
+        if answer.error is not None:
+            await reply.fail(answer.turn, answer.error)
+            return answer.turn
+        match written:
+            case "written":
+                turn = await deliver(self.history, answer.turn, request.fence, reply)
+                if not request.replaces:  # a summary would keep the turn that was replaced
+                    self._fold_later(past, turn, answer.stream.prompt.first_seq)
+                return turn
+            case "memory down":
+                return await deliver_unremembered(answer.turn, reply)
+            case "old answer kept":
+                await reply.finish(answer.turn)
+                return answer.turn
 
-        Raises:
-            Overtaken: it must not be written.
-        """
-        # A prompt that failed says nothing of what fits.
-        first_seq = thought.prompt.first_seq if thought and done.state != "failed" else 0
-        calibration = _calibrated(past, thought) if thought else 0
-        give_up_at = time.monotonic() + self.write_patience_s
-        delay_s = 0.05
-        async with trace.step("write history") as step:
-            while True:
-                try:
-                    await self.history.append(
-                        TurnWrite(
-                            done,
-                            tokens=tokens_of(done),
-                            first_seq=first_seq,
-                            calibration=calibration,
-                            fence=request.fence,
-                            replaces=request.replaces,
-                        )
-                    )
-                    step.end({"state": done.state})
-                    return True
-                except Overtaken:
-                    raise
-                except StoreError as error:
-                    if not error.can_retry or time.monotonic() + delay_s > give_up_at:
-                        log.error("turn not remembered", turn=done.id, error=repr(error))
-                        step.end({"state": "not written"})
-                        return False
-                    await asyncio.sleep(delay_s)
-                    delay_s = min(1, delay_s * 2)
-
-    async def _deliver_again(self, known: Turn, request: Request, reply: Reply) -> Turn:
-        """A redelivery of a turn that is written: call no model, hand over unless that was done."""
-        if known.answer_ids or known.handover == "repeated" or known.state == "overheard":
-            return known
-        there = await reply.find_delivery(known)
-        if there is not None:
-            return await self._note_delivery(known, there, request.fence)
-        is_new = known.handover == "refused"
-        # Noted before it is tried, so that a crash in between repeats it once and no more.
-        marked = replace(known, handover="" if is_new else "repeated")
-        await self.history.append(TurnWrite(marked, tokens=tokens_of(known), fence=request.fence))
-        text = f"{PERHAPS_TWICE}\n\n{known.answer}" if known.answer else PERHAPS_TWICE
-        try:
-            if known.state == "failed":
-                await reply.fail(known, FailedBefore(known.note))
-                return known
-            delivery = await reply.finish(known if is_new else replace(known, answer=text))
-        except PlatformBusy:
-            await self._note(known, request.fence)  # it did not arrive, so it was not tried
-            raise
-        return await self._note_delivery(known, delivery, request.fence)
-
-    async def _note_delivery(self, done: Turn, delivery: Delivery, fence: int) -> Turn:
-        """Keep the ids of the answer's messages: they prove its delivery and lead from a reaction to it."""
-        if not delivery.message_ids:
-            return done
-        done = replace(done, answer_ids=delivery.message_ids)
-        await self._note(done, fence, immediate=True)
-        return done
-
-    async def _note(self, done: Turn, fence: int, *, immediate: bool = False) -> None:
-        try:
-            await self.history.append(
-                TurnWrite(done, tokens=tokens_of(done), fence=fence, immediate=immediate)
-            )
-        except StoreError as error:
-            log.warning("delivery not noted", turn=done.id, error=repr(error))
-
-    def _fold_later(self, done: Turn, past: HistorySnapshot, thought: AnswerStream | None) -> None:
-        """Let old turns be folded away if the window is full now; nobody waits for it."""
-        if thought is None:
-            return
-        first = max(past.first_seq, thought.prompt.first_seq)
-        window = tuple(item for item in past.window if item.seq >= first)
-        new = StoredTurn(past.next_seq, done, tokens_of(done))
-        now = replace(past, first_seq=first, window=(*window, new), next_seq=past.next_seq + 1)
-        self.compactor.schedule(done.session, now)
+    def _fold_later(self, past: HistorySnapshot, turn: Turn, first_seq: int) -> None:
+        """Start to fold old turns away if the window is full now; the turn does not wait for it."""
+        first_seq = max(past.first_seq, first_seq)
+        window = tuple(item for item in past.window if item.seq >= first_seq)
+        new = StoredTurn(past.next_seq, turn, tokens_of(turn))
+        now = replace(past, first_seq=first_seq, window=(*window, new), next_seq=past.next_seq + 1)
+        self.compactor.schedule(turn.session, now)
 
 
-def _ended(
-    turn: Turn, thought: AnswerStream | None, error: KeepthreadError | None, stop: StopSignal
-) -> Turn:
-    text = thought.text if thought else ""
-    if error is not None:
-        return turn.ended("failed", text, note=type(error).__name__)
-    return turn.ended(
-        "stopped" if stop.requested else "complete",
-        text,
-        usage=thought.usage if thought else None,
-        model=thought.model if thought else "",
-    )
+def _is_left_to_inbox(request: Request, stream: AnswerStream, error: KeepthreadError) -> bool:
+    """Whether the inbox tries the turn again: the model may work then, and nothing was shown yet."""
+    may_pass = isinstance(error, ModelError) and error.can_retry
+    return request.may_retry and may_pass and not stream.parts
 
 
-def _without(past: HistorySnapshot, turn_id: str) -> HistorySnapshot:
-    if not turn_id:
-        return past
-    return replace(past, window=tuple(item for item in past.window if item.turn.id != turn_id))
-
-
-def _calibrated(past: HistorySnapshot, thought: AnswerStream) -> float:
-    """The provider's count over ours, smoothed; 0 if nothing was learned."""
-    usage, estimate = thought.usage, thought.prompt.tokens
-    has_images = bool(thought.prompt.messages[-1].images)
-    if usage is None or has_images or estimate < 500 or not usage.input_tokens:
-        return 0
-    return 0.5 * past.calibration + 0.5 * usage.input_tokens / estimate
+async def _tell_memory_down(request: Request, error: StoreError, reply: Reply) -> Turn:
+    """Say that memory is down: nothing was asked of the model. Raises PlatformError."""
+    log.warning("turn failed", turn=request.turn.id, error=repr(error))
+    failed = request.turn.ended("failed", "", note=type(error).__name__)
+    await reply.fail(failed, error)
+    return failed

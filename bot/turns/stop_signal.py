@@ -1,4 +1,4 @@
-"""Stop signal of a running turn."""
+"""Stop signal of a running answer."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ T = TypeVar("T")
 
 
 class StopSignal:
-    """Asks a running answer to end; safe to use before, during and after it."""
+    """Request to stop one answer; may come before, while and after it is written."""
 
     def __init__(self) -> None:
-        self._asked = asyncio.Event()
+        self._event = asyncio.Event()
 
     @property
     def requested(self) -> bool:
-        return self._asked.is_set()
+        return self._event.is_set()
 
     def request(self) -> None:
-        self._asked.set()
+        self._event.set()
 
     async def run_until_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """What `work` gives, or raises; None if it was stopped first: then it is cancelled, and gone on return."""
+        """Result of `work`; None if it was stopped first: then it is cancelled, and has ended on return.
+
+        What `work` raises is raised.
+        """
         if self.requested:
             work.close()
             return None
-        # A task of its own, so that a stop ends the work and not the turn around it.
+        # A task of its own, so that a stop cancels the work and not the turn around it.
         working = asyncio.create_task(work, name="until stopped")
-        stopping = asyncio.create_task(self._asked.wait(), name="stop")
+        stopping = asyncio.create_task(self._event.wait(), name="stop")
         try:
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -24,8 +24,8 @@ from bot.errors import (
 from bot.memory.recent import RecentConversations
 from bot.metrics import Metrics
 from bot.ports import CommandButton, Connection
-from bot.turns.handler import Request
 from bot.turns.preparation import TurnPreparation
+from bot.turns.request import Request
 from bot.turns.stop_signal import StopSignal
 from bot.worker.leased_reply import LeasedReply
 from bot.worker.leases import Lease
@@ -160,7 +160,7 @@ class TurnExecutor:
         turn, images = await self._prepare(turn, connection, lease.stop)
         is_last = claimed.tries >= self.max_attempts
         request = Request(turn, claimed.token, images, may_retry=not is_last)
-        done = await self.services.handler.answer(request, reply, lease.stop)
+        done = await self.services.handler.handle(request, reply, lease.stop)
         await self.recent.record(done)
         if done.usage:
             self.metrics.count_tokens(done.model, done.usage)

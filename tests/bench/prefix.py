@@ -30,7 +30,8 @@ from bot.prompt.builder import PromptBuilder
 from bot.prompt.transcript import messages_of, tokens_of
 from bot.settings import Settings
 from bot.tracing.noop import NoopTracer
-from bot.turns.handler import Handler, Request
+from bot.turns.handler import Handler
+from bot.turns.request import Request
 from tests.bench.quiet_reply import QuietReply
 from tests.bench.small_talk import Talk
 from tests.bench.tables import Promise, Table, number, share
@@ -112,7 +113,7 @@ async def keepthread(client: Any, context: PromptBuilder, talk: Talk, turns: int
     compactor = Compactor(history, model, context)
     handler = Handler(history, model, NoopTracer(), context, compactor)
     for at in range(turns):
-        done = await handler.answer(Request(talk.asked(at)), QuietReply())
+        done = await handler.handle(Request(talk.asked(at)), QuietReply())
         assert done.state == "complete"
         await compactor.settle()
     return model

@@ -21,7 +21,8 @@ from bot.model.openai import Endpoint, OpenAIModel
 from bot.ports import Prompt, Tracer
 from bot.prompt.builder import PromptBuilder
 from bot.settings.core import DEFAULT_SYSTEM_PROMPT
-from bot.turns.handler import Handler, Request
+from bot.turns.handler import Handler
+from bot.turns.request import Request
 from tests.bench.filling import TTL, fill
 from tests.bench.quiet_reply import QuietReply
 from tests.bench.small_talk import Talk
@@ -61,7 +62,7 @@ class Place:
 
     async def answer(self, handler: Handler, turns: int) -> None:
         """The next turn of the conversation of so many turns: read, model, append."""
-        done = await handler.answer(Request(talk_of(turns).asked(turns)), QuietReply())
+        done = await handler.handle(Request(talk_of(turns).asked(turns)), QuietReply())
         assert done.state == "complete"
 
 

@@ -21,7 +21,8 @@ from bot.prompt.builder import PromptBuilder
 from bot.settings import Settings
 from bot.storage.dedicated_connection import DedicatedConnection
 from bot.tracing import NoopTracer
-from bot.turns.handler import Handler, Request
+from bot.turns.handler import Handler
+from bot.turns.request import Request
 from bot.turns.stop_signal import StopSignal
 from tests.fakes.model_server import ModelServer
 from tests.support.messages import KEY, make_message
@@ -101,7 +102,7 @@ class HandlerHarness:
     ) -> Turn:
         """Answer a turn of one message in the session `KEY`."""
         turn = Turn(turn_id or uuid.uuid4().hex, (make_message(text),))
-        return await self.handler.answer(Request(turn, **request), reply or RecordingReply(), stop)
+        return await self.handler.handle(Request(turn, **request), reply or RecordingReply(), stop)
 
     async def remembered(self) -> list[Turn]:
         return [item.turn for item in (await self.history.read(KEY)).window]
@@ -124,7 +125,7 @@ async def open_handler(
         )
         context = PromptBuilder("Be kind.", budget_tokens)
         compactor = Compactor(history, model, context)
-        handler = Handler(history, model, NoopTracer(), context, compactor, write_patience_s=0)
+        handler = Handler(history, model, NoopTracer(), context, compactor, retry_write_for_s=0)
         try:
             yield HandlerHarness(handler, history, server, redis)
         finally:

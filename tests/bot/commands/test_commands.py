@@ -13,7 +13,7 @@ from bot.conversation import Incoming, PlaceKind, SessionKey, Speaker, Turn
 from bot.ports import TurnWrite
 from bot.service.direct_core import DirectCore
 from bot.settings import Settings
-from bot.turns.handler import Request
+from bot.turns.request import Request
 from bot.wiring import open_components
 from tests.fakes.model_server import ModelServer, fail, say, truncated
 from tests.support.handler_harness import RecordingReply
@@ -42,7 +42,7 @@ class Room:
 
     async def ask(self, text: str, speaker: Speaker | None = None) -> Turn:
         turn = Turn(f"t-{text}", (self.message(text, speaker),))
-        return await self.core.services.handler.answer(Request(turn), RecordingReply())
+        return await self.core.services.handler.handle(Request(turn), RecordingReply())
 
     async def remember(self, text: str) -> None:
         """As if `text` had been asked and answered, without asking a model."""

@@ -20,7 +20,7 @@ from bot.errors import (
 )
 from bot.ports import Delivery
 from bot.prompt.transcript import messages_of
-from bot.turns.handler import NOT_REMEMBERED, PERHAPS_TWICE
+from bot.turns.delivery import NOT_REMEMBERED, PERHAPS_TWICE
 from bot.turns.stop_signal import StopSignal
 from tests.fakes.model_server import Behaviour, Exchange, cut, fail, say, stall, truncated
 from tests.support.handler_harness import HandlerHarness, RecordingReply
@@ -128,7 +128,7 @@ async def test_an_answer_that_cannot_be_written_is_handed_over_with_a_word(
 
 async def test_writing_is_tried_again_for_a_while(harness: HandlerHarness) -> None:
     await harness.ask("hello")
-    harness.handler.write_patience_s = 30
+    harness.handler.retry_write_for_s = 30
     harness.model.script = [
         meanwhile(lambda: harness.redis.config_set("maxmemory", 1), "an answer")
     ]

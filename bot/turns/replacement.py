@@ -1,0 +1,23 @@
+"""Replacement of an earlier answer (`retry`): what differs from a new answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.ports import HistorySnapshot
+from bot.turns.answer_stream import Answer
+from bot.turns.request import Request
+
+
+def without_replaced_turn(past: HistorySnapshot, request: Request) -> HistorySnapshot:
+    """History as it was before the turn that is replaced: the old answer must not steer the new one."""
+    if not request.replaces:
+        return past
+    window = tuple(item for item in past.window if item.turn.id != request.replaces)
+    return replace(past, window=window)
+
+
+def keeps_old_answer(request: Request, answer: Answer) -> bool:
+    """Whether the old answer stays: the new one failed, or was stopped before its first word."""
+    is_empty = answer.turn.state == "stopped" and not answer.turn.answer
+    return bool(request.replaces) and (answer.error is not None or is_empty)
