@@ -1,9 +1,11 @@
-"""The terminal: the smallest platform. Copy it for a new one.
+"""Console adapter: the smallest platform. Copy it for a new one.
 
-settings.py   what can be set (nothing)
-parse.py      a line becomes an Incoming          pure
-render.py     Markdown becomes text on a screen   pure
-reply.py      the way an answer takes: on a screen, into a pipe
-terminal.py   the line editor          pipes.py   reading and writing without waiting
-run.py        the adapter and its connection
+adapter.py      the adapter: opens connections and runs `keepthread chat`
+connection.py   conversations at a terminal and through pipes
+settings.py     its settings (none)
+parse.py        from a line to an Incoming            pure
+render.py       from Markdown to text on a terminal   pure
+reply.py        replies: on a terminal, into a pipe
+line_editor.py  line editor of a terminal
+pipes.py        non-blocking standard input and output
 """

@@ -11,7 +11,7 @@ from bot.settings import Settings
 
 
 class ConsoleAdapter:
-    """`keepthread chat`. `serve` never opens it: there is nobody at its terminal."""
+    """Adapter of `keepthread chat`. `serve` never opens it: a service has no terminal."""
 
     name = PLATFORM
     settings_class = ConsoleSettings
@@ -24,13 +24,13 @@ class ConsoleAdapter:
         return open_connection(core, "default", "")
 
     async def check(self, core_settings: Settings, settings: ConsoleSettings) -> list[Check]:
-        return []  # nothing here can be set up wrongly
+        return []  # it has no settings
 
     def session_key(self, name: str) -> SessionKey:
         return session_of(name)
 
     async def chat(self, core: LocalCore, *, session_name: str, banner: str) -> int:
-        """Talk until the person leaves, or the lines end. The exit status: 1 if a piped line failed."""
+        """Answer lines until the person leaves or the input ends. Exit status 1 if a piped line failed."""
         connection = open_connection(core, session_name, banner)
         core.connect(connection)
         try:

@@ -1,4 +1,4 @@
-"""The console adapter and its connection."""
+"""Connections of the console: a person at a terminal, or lines through pipes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from adapters.console.parse import SPEAKER, is_goodbye, parse, session_of
-from adapters.console.pipes import Pipes
-from adapters.console.render import THEME, words_of
-from adapters.console.reply import PipedReply, ScreenReply
+from adapters.console.parse import SPEAKER, is_exit, parse, session_of
+from adapters.console.pipes import StandardStreams
+from adapters.console.render import THEME, error_text
+from adapters.console.reply import PipedReply, TerminalReply
 from bot.conversation import Address, Attachment, Incoming, SessionKey, Speaker
 from bot.errors import KeepthreadError, PlatformRefused
 from bot.ports import Core, Health, Reply
@@ -24,18 +24,18 @@ from bot.ports import Core, Health, Reply
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
-    from adapters.console.line_editor import Editor
+    from adapters.console.line_editor import LineEditor
 
 
 def open_connection(core: Core, session_name: str, banner: str) -> ConsoleConnection:
-    """Connection for a person at a terminal, or for what is piped."""
-    at_terminal = all(end is not None and end.isatty() for end in (sys.stdin, sys.stdout))
+    """Connection to a terminal if both ends are one, else to pipes."""
+    at_terminal = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
     kind = TerminalConnection if at_terminal else PipedConnection
     return kind(core, session_of(session_name), banner)
 
 
 class ConsoleConnection(ABC):
-    """What terminal and pipes share: one conversation, one message at a time."""
+    """Base of both connections: one conversation, one message at a time."""
 
     def __init__(self, core: Core, session: SessionKey, banner: str) -> None:
         self._core = core
@@ -63,15 +63,15 @@ class ConsoleConnection(ABC):
         raise PlatformRefused("nothing can be attached in a terminal")
 
     async def aclose(self) -> None:  # noqa: B027  nothing is open
-        """The terminal stays."""
+        """No-op: the streams stay open."""
 
-    async def _answer(self, incoming: Incoming) -> None:
-        """Put `incoming` in and wait until it is answered."""
+    async def _submit(self, incoming: Incoming) -> None:
+        """Enqueue `incoming` and wait for the end of its reply."""
         self._answered.clear()
         try:
             admission = await self._core.enqueue(incoming)
         except KeepthreadError as error:
-            self._complain(error)
+            self._report_error(error)
             return
         if admission in ("queued", "merged"):
             await self._answered.wait()
@@ -79,59 +79,59 @@ class ConsoleConnection(ABC):
     async def _stop(self) -> None:
         await self._core.stop(self._session, SPEAKER)
 
-    def _closed(self, has_failed: bool) -> None:
+    def _reply_closed(self, has_failed: bool) -> None:
         self._answered.set()
 
     @abstractmethod
-    def _complain(self, error: KeepthreadError) -> None: ...
+    def _report_error(self, error: KeepthreadError) -> None: ...
 
 
 class TerminalConnection(ConsoleConnection):
-    """A person at a terminal."""
+    """Connection to a person at a terminal."""
 
     def __init__(self, core: Core, session: SessionKey, banner: str) -> None:
         super().__init__(core, session, banner)
         self._console = Console(highlight=False, theme=THEME)
         self._stopping: asyncio.Task[None] | None = None
         self._is_answering = False
-        self._reply: ScreenReply | None = None
+        self._reply: TerminalReply | None = None
 
-    def reply(self, address: Address) -> ScreenReply:
-        self._reply = ScreenReply(self._console, self._closed)
+    def reply(self, address: Address) -> TerminalReply:
+        self._reply = TerminalReply(self._console, self._reply_closed)
         return self._reply
 
     async def receive(self) -> None:
-        from adapters.console.line_editor import Editor
+        from adapters.console.line_editor import LineEditor
 
-        editor = Editor(self._core.settings.bot_data_dir, self._core.commands())
+        editor = LineEditor(self._core.settings.bot_data_dir, self._core.commands())
         self._console.print(Text(self._banner, "dim"))
         with self._interruptible():
             try:
-                await self._talk(editor)
+                await self._converse(editor)
             except asyncio.CancelledError:
                 if not self.exit_status:
-                    raise  # somebody else wants us to end
+                    raise  # cancelled from outside, not by Ctrl-C
 
-    async def _talk(self, editor: Editor) -> None:
-        from adapters.console.line_editor import unechoed
+    async def _converse(self, editor: LineEditor) -> None:
+        from adapters.console.line_editor import suppress_echo
 
         while True:
             try:
                 line = await editor.ask()
             except EOFError:
                 return
-            if is_goodbye(line):
+            if is_exit(line):
                 return
             if incoming := parse(line, self._session):
                 self._console.print()
-                with unechoed(sys.stdin.fileno()):
-                    await self._answer(incoming)
+                with suppress_echo(sys.stdin.fileno()):
+                    await self._submit(incoming)
                 self._console.print()
 
-    async def _answer(self, incoming: Incoming) -> None:
+    async def _submit(self, incoming: Incoming) -> None:
         self._is_answering = True
         try:
-            await super()._answer(incoming)
+            await super()._submit(incoming)
             if self._stopping is not None:
                 await self._stopping
         finally:
@@ -144,11 +144,11 @@ class TerminalConnection(ConsoleConnection):
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Within, Ctrl-C stops the answer and not the program; pressed again it ends the program."""
+        """Context in which Ctrl-C stops the running answer, and a second Ctrl-C ends the program."""
         loop = asyncio.get_running_loop()
-        before = signal.getsignal(signal.SIGINT)
+        previous = signal.getsignal(signal.SIGINT)
         receiving = asyncio.current_task()
-        assert receiving is not None  # noqa: S101  we run in it
+        assert receiving is not None  # noqa: S101  a coroutine runs in one
 
         def interrupt() -> None:
             if not self._is_answering:
@@ -166,38 +166,41 @@ class TerminalConnection(ConsoleConnection):
         finally:
             with suppress(RuntimeError):
                 loop.remove_signal_handler(signal.SIGINT)
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, previous)
 
-    def _complain(self, error: KeepthreadError) -> None:
-        self._console.print(Text(words_of(error), "bold red"))
+    def _report_error(self, error: KeepthreadError) -> None:
+        self._console.print(Text(error_text(error), "bold red"))
 
 
 class PipedConnection(ConsoleConnection):
-    """Lines from a program or a file, answered one after the other."""
+    """Connection to pipes or files: lines are answered in order, one at a time."""
 
     def __init__(self, core: Core, session: SessionKey, banner: str) -> None:
         super().__init__(core, session, banner)
-        self._pipes = Pipes.standard()
+        self._streams = StandardStreams.standard()
 
     def reply(self, address: Address) -> PipedReply:
-        return PipedReply(self._pipes, self._closed, self._stop)
+        return PipedReply(self._streams, self._reply_closed, self._stop)
 
     async def receive(self) -> None:
-        async with aclosing(self._pipes.lines()) as lines:
+        async with aclosing(self._streams.read_lines()) as lines:
             async for line in lines:
-                if is_goodbye(line):
+                if is_exit(line):
                     break
                 if incoming := parse(line, self._session):
-                    await self._answer(incoming)
-                if self._pipes.broken is not None:
+                    await self._submit(incoming)
+                if self._streams.write_failure is not None:
                     break
-        if self._pipes.broken is not None and not self._pipes.is_reader_gone:
-            self._complain(PlatformRefused(f"cannot write: {self._pipes.broken.strerror}"))
+        if self._streams.write_failure is not None and not self._streams.is_reader_gone:
+            self._report_error(
+                PlatformRefused(f"cannot write: {self._streams.write_failure.strerror}")
+            )
 
-    def _closed(self, has_failed: bool) -> None:
-        self.exit_status |= has_failed
-        super()._closed(has_failed)
+    def _reply_closed(self, has_failed: bool) -> None:
+        if has_failed:
+            self.exit_status = 1
+        super()._reply_closed(has_failed)
 
-    def _complain(self, error: KeepthreadError) -> None:
+    def _report_error(self, error: KeepthreadError) -> None:
         self.exit_status = 1
-        self._pipes.complain(words_of(error))
+        self._streams.write_error(error_text(error))

@@ -1,4 +1,4 @@
-"""The line editor: history, completion, several lines. And the keyboard while an answer is written."""
+"""Line editor with history, completion and multi-line input; suppression of echo during an answer."""
 
 from __future__ import annotations
 
@@ -24,45 +24,45 @@ from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from bot.ports import CommandSpec
 
 PROMPT = FormattedText([("bold ansicyan", "› ")])
-HINT = FormattedText([("ansibrightblack", "Ctrl-D leaves")])
+LEAVE_HINT = FormattedText([("ansibrightblack", "Ctrl-D leaves")])
 
 
-class Commands(Completer):
-    """Completes `/he` to `/help`, and shows what each command does."""
+class CommandCompleter(Completer):
+    """Completer of commands: `/he` to `/help`, with the summary of each."""
 
     def __init__(self, specs: Sequence[CommandSpec]) -> None:
-        self._known = {spec.name: spec.summary for spec in specs} | {"quit": "Leave."}
+        self._summaries = {spec.name: spec.summary for spec in specs} | {"quit": "Leave."}
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
         word = document.text_before_cursor
         if not word.startswith("/"):
             return
-        for name, summary in self._known.items():
+        for name, summary in self._summaries.items():
             if f"/{name}".startswith(word):
                 yield Completion(f"/{name}", -len(word), display_meta=summary)
 
 
-class Editor:
-    """Asks for lines. What was said before is kept in `folder`, for its owner only."""
+class LineEditor:
+    """Prompt for lines. The history is kept in `folder`, for its owner only."""
 
     def __init__(self, folder: Path, specs: Sequence[CommandSpec]) -> None:
-        self._says_how_to_leave = False
-        self._commands = Commands(specs)
+        self._shows_leave_hint = False
+        self._completer = CommandCompleter(specs)
         self._session: PromptSession[str] = PromptSession(
             PROMPT,
-            history=FileHistory(_private_file(folder / "console-history")),
-            completer=self._commands,
+            history=FileHistory(_make_private_file(folder / "console-history")),
+            completer=self._completer,
             complete_while_typing=Condition(self._is_command),
             reserve_space_for_menu=len(specs) + 2,
             key_bindings=self._keys(),
             multiline=True,
             prompt_continuation="  ",
-            rprompt=lambda: HINT if self._says_how_to_leave else None,
+            rprompt=lambda: LEAVE_HINT if self._shows_leave_hint else None,
         )
 
     async def ask(self) -> str:
-        """What the person typed. Raises EOFError when they leave, or the terminal is gone."""
-        self._says_how_to_leave = False
+        """The lines typed. Raises EOFError at Ctrl-D, or when the terminal is closed."""
+        self._shows_leave_hint = False
         return await self._session.prompt_async(handle_sigint=False)
 
     def _is_command(self) -> bool:
@@ -81,41 +81,41 @@ class Editor:
             if buffer.complete_state:
                 buffer.complete_next()
                 return
-            found = list(self._commands.get_completions(buffer.document, CompleteEvent()))
-            buffer.insert_text(get_common_complete_suffix(buffer.document, found))
+            completions = list(self._completer.get_completions(buffer.document, CompleteEvent()))
+            buffer.insert_text(get_common_complete_suffix(buffer.document, completions))
 
         @keys.add("escape", "enter")
-        def begin_line(event: KeyPressEvent) -> None:
+        def insert_line_break(event: KeyPressEvent) -> None:
             event.current_buffer.insert_text("\n")
 
         @keys.add("c-c")
         def clear(event: KeyPressEvent) -> None:
-            self._says_how_to_leave = not event.current_buffer.text
+            self._shows_leave_hint = not event.current_buffer.text
             event.current_buffer.reset()
 
         return keys
 
 
-def _private_file(path: Path) -> str:
+def _make_private_file(path: Path) -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     return str(path)
 
 
 @contextmanager
-def unechoed(fd: int) -> Iterator[None]:
-    """Within, keys typed are not shown amid the answer; they wait for the next line. Ctrl-C still counts."""
+def suppress_echo(fd: int) -> Iterator[None]:
+    """Context without echo: keys typed during an answer are kept for the next line. Ctrl-C still works."""
     try:
         import termios
     except ImportError:  # Windows
         yield
         return
-    before = termios.tcgetattr(fd)
-    quiet = list(before)
-    quiet[3] &= ~(termios.ECHO | termios.ICANON)  # line by line a Ctrl-D would be lost
-    termios.tcsetattr(fd, termios.TCSANOW, quiet)
+    previous = termios.tcgetattr(fd)
+    changed = list(previous)
+    changed[3] &= ~(termios.ECHO | termios.ICANON)  # in canonical mode a Ctrl-D would be lost
+    termios.tcsetattr(fd, termios.TCSANOW, changed)
     try:
         yield
     finally:
         with suppress(termios.error):  # the window was closed
-            termios.tcsetattr(fd, termios.TCSANOW, before)
+            termios.tcsetattr(fd, termios.TCSANOW, previous)

@@ -1,4 +1,4 @@
-"""From a line to what the core understands. Pure."""
+"""Parser of a line to an Incoming. Pure."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from bot.conversation import Address, Incoming, SessionKey, Speaker
 
 PLATFORM = "console"
 SPEAKER = Speaker("you")
-"""Whoever sits here: a conversation in the terminal has one person."""
+"""The one person of a conversation in the terminal."""
 
 _COMMAND = re.compile(r"/([A-Za-z]+)(?:\s+(.*))?", re.DOTALL)
-"""`/etc/passwd` and what begins with a blank are no commands."""
+"""A command with its arguments; not `/etc/passwd`, nor a line that begins with a blank."""
 
-_GOODBYES = ("/quit", "/exit")
+_EXIT_COMMANDS = ("/quit", "/exit")
 
 
 def session_of(name: str) -> SessionKey:
-    """The conversation called `name`."""
+    """Session key of the conversation called `name`."""
     return SessionKey(PLATFORM, "local", name)
 
 
 def parse(line: str, session: SessionKey) -> Incoming | None:
-    """What was said, or None if nothing was."""
+    """The message or command of a line; None if the line is blank."""
     if not line.strip():
         return None
     address = Address(session, recipient_id=SPEAKER.id)
@@ -32,6 +32,6 @@ def parse(line: str, session: SessionKey) -> Incoming | None:
     return Incoming(address, SPEAKER, line)
 
 
-def is_goodbye(line: str) -> bool:
-    """Whether the person asks to leave."""
-    return line.strip().lower() in _GOODBYES
+def is_exit(line: str) -> bool:
+    """Whether the line is a command to leave."""
+    return line.strip().lower() in _EXIT_COMMANDS

@@ -1,12 +1,11 @@
-"""From an answer to what a terminal shows. Pure.
+"""Renderer of answers for a terminal. Pure.
 
-The rule of this module is that nothing is lost: where Markdown would hide words (HTML, the targets of
-links and pictures, single line breaks), they are shown as they were written.
+No word is lost: what Markdown would hide (HTML, the targets of links and pictures, single line breaks)
+is shown as it was written.
 """
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
@@ -17,10 +16,7 @@ from rich.syntax import Syntax
 from rich.theme import Theme
 
 from bot.errors import KeepthreadError
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""C0 and C1 but tab and line feed, and the overrides of the direction of writing (UAX #9): an answer
-must not move the cursor, recolour, retitle or reorder what a person reads."""
+from bot.text import strip_controls
 
 _HIDING = ("html_block", "html_inline", "image", "reference")
 _PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -28,18 +24,13 @@ _PARSER.disable(list(_HIDING))
 _BLOCKS = MarkdownIt("commonmark").enable(["table"]).disable([*_HIDING, "inline"])
 
 THEME = Theme({"markdown.code": "bold cyan", "markdown.code_block": "cyan"})
-"""No backgrounds: a terminal may be dark or light."""
+"""Styles without backgrounds: a terminal may be dark or light."""
 
 
-def clean(text: str) -> str:
-    """`text` without control characters. What is true of the parts is true of the whole."""
-    return _CONTROLS.sub("", text)
+def finished_length(text: str) -> int:
+    """Length of the start of a growing answer whose rendering no further text can change.
 
-
-def finished(text: str) -> int:
-    """How many characters at the start of a growing answer no further text can change the look of.
-
-    They end where the last block (paragraph, list, fence …) of the complete lines begins.
+    It ends where the last block (paragraph, list, fence …) of the complete lines begins.
     """
     *lines, _ = text.split("\n")
     starts = [
@@ -50,31 +41,31 @@ def finished(text: str) -> int:
     return sum(len(line) + 1 for line in lines[: starts[-1]]) if starts else 0
 
 
-def words_of(error: KeepthreadError) -> str:
-    """What a person at a terminal reads of an error: they also run the bot, so the cure is for them."""
+def error_text(error: KeepthreadError) -> str:
+    """Text of an error, with detail and cure: a person at a terminal also runs the bot."""
     parts = dict.fromkeys((error.user_text, error.detail, error.cure))
-    return clean("\n".join(part for part in parts if part))
+    return strip_controls("\n".join(part for part in parts if part))
 
 
 class _LeftHeading(Heading):
     LEVEL_ALIGN = dict.fromkeys(Heading.LEVEL_ALIGN, "left")
 
 
-class _Code(CodeBlock):
-    """Code as it is to be copied: not indented."""
+class _PlainCode(CodeBlock):
+    """Code block without indentation, ready to be copied."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Syntax(str(self.text).rstrip(), self.lexer_name, theme=self.theme, word_wrap=True)
 
 
-class Answer(Markdown):
-    """Markdown for a terminal: links with their targets, lines as they were broken."""
+class AnswerMarkdown(Markdown):
+    """Markdown for a terminal: links show their targets, line breaks stay."""
 
     elements: ClassVar = {
         **Markdown.elements,
         "heading_open": _LeftHeading,
-        "fence": _Code,
-        "code_block": _Code,
+        "fence": _PlainCode,
+        "code_block": _PlainCode,
     }
 
     def __init__(self, text: str) -> None:
@@ -87,25 +78,25 @@ class Answer(Markdown):
                     part.type = "hardbreak"
 
 
-class Lines:
-    """What `whole` looks like, without blanks around it or at the ends of its lines: nobody copies those.
+class TrimmedLines:
+    """Renderable without blank lines around it, and without blanks at the ends of its lines.
 
-    With `fitting`, only its last lines, as many as the screen has room for: what grows in place must
-    fit, because a terminal cannot redraw what has scrolled away.
+    With `fits_screen`, only as many of its last lines as fit the screen: a terminal cannot redraw lines
+    that have scrolled away.
     """
 
-    def __init__(self, whole: RenderableType, *, fitting: bool = False) -> None:
-        self._whole = whole
-        self._fitting = fitting
+    def __init__(self, renderable: RenderableType, *, fits_screen: bool = False) -> None:
+        self._renderable = renderable
+        self._fits_screen = fits_screen
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        rendered = console.render_lines(self._whole, options.update(height=None), pad=False)
+        rendered = console.render_lines(self._renderable, options.update(height=None), pad=False)
         lines = [_trimmed(line) for line in rendered]
         while lines and not lines[0]:
             del lines[0]
         while lines and not lines[-1]:
             del lines[-1]
-        for line in lines[-max(1, console.height - 3) :] if self._fitting else lines:
+        for line in lines[-max(1, console.height - 3) :] if self._fits_screen else lines:
             yield from line
             yield Segment.line()
 

@@ -1,4 +1,4 @@
-"""The way an answer takes: growing on a screen, or flowing into a pipe."""
+"""Replies of the console: growing on a terminal, or streamed into a pipe."""
 
 from __future__ import annotations
 
@@ -12,64 +12,70 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from adapters.console.pipes import Pipes
-from adapters.console.render import Answer, Lines, clean, finished, words_of
+from adapters.console.pipes import StandardStreams
+from adapters.console.render import (
+    AnswerMarkdown,
+    TrimmedLines,
+    error_text,
+    finished_length,
+)
 from bot.conversation import Turn
 from bot.errors import KeepthreadError, PlaceGone, PlatformRefused
 from bot.ports import CommandButton, Delivery
+from bot.text import strip_controls
 
 REFRESH_S = 0.08
-Closed = Callable[[bool], None]
-"""Told once that a reply is over, and whether the turn failed."""
+OnClosed = Callable[[bool], None]
+"""Callback at the end of a reply, with whether the turn failed."""
 
 
 class ConsoleReply:
-    """What both ways share. See `bot.ports.Reply` for the order of calls."""
+    """Base of both replies. See `bot.ports.Reply` for the order of calls."""
 
-    def __init__(self, closed: Closed) -> None:
-        self._on_closed: Closed | None = closed
+    def __init__(self, closed: OnClosed) -> None:
+        self._on_closed: OnClosed | None = closed
         self._text = ""
         self._has_failed = False
 
     async def find_delivery(self, turn: Turn) -> Delivery | None:
-        return None  # a terminal keeps nothing that could be asked
+        return None  # a terminal cannot be queried
 
-    def _is_closed(self) -> None:
-        """Tell once."""
-        tell, self._on_closed = self._on_closed, None
-        if tell is not None:
-            tell(self._has_failed)
+    def _notify_closed(self) -> None:
+        """Call the callback, once."""
+        on_closed, self._on_closed = self._on_closed, None
+        if on_closed is not None:
+            on_closed(self._has_failed)
 
 
-class ScreenReply(ConsoleReply):
-    """Markdown that grows in place, and is written for good block by block as it is finished."""
+class TerminalReply(ConsoleReply):
+    """Reply on a terminal: Markdown that grows in place; each finished block is printed for good."""
 
-    def __init__(self, console: Console, closed: Closed) -> None:
+    def __init__(self, console: Console, closed: OnClosed) -> None:
         super().__init__(closed)
         self._console = console
         self._written = 0
-        self._words = ""
+        self._status = ""
         self._live: Live | None = None
         self._spinner = Spinner("dots", style="cyan")
-        self._ticking: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
 
     async def set_status(self, text: str) -> None:
-        self._words = text
+        self._status = text
         self._animate()
 
     async def show(self, piece: str) -> None:
-        self._text += clean(piece)
+        self._text += strip_controls(piece)
         self._animate()
         if "\n" in piece:
-            self._write(self._written + finished(self._text[self._written :]))
+            self._write(self._written + finished_length(self._text[self._written :]))
 
     async def finish(self, turn: Turn) -> Delivery:
-        answer = clean(turn.answer)
+        answer = strip_controls(turn.answer)
         if not answer.startswith(self._text[: self._written]):
-            self._written = 0  # another answer than the one shown
+            self._written = 0  # the answer differs from the text shown
         self._text = answer
         try:
-            self._still()
+            self._stop_animation()
             if turn.state == "stopped":
                 self._console.print("(stopped)", style="dim")
             elif not answer.strip():
@@ -79,33 +85,33 @@ class ScreenReply(ConsoleReply):
         return Delivery()
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
-        self._still()
-        self._complain(error)
+        self._stop_animation()
+        self._report_error(error)
 
     async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
         return await self.post(text)
 
     async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
-        self._still()
-        self._console.print(Lines(Answer(clean(text))))
+        self._stop_animation()
+        self._console.print(TrimmedLines(AnswerMarkdown(strip_controls(text))))
         if file is not None:
             try:
-                self._console.print(Text(str(save(*file)), "bold"), soft_wrap=True)
+                self._console.print(Text(str(save_file(*file)), "bold"), soft_wrap=True)
             except PlatformRefused as error:
-                self._complain(error)
+                self._report_error(error)
         return Delivery()
 
     async def aclose(self) -> None:
         try:
-            self._still()
+            self._stop_animation()
         except OSError:
-            self._has_failed = True  # the terminal has gone: there is nobody to tell
+            self._has_failed = True  # the terminal is closed
         finally:
-            self._is_closed()
+            self._notify_closed()
 
-    def _complain(self, error: KeepthreadError) -> None:
+    def _report_error(self, error: KeepthreadError) -> None:
         self._has_failed = True
-        first, *more = words_of(error).splitlines()
+        first, *more = error_text(error).splitlines()
         self._console.print(Text(first, "bold red"))
         for line in more:
             self._console.print(Text(line, "dim"))
@@ -114,123 +120,127 @@ class ScreenReply(ConsoleReply):
         if self._live is None and self._on_closed is not None:
             self._live = Live(self, console=self._console, transient=True, auto_refresh=False)
             self._live.start(refresh=True)
-            self._ticking = asyncio.create_task(self._tick(self._live), name="console refresh")
+            self._refreshing = asyncio.create_task(
+                self._refresh(self._live), name="console refresh"
+            )
 
-    async def _tick(self, live: Live) -> None:
+    async def _refresh(self, live: Live) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
             live.refresh()
 
-    def _still(self) -> None:
-        """Take away what moves, and write what is left for good."""
-        if self._ticking is not None:
-            self._ticking.cancel()
+    def _stop_animation(self) -> None:
+        """Remove the live display, and print the rest of the text."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
         if self._live is not None:
             self._live.stop()
-        self._live, self._ticking = None, None
+        self._live, self._refreshing = None, None
         self._write(len(self._text))
 
     def _write(self, end: int) -> None:
-        block, begins = self._text[self._written : end], self._written == 0
-        self._written = end  # first: printing redraws what still grows
+        block, is_first = self._text[self._written : end], self._written == 0
+        self._written = end  # first: printing redraws the live display
         if block.strip():
-            if not begins:
+            if not is_first:
                 self._console.print()
-            self._console.print(Lines(Answer(block)))
+            self._console.print(TrimmedLines(AnswerMarkdown(block)))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """What still grows."""
+        """The live display: the unfinished block, or the status."""
         rest = self._text[self._written :]
         if rest.strip():
             if self._written:
                 yield ""
-            yield Lines(Answer(rest), fitting=True)
+            yield TrimmedLines(AnswerMarkdown(rest), fits_screen=True)
         else:
-            self._spinner.update(text=Text(self._words, "dim"))
+            self._spinner.update(text=Text(self._status, "dim"))
             yield self._spinner
 
 
 class PipedReply(ConsoleReply):
-    """Plain text as it comes, ended by a line feed; errors go to the other stream."""
+    """Reply into a pipe: plain text as it arrives, ended by a line feed; errors go to standard error."""
 
-    def __init__(self, pipes: Pipes, closed: Closed, stop: Callable[[], Awaitable[object]]) -> None:
-        """`stop` ends an answer that nobody reads any more."""
+    def __init__(
+        self, streams: StandardStreams, closed: OnClosed, stop: Callable[[], Awaitable[object]]
+    ) -> None:
+        """`stop` cancels the turn when the reader has closed the pipe."""
         super().__init__(closed)
-        self._pipes = pipes
+        self._streams = streams
         self._stop = stop
 
     async def set_status(self, text: str) -> None:
-        """Nobody looks."""
+        """No-op: a pipe shows no status."""
 
     async def show(self, piece: str) -> None:
-        piece = clean(piece)
+        piece = strip_controls(piece)
         self._text += piece
-        await self._pipes.write(piece)
-        if self._pipes.broken is not None:
+        await self._streams.write(piece)
+        if self._streams.write_failure is not None:
             await self._stop()
 
     async def finish(self, turn: Turn) -> Delivery:
-        answer = clean(turn.answer)
+        answer = strip_controls(turn.answer)
         rest = answer.removeprefix(self._text)
         if len(rest) == len(answer):
             await self._end_line()
         self._text = answer
-        await self._pipes.write(rest)
+        await self._streams.write(rest)
         await self._end_line()
-        if self._pipes.broken is not None:
-            raise PlaceGone(f"cannot write: {self._pipes.broken.strerror}")
+        if self._streams.write_failure is not None:
+            raise PlaceGone(f"cannot write: {self._streams.write_failure.strerror}")
         return Delivery()
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
         await self._end_line()
-        self._complain(error)
+        self._report_error(error)
 
     async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
         return await self.post(text)
 
     async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
         await self._end_line()
-        await self._pipes.write(f"{clean(text)}\n")
+        await self._streams.write(f"{strip_controls(text)}\n")
         if file is not None:
             try:
-                await self._pipes.write(f"{save(*file)}\n")
+                await self._streams.write(f"{save_file(*file)}\n")
             except PlatformRefused as error:
-                self._complain(error)
+                self._report_error(error)
         return Delivery()
 
     async def aclose(self) -> None:
-        self._is_closed()
+        self._notify_closed()
 
-    def _complain(self, error: KeepthreadError) -> None:
+    def _report_error(self, error: KeepthreadError) -> None:
         self._has_failed = True
-        self._pipes.complain(words_of(error))
+        self._streams.write_error(error_text(error))
 
     async def _end_line(self) -> None:
         if self._text and not self._text.endswith("\n"):
-            await self._pipes.write("\n")
+            await self._streams.write("\n")
         self._text = ""
 
 
-def save(name: str, content: bytes, folder: Path | None = None) -> Path:
-    """Write a file into the current folder, for its owner only, beside what is there already.
+def save_file(name: str, content: bytes, folder: Path | None = None) -> Path:
+    """Write a file into the current folder, for its owner only, without overwriting another.
 
     Raises:
         PlatformRefused: it cannot be written.
     """
-    wanted = (folder or Path.cwd()) / Path(name).name
-    path, number = wanted, 1
+    first_path = (folder or Path.cwd()) / Path(name).name
+    path, number = first_path, 1
     while True:
         try:
-            with open(path, "xb", opener=_for_owner) as file:
+            with open(path, "xb", opener=_open_for_owner) as file:
                 file.write(content)
         except FileExistsError:
             number += 1
-            path = wanted.with_stem(f"{wanted.stem}-{number}")
+            path = first_path.with_stem(f"{first_path.stem}-{number}")
         except OSError as error:
             raise PlatformRefused(f"{path}: {error.strerror}") from error
         else:
             return path
 
 
-def _for_owner(path: str, flags: int) -> int:
+def _open_for_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)

@@ -1,4 +1,4 @@
-"""The console's settings: none so far. An adapter's own would be fields here, named as their variables."""
+"""Settings of the console: none. Those of another adapter are fields here, named as their variables."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from bot.settings import SettingsBase
 
 
 class ConsoleSettings(SettingsBase):
-    """A field `console_colour: str = Field("blue", description="…")` would be read from CONSOLE_COLOUR."""
+    """Settings class. A field `console_colour: str = Field("blue", description="…")` would be read from CONSOLE_COLOUR."""
