@@ -39,6 +39,10 @@ class RunningService:
         """Texts that the bot posted beside its answers, in order."""
         return [line["text"] for line in self.journal.read("post")]
 
+    async def is_idle(self) -> bool:
+        """Whether no message waits and no turn runs."""
+        return await self.service.stats.depth() == (0, 0)
+
     async def turns(self, session: SessionKey) -> list[Turn]:
         return [turn async for turn in self.service.services.sessions.turns(session)]
 

@@ -34,7 +34,7 @@ async def test_an_abandoned_turn_is_claimed_with_the_same_messages(
     assert again.ids == lost.ids
     assert (again.tries, again.crashes) == (2, 1)
     assert again.token > lost.token
-    assert not await inbox.complete(lost, "done"), "the silent worker woke too late"
+    assert not await inbox.complete(lost, "done"), "the old worker resumed too late"
     assert await inbox.complete(again, "done")
 
 
@@ -53,7 +53,7 @@ async def test_a_heartbeat_renews_a_lease_and_a_read_does_not(
 async def test_a_turn_claimed_by_its_own_worker_is_renewed_and_not_run_again(
     inbox: Inbox, redis: Redis
 ) -> None:
-    """A starved process finds its turn silent like any other, and still runs it."""
+    """A starved process finds its own turn abandoned, and still runs it."""
     await inbox.enqueue(make_message("one"))
     turn = await claim_one(inbox)
     assert turn
@@ -99,7 +99,7 @@ async def test_workers_without_leases_are_forgotten_when_long_idle(
 
     async def listed() -> list[bytes]:
         found = await redis.xinfo_consumers(inbox.keys.of(0, "ready"), "w")
-        return [one["name"] for one in found]
+        return [consumer["name"] for consumer in found]
 
     assert await listed() == [b"left nothing", b"left two turns"]
     assert await wait_until(lambda: claim_abandoned(inbox, "alive", min_idle_ms=1))

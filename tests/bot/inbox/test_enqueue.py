@@ -47,7 +47,7 @@ async def test_a_full_mailbox_takes_no_more(redis: Redis, settings: Settings) ->
     assert turn
     await inbox.complete(turn, "done")
     again, _ = await inbox.enqueue(make_message("x", event_id="E2"))
-    assert again == "queued", "what was refused was not taken in, so it may come again"
+    assert again == "queued", "a refused message was not enqueued, so it may come again"
 
 
 async def test_a_migrated_conversation_keeps_its_waiting_messages(

@@ -15,7 +15,7 @@ from tests.support.messages import make_message
 
 
 def conv_of(inbox: Inbox) -> str:
-    """The key of what Redis knows of the one conversation there is."""
+    """The key of the conversation's state."""
     session = make_message("x").session
     return inbox.keys.of(inbox.keys.shard(session), f"conv:{session}")
 

@@ -32,7 +32,7 @@ async def test_a_stop_cancels_the_running_turn_and_drops_messages_before_it(inbo
     assert await inbox.renew("w1", [turn], touch=False) == {0: "cancel"}
     await inbox.complete(turn, "done")
     side, following = sorted(
-        [await claim_one(inbox), await claim_one(inbox)], key=lambda one: one.incoming[0].kind
+        [await claim_one(inbox), await claim_one(inbox)], key=lambda turn: turn.incoming[0].kind
     )
     assert side.lane.endswith(SIDE_LANE)
     assert texts(following) == ["after the stop"]
@@ -91,7 +91,7 @@ async def test_a_stop_outlives_the_worker_that_did_not_read_it(
     await inbox.complete(turn, "done")
     turn = await claim_one(inbox)
     assert turn
-    assert not turn.is_stopped, "it was no word about what came later"
+    assert not turn.is_stopped, "the stop does not apply to later messages"
 
 
 async def test_messages_left_by_a_stop_wait_for_no_retry(inbox: Inbox) -> None:

@@ -1,4 +1,4 @@
-"""The one HTTP server: probes with their reasons, metrics, and what adapters mount."""
+"""HTTP server of a service: probes with their reasons, metrics, and routes of adapters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def client(port: int) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}")
 
 
-async def test_a_probe_says_what_is_wrong_and_by_its_status_that_something_is() -> None:
+async def test_a_probe_answers_503_with_the_faults_or_200() -> None:
     wrong: dict[str, str] = {}
     async with serve(server(wrong), "127.0.0.1", 0) as port, client(port) as web:
         good = await web.get("/readyz")
@@ -46,7 +46,7 @@ async def test_a_probe_says_what_is_wrong_and_by_its_status_that_something_is() 
         assert "server" not in bad.headers
 
 
-async def test_metrics_come_in_the_format_that_prometheus_reads() -> None:
+async def test_metrics_have_the_format_of_prometheus() -> None:
     async with serve(server({}), "127.0.0.1", 0) as port, client(port) as web:
         answer = await web.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -55,14 +55,14 @@ async def test_metrics_come_in_the_format_that_prometheus_reads() -> None:
     assert "process_resident_memory_bytes" in names
 
 
-async def test_two_services_in_one_process_count_apart() -> None:
-    one, other = Metrics(), Metrics()
-    one.dead.inc()
-    assert b"keepthread_dead_letters_total 1.0" in one.render()
+async def test_services_of_one_process_have_metrics_of_their_own() -> None:
+    first, other = Metrics(), Metrics()
+    first.dead.inc()
+    assert b"keepthread_dead_letters_total 1.0" in first.render()
     assert b"keepthread_dead_letters_total 0.0" in other.render()
 
 
-async def test_what_is_being_answered_is_answered_before_the_end() -> None:
+async def test_a_running_request_is_answered_before_the_server_ends() -> None:
     began, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(_: Request) -> Response:
@@ -81,7 +81,7 @@ async def test_what_is_being_answered_is_answered_before_the_end() -> None:
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
-async def test_an_address_that_is_not_ours_is_told_with_its_cure(host: str) -> None:
+async def test_a_foreign_address_is_refused_with_its_cure(host: str) -> None:
     with pytest.raises(SettingsError) as caught:
         async with serve(server({}), host, 0):
             pass

@@ -56,7 +56,7 @@ async def test_a_turn_longer_than_its_lease_is_not_run_twice(
 async def test_a_turn_is_not_run_twice_by_a_process_that_finds_its_own_turn_abandoned(
     inbox: Inbox, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process was starved between the sign of life and the look for silent workers."""
+    """The process was starved between its heartbeat and its claim of abandoned turns."""
     work, claim_abandoned, check_writable = (
         RecordingExecutor(held=True),
         inbox.claim_abandoned,
@@ -113,7 +113,7 @@ async def test_a_process_that_outlived_its_lease_posts_only_if_nobody_claimed_it
 async def test_an_overtaken_worker_completes_nothing(
     inbox: Inbox, redis: Redis, settings: Settings
 ) -> None:
-    """Its lease went to another while it was frozen; the other's turn is the one that counts."""
+    """Another worker claimed its turn while it was frozen, and completes it."""
     cancelled: list[str] = []
 
     async def frozen(lease: Lease) -> TurnOutcome:
@@ -159,7 +159,7 @@ async def test_the_next_turn_of_a_conversation_keeps_its_lease_when_the_last_one
 async def test_a_lease_is_as_old_as_the_claim_that_was_sent_for_it(
     inbox: Inbox, redis: Redis
 ) -> None:
-    """A process may be frozen between a turn's beginning in Redis and its own hearing of it."""
+    """A process may be frozen between the claim in Redis and its reply."""
     await inbox.enqueue(make_message("one"))
     asked_at = time.monotonic() - 31
     (turn,), _ = await inbox.claim("w1", 1, range(8))

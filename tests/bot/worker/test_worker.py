@@ -153,11 +153,11 @@ async def test_a_worker_reads_turns_and_stops_again_after_its_connections_stalle
         await wait_until(lambda: work.running.total() == 1)
         proxy.stall()
 
-        async def a_stop_is_heard() -> bool:
+        async def a_stop_is_received() -> bool:
             await inbox.stop(make_message("x").session)
             return bool(work.stopped)
 
-        await wait_until(a_stop_is_heard)
+        await wait_until(a_stop_is_received)
         await worker.drain(60)
         await task
 
