@@ -6,7 +6,7 @@ from bot.commands.command import Command
 
 async def run(call: Call) -> None:
     count = await call.services.history.reset(
-        call.session, keep=True, fence=call.fence, once=call.id
+        call.session, keep=True, fence=call.fence, request_id=call.id
     )
     await call.post(
         "A new conversation." + (" I no longer think of the earlier one." if count else "")

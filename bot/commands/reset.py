@@ -5,7 +5,7 @@ from bot.commands.command import Command
 
 
 async def run(call: Call) -> None:
-    count = await call.services.history.reset(call.session, fence=call.fence, once=call.id)
+    count = await call.services.history.reset(call.session, fence=call.fence, request_id=call.id)
     turns = "1 turn" if count == 1 else f"{count:,} turns"
     await call.post(f"Forgotten: {turns}." if count else "There was nothing to forget.")
 

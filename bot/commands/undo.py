@@ -9,7 +9,7 @@ async def run(call: Call) -> None:
     history = call.services.history
     latest = (await history.read(call.session, fence=call.fence)).question
     if latest is None or not await history.forget_turn(
-        call.session, latest, fence=call.fence, once=call.id
+        call.session, latest, fence=call.fence, request_id=call.id
     ):
         raise CommandError("There is nothing to undo.")
     said = latest.turn.incoming[0].text.strip().splitlines()

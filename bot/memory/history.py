@@ -1,4 +1,4 @@
-"""Memory: what was said and answered, per conversation. Every history key is named here.
+"""Conversation history in Redis: turns, window and summary of each conversation.
 
 Keys of one conversation share a hash tag, so each operation is one script on one node:
 
@@ -15,7 +15,6 @@ The cost of a read or an append depends on the window, never on the conversation
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -26,6 +25,7 @@ from redis.exceptions import RedisError
 
 from bot.conversation import SessionKey, Turn
 from bot.errors import Overtaken
+from bot.memory.codec import new_conversation_id, pack_turn, unpack_turn
 from bot.memory.edits import edited_turn, message_ids, without_message
 from bot.memory.keys import HistoryKeys
 from bot.ports import HistorySnapshot, StoredTurn, TurnWrite
@@ -33,8 +33,10 @@ from bot.prompt.builder import MAX_WINDOW_TURNS
 from bot.prompt.transcript import tokens_of
 from bot.storage.dedicated_connection import DedicatedConnection
 from bot.storage.errors import store_errors
-from bot.storage.scripts import script
+from bot.storage.scripts import Script, script
 
+RESET_WAS_FASTER = -2
+"""Result of lua/reset.lua when another reset changed the conversation first."""
 MAX_ARCHIVES = 20
 """Earlier conversations of a session that `new` keeps; beyond them the oldest is dropped."""
 
@@ -43,21 +45,20 @@ log = structlog.get_logger("keepthread.history")
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Keys to write to, and the generation and fence to be compared there."""
+    """Conversation to write to, and the generation and fence to be compared there."""
 
-    keys: tuple[str, str, str]
+    session: SessionKey
     generation: int
     fence: int
 
 
 class RedisHistory:
-    """The `History` port on Redis.
+    """History port on Redis.
 
     Args:
         client: a redis.asyncio client, standalone or cluster.
         prefix: first part of every key.
         ttl: a conversation is forgotten this long after its last use.
-
         dedicated: the connection of immediate writes; without one they go over the pool.
     """
 
@@ -79,16 +80,21 @@ class RedisHistory:
     ) -> HistorySnapshot:
         if self._dedicated is not None:
             await self._dedicated.ensure_open()
-        args = (new_conversation_id(), int(time.time()), self._ttl_s, fence, turn_id)
         with store_errors():
-            found = await script("bot.memory", "read").run(
-                self._client, self.keys.state_turns_index(session), args
+            reply = await _script("read").call(
+                self._client,
+                **self.keys.named(session),
+                new_conversation=new_conversation_id(),
+                now_s=int(time.time()),
+                ttl_s=self._ttl_s,
+                fence=fence,
+                turn_id=turn_id,
             )
-        if found[0] == b"overtaken":
+        if reply[0] == b"overtaken":
             raise Overtaken("a newer worker runs this conversation", by_worker=True)
-        if found[0] == b"moved":  # a fence is of one place: the other one has its own
-            return await self.read(SessionKey.parse(found[1].decode()), turn_id=turn_id)
-        _, gen, conv, following, first, summary, folded, calibration, known, window, edits = found
+        if reply[0] == b"moved":  # a fence belongs to one place: the other place has its own
+            return await self.read(SessionKey.parse(reply[1].decode()), turn_id=turn_id)
+        _, gen, conv, following, first, summary, folded, calibration, known, window, edits = reply
         first_seq = int(first)
         return HistorySnapshot(
             conversation_id=conv.decode(),
@@ -98,16 +104,16 @@ class RedisHistory:
             summarised_to=int(folded),
             first_seq=first_seq,
             window=tuple(
-                _unpack(seq, value) for seq, value in enumerate(window, first_seq) if value
+                unpack_turn(seq, value) for seq, value in enumerate(window, first_seq) if value
             ),
             calibration=float(calibration),
-            known=_unpack(0, known).turn if known else None,
+            known=unpack_turn(0, known).turn if known else None,
             edits=int(edits),
         )
 
     async def append(self, write: TurnWrite) -> None:
         target = _Target(
-            self.keys.state_turns_index(write.turn.session),
+            write.turn.session,
             -1 if write.turn.state == "overheard" else write.turn.generation,
             write.fence,
         )
@@ -120,43 +126,54 @@ class RedisHistory:
                     raise Overtaken("not written: overtaken", by_worker=True)
                 case [b"moved", bytes() as session, bytes() as generation]:
                     # A fence belongs to one place: the other place has its own.
-                    keys = self.keys.state_turns_index(SessionKey.parse(session.decode()))
-                    target = _Target(keys, int(generation), fence=0)
+                    target = _Target(SessionKey.parse(session.decode()), int(generation), fence=0)
                 case [b"edited", bytes() as edited]:
-                    turn = replace(write.turn, incoming=_unpack(0, edited).turn.incoming)
+                    turn = replace(write.turn, incoming=unpack_turn(0, edited).turn.incoming)
                     write = replace(write, turn=turn, tokens=tokens_of(turn))
-                case _:  # written; or forgotten meanwhile, and not brought back
+                case _:  # written; or removed meanwhile, and not brought back
                     return
 
     async def _write(self, target: _Target, write: TurnWrite, edited: bytes) -> Any:
         """Run the script once; `edited` is the stored turn whose edits `write` contains."""
-        turn = write.turn
-        args = (
-            target.generation, target.fence, turn.id, write.replaces,
-            _pack(turn, write.tokens), write.first_seq, round(write.calibration, 3) or 0,
-            int(time.time()), self._ttl_s, turn.conversation_id or new_conversation_id(),
-            edited, MAX_WINDOW_TURNS, *message_ids(turn), *filter(None, turn.answer_ids),
-        )  # fmt: skip
-        append = script("bot.memory", "append")
+        turn, append = write.turn, _script("append")
+        keys, args = append.bind(
+            **self.keys.named(target.session),
+            generation=target.generation,
+            fence=target.fence,
+            id=turn.id,
+            replaces=write.replaces,
+            value=pack_turn(turn, write.tokens),
+            first_seq=write.first_seq,
+            calibration=round(write.calibration, 3) or 0,
+            now_s=int(time.time()),
+            ttl_s=self._ttl_s,
+            conversation=turn.conversation_id or new_conversation_id(),
+            edited=edited,
+            max_turns=MAX_WINDOW_TURNS,
+            message_ids=[*message_ids(turn), *filter(None, turn.answer_ids)],
+        )
         if write.immediate and self._dedicated is not None:
             try:
-                return await self._dedicated.send(
-                    "EVALSHA", append.digest, len(target.keys), *target.keys, *args
-                )
+                return await self._dedicated.send("EVALSHA", append.digest, len(keys), *keys, *args)
             except RedisError as error:  # the same command again, over the pool, does no harm
                 log.info("dedicated connection failed", error=repr(error))
         with store_errors():
-            return await append.run(self._client, target.keys, args)
+            return await append.run(self._client, keys, args)
 
     async def fold(
         self, past: HistorySnapshot, session: SessionKey, *, summary: str, to: int
     ) -> bool:
-        args = (past.generation, past.summarised_to, past.edits, to, summary)
         with store_errors():
-            done = await script("bot.memory", "fold").run(
-                self._client, (self.keys.of(session, "state"),), args
+            is_folded = await _script("fold").call(
+                self._client,
+                state=self.keys.of(session, "state"),
+                generation=past.generation,
+                folded=past.summarised_to,
+                edits=past.edits,
+                end_seq=to,
+                summary=summary,
             )
-        return bool(done)
+        return bool(is_folded)
 
     async def between(self, session: SessionKey, first: int, end: int) -> tuple[StoredTurn, ...]:
         if end <= first:
@@ -165,7 +182,7 @@ class RedisHistory:
             values = await self._client.hmget(
                 self.keys.of(session, "turns"), [str(seq) for seq in range(first, end)]
             )
-        return tuple(_unpack(seq, value) for seq, value in enumerate(values, first) if value)
+        return tuple(unpack_turn(seq, value) for seq, value in enumerate(values, first) if value)
 
     async def edit_message(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
         return await self._change(
@@ -178,104 +195,104 @@ class RedisHistory:
         )
 
     async def forget_turn(
-        self, session: SessionKey, found: StoredTurn, *, fence: int = 0, once: str = ""
+        self, session: SessionKey, item: StoredTurn, *, fence: int = 0, request_id: str = ""
     ) -> bool:
-        """Remove a whole turn (`undo`), at most once for the same `once`. False: it changed meanwhile."""
+        """Remove a turn (`undo`); once for the same `request_id`. False: it was changed meanwhile."""
         with store_errors():
-            old = await self._client.hget(self.keys.of(session, "turns"), str(found.seq))
+            old = await self._client.hget(self.keys.of(session, "turns"), str(item.seq))
             if not old:
                 return False
-            return await self._swap(session, found.seq, old, found.turn, None, fence, once)
+            return await self._swap(session, item, old, None, fence=fence, request_id=request_id)
 
     async def reset(
-        self, session: SessionKey, *, keep: bool = False, fence: int = 0, once: str = ""
+        self, session: SessionKey, *, keep: bool = False, fence: int = 0, request_id: str = ""
     ) -> int:
-        state, turns, index = self.keys.state_turns_index(session)
-        count = another_was_faster = -2
+        count = RESET_WAS_FASTER
         with store_errors():
-            while count == another_was_faster:
-                conv, olds = await self._client.hmget(state, "conv", "olds")
-                old, earlier = (conv or b"none").decode(), (olds or b"").decode().split()
-                kept = earlier[: MAX_ARCHIVES - 1] if keep else earlier
-                archives = [
-                    self.keys.of(session, f"old:{one}") for one in (old, *earlier[len(kept) :])
-                ]
-                args = (
-                    new_conversation_id(), int(time.time()), self._ttl_s, int(keep), fence, once,
-                    old, " ".join(kept),
-                )  # fmt: skip
-                count = await script("bot.memory", "reset").run(
-                    self._client, (state, turns, index, *archives), args
-                )
+            while count == RESET_WAS_FASTER:
+                count = await self._reset(session, keep, fence, request_id)
         if count < 0:
             raise Overtaken("not reset: overtaken", by_worker=True)
+        return count
+
+    async def _reset(self, session: SessionKey, keep: bool, fence: int, request_id: str) -> int:
+        """Run the script once, on what was read before it."""
+        conv, olds = await self._client.hmget(self.keys.of(session, "state"), "conv", "olds")
+        conversation, archives = (conv or b"none").decode(), (olds or b"").decode().split()
+        kept = archives[: MAX_ARCHIVES - 1] if keep else archives
+        count = await _script("reset").call(
+            self._client,
+            **self.keys.named(session),
+            archive=self.keys.archive(session, conversation),
+            dropped_archives=[self.keys.archive(session, name) for name in archives[len(kept) :]],
+            new_conversation=new_conversation_id(),
+            now_s=int(time.time()),
+            ttl_s=self._ttl_s,
+            keep=int(keep),
+            fence=fence,
+            request_id=request_id,
+            conversation=conversation,
+            kept_archives=" ".join(kept),
+        )
         return int(count)
 
     async def find(self, session: SessionKey, message_id: str) -> Turn | None:
-        """The turn a message (or the bot's own answer) belongs to."""
-        _, turns, index = self.keys.state_turns_index(session)
+        """The turn that a message belongs to; also a message of its answer."""
         with store_errors():
-            found = await script("bot.memory", "find").run(
-                self._client, (turns, index), (message_id,)
-            )
-        return _unpack(int(found[0]), found[1]).turn if found and found[1] else None
+            found = await self._find(session, message_id)
+        return found[0].turn if found else None
+
+    async def _find(self, session: SessionKey, message_id: str) -> tuple[StoredTurn, bytes] | None:
+        """The turn, and its value as it is stored."""
+        _, turns, index = self.keys.state_turns_index(session)
+        reply = await _script("find").call(
+            self._client, turns=turns, index=index, message_id=message_id
+        )
+        return (unpack_turn(int(reply[0]), reply[1]), reply[1]) if reply and reply[1] else None
 
     async def _change(
         self, session: SessionKey, message_id: str, change: Callable[[Turn], Turn | None]
     ) -> Turn | None:
-        _, turns, index = self.keys.state_turns_index(session)
+        """Apply `change` to the turn of a message. Returns the turn as it was."""
         with store_errors():
-            while True:
-                found = await script("bot.memory", "find").run(
-                    self._client, (turns, index), (message_id,)
-                )
-                if not found or not found[1]:
-                    return None
-                remembered = _unpack(int(found[0]), found[1])
-                new = change(remembered.turn)
-                if new == remembered.turn:
-                    return remembered.turn
-                if await self._swap(session, remembered.seq, found[1], remembered.turn, new):
-                    return remembered.turn
+            while found := await self._find(session, message_id):
+                item, value = found
+                changed = change(item.turn)
+                if changed == item.turn:
+                    return item.turn
+                if await self._swap(session, item, value, changed):
+                    return item.turn
+        return None
 
     async def _swap(
         self,
         session: SessionKey,
-        seq: int,
-        old: bytes,
-        was: Turn,
-        new: Turn | None,
+        item: StoredTurn,
+        value: bytes,
+        changed: Turn | None,
+        *,
         fence: int = 0,
-        once: str = "",
+        request_id: str = "",
     ) -> bool:
-        """Write `new` over `was`, if nobody else did."""
-        state, turns, index = self.keys.state_turns_index(session)
-        kept = set(message_ids(new)) if new else set()
-        gone = [one for one in message_ids(was) if one not in kept]
-        gone += [] if new else list(was.answer_ids)
-        value = _pack(new, tokens_of(new)) if new else b""
-        args = (seq, old, value, was.id, fence, once, *gone)
-        verdict = await script("bot.memory", "swap").run(self._client, (turns, index, state), args)
-        if verdict < 0:
+        """Write `changed` (None: remove the turn) if `value` is still stored. False: it is not."""
+        before = item.turn
+        kept = set(message_ids(changed)) if changed else set()
+        dropped = [id_ for id_ in message_ids(before) if id_ not in kept]
+        result = await _script("swap").call(
+            self._client,
+            **self.keys.named(session),
+            seq=item.seq,
+            old=value,
+            new=pack_turn(changed, tokens_of(changed)) if changed else b"",
+            turn_id=before.id,
+            fence=fence,
+            request_id=request_id,
+            dropped_message_ids=dropped if changed else [*dropped, *before.answer_ids],
+        )
+        if result < 0:
             raise Overtaken("not changed: overtaken", by_worker=True)
-        return bool(verdict)
+        return bool(result)
 
 
-def new_conversation_id() -> str:
-    """A UUIDv7, as LangSmith advises for thread ids (RFC 9562, section 5.7)."""
-    value = (
-        (time.time_ns() // 1_000_000) << 80
-        | (0x7 << 76)
-        | (uuid.uuid4().int & ~(0xF << 76)) & ((1 << 80) - 1)
-    )
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    return str(uuid.UUID(int=value))
-
-
-def _pack(turn: Turn, tokens: int) -> bytes:
-    return b"%d %s" % (tokens, turn.to_json())
-
-
-def _unpack(seq: int, value: bytes) -> StoredTurn:
-    tokens, _, data = value.partition(b" ")
-    return StoredTurn(seq, Turn.from_json(data), int(tokens))
+def _script(name: str) -> Script:
+    return script("bot.memory", name)

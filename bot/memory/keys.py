@@ -6,7 +6,7 @@ from bot.conversation import SessionKey
 
 
 class HistoryKeys:
-    """Names of Redis keys."""
+    """Names of the Redis keys."""
 
     __slots__ = ("prefix",)
 
@@ -16,6 +16,15 @@ class HistoryKeys:
     def of(self, session: SessionKey, part: str) -> str:
         return f"{self.prefix}:{{{session}}}:{part}"
 
+    def archive(self, session: SessionKey, conversation: str) -> str:
+        """The turns of an earlier conversation, by its id."""
+        return self.of(session, f"old:{conversation}")
+
     def state_turns_index(self, session: SessionKey) -> tuple[str, str, str]:
         base = f"{self.prefix}:{{{session}}}:"
         return base + "state", base + "turns", base + "index"
+
+    def named(self, session: SessionKey) -> dict[str, str]:
+        """The keys `state`, `turns` and `index`, as scripts name them."""
+        state, turns, index = self.state_turns_index(session)
+        return {"state": state, "turns": turns, "index": index}

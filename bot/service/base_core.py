@@ -33,7 +33,7 @@ class BaseCore:
         return await self.services.access.allowed(address, speaker, action)
 
     async def migrate(self, old: SessionKey, new: SessionKey) -> None:
-        await self.services.sessions.move(old, new)
+        await self.services.sessions.migrate(old, new)
 
     async def totals(self, platform: str, account: str) -> tuple[int, int]:
         return await self.services.sessions.totals(platform, account)

@@ -1,4 +1,6 @@
--- The turn that holds a message.   KEYS turns index   ARGV message-id
-local seq = redis.call('HGET', KEYS[2], 'm:' .. ARGV[1])
+-- Find the turn that holds a message. Returns its number and value, or false.
+-- keys: turns index
+-- args: message_id
+local seq = redis.call('HGET', index, 'm:' .. message_id)
 if not seq then return false end
-return {seq, redis.call('HGET', KEYS[1], seq) or ''}
+return {seq, redis.call('HGET', turns, seq) or ''}

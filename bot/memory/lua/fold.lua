@@ -1,7 +1,8 @@
--- Replace what is older than turn `to` by a summary, if neither that nor any turn was changed meanwhile.
--- KEYS state   ARGV gen folded-as-read edits-as-read to summary
-local found = redis.call('HMGET', KEYS[1], 'gen', 'folded', 'edits', 'first')
-if found[1] ~= ARGV[1] or (found[2] or '0') ~= ARGV[2] or (found[3] or '0') ~= ARGV[3] then return 0 end
-redis.call('HSET', KEYS[1], 'folded', ARGV[4], 'summary', ARGV[5])
-if tonumber(ARGV[4]) > tonumber(found[4] or '0') then redis.call('HSET', KEYS[1], 'first', ARGV[4]) end
+-- Replace the turns before `end_seq` by a summary, if neither it nor any turn was changed since it was read.
+-- keys: state
+-- args: generation folded edits end_seq summary
+local found = redis.call('HMGET', state, 'gen', 'folded', 'edits', 'first')
+if found[1] ~= generation or (found[2] or '0') ~= folded or (found[3] or '0') ~= edits then return 0 end
+redis.call('HSET', state, 'folded', end_seq, 'summary', summary)
+if tonumber(end_seq) > tonumber(found[4] or '0') then redis.call('HSET', state, 'first', end_seq) end
 return 1

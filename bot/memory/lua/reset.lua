@@ -1,30 +1,31 @@
--- A new generation: what still runs for the old one writes nothing.
--- KEYS state turns index archive dropped-archive...
--- ARGV new-conversation-id now-s ttl-s keep fence once conversation-id kept-archives
--- -1: overtaken. -2: another reset was faster, and the archive would be named after the wrong conversation.
-local state = KEYS[1]
+-- Begin a new generation: turns that still run for the old one write nothing.
+-- keys: state turns index archive dropped_archives...
+-- args: new_conversation now_s ttl_s keep fence request_id conversation kept_archives
+-- Returns the number of turns; -1: overtaken; -2: another reset was faster, and `conversation`, after which the
+-- archive is named, is not the present one.
 local found = redis.call('HMGET', state, 'gen', 'conv', 'fence', 'part', 'once', 'count')
-if ARGV[5] ~= '0' and found[3] and tonumber(found[3]) > tonumber(ARGV[5]) then return -1 end
-if ARGV[6] ~= '' and found[5] == ARGV[6] then return tonumber(found[6] or '0') end
-local old = found[2] or 'none'
-if old ~= ARGV[7] then return -2 end
-local n = redis.call('HLEN', KEYS[2])
-local olds = ARGV[8]
-if ARGV[4] == '1' and n > 0 then
-  redis.call('RENAME', KEYS[2], KEYS[4])
-  redis.call('EXPIRE', KEYS[4], ARGV[3])
-  olds = old .. (olds ~= '' and (' ' .. olds) or '')
+local generation, held_fence, takes_part, last_request, last_count = found[1], found[3], found[4], found[5], found[6]
+local present = found[2] or 'none'
+if fence ~= '0' and held_fence and tonumber(held_fence) > tonumber(fence) then return -1 end
+if request_id ~= '' and last_request == request_id then return tonumber(last_count or '0') end
+if present ~= conversation then return -2 end
+local count = redis.call('HLEN', turns)
+local archives = kept_archives
+if keep == '1' and count > 0 then
+  redis.call('RENAME', turns, archive)
+  redis.call('EXPIRE', archive, ttl_s)
+  archives = present .. (archives ~= '' and (' ' .. archives) or '')
 else
-  redis.call('UNLINK', KEYS[2])
+  redis.call('UNLINK', turns)
 end
-redis.call('UNLINK', KEYS[3])
-for i = 5, #KEYS do redis.call('UNLINK', KEYS[i]) end
+redis.call('UNLINK', index)
+for _, key in ipairs(dropped_archives) do redis.call('UNLINK', key) end
 redis.call('DEL', state)
-redis.call('HSET', state, 'gen', tonumber(found[1] or '0') + 1, 'conv', ARGV[1], 'next', '0', 'first', '0', 'born', ARGV[2], 'used', ARGV[2])
-if olds ~= '' then redis.call('HSET', state, 'olds', olds) end
-if found[3] then redis.call('HSET', state, 'fence', found[3]) end
-if ARGV[5] ~= '0' then redis.call('HSET', state, 'fence', ARGV[5]) end
-if ARGV[6] ~= '' then redis.call('HSET', state, 'once', ARGV[6], 'count', n) end
-if n > 0 or found[4] then redis.call('HSET', state, 'part', '1') end
-redis.call('EXPIRE', state, ARGV[3])
-return n
+redis.call('HSET', state, 'gen', tonumber(generation or '0') + 1, 'conv', new_conversation, 'next', '0', 'first', '0', 'born', now_s, 'used', now_s)
+if archives ~= '' then redis.call('HSET', state, 'olds', archives) end
+if held_fence then redis.call('HSET', state, 'fence', held_fence) end
+if fence ~= '0' then redis.call('HSET', state, 'fence', fence) end
+if request_id ~= '' then redis.call('HSET', state, 'once', request_id, 'count', count) end
+if count > 0 or takes_part then redis.call('HSET', state, 'part', '1') end
+redis.call('EXPIRE', state, ttl_s)
+return count

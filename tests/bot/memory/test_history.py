@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 
 from bot.conversation import Incoming, Overheard, SessionKey, Speaker, Turn
 from bot.errors import Overtaken
-from bot.memory.history import MAX_ARCHIVES, RedisHistory, new_conversation_id
+from bot.memory.codec import new_conversation_id
+from bot.memory.history import MAX_ARCHIVES, RedisHistory
 from bot.memory.sessions import Sessions
 from bot.ports import HistorySnapshot, TurnWrite
 from bot.prompt.builder import MAX_WINDOW_TURNS
@@ -357,9 +358,9 @@ async def test_earlier_talks_are_bounded_and_the_oldest_goes_for_good(
 
 async def test_the_same_reset_asked_twice_happens_once(history: RedisHistory) -> None:
     await tell(history, "a", "b")
-    assert await history.reset(KEY, once="c1") == 2
+    assert await history.reset(KEY, request_id="c1") == 2
     await tell(history, "c")
-    assert await history.reset(KEY, once="c1") == 2
+    assert await history.reset(KEY, request_id="c1") == 2
     assert await window(history) == ["c"]
 
 

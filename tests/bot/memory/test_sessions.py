@@ -165,7 +165,7 @@ async def test_a_conversation_moves_with_all_that_belongs_to_it(
     await history.reset(KEY, keep=True)
     await tell(history, KEY, "a", "b")
     before = await sessions.export(KEY)
-    assert await sessions.move(KEY, NEW_PLACE)
+    assert await sessions.migrate(KEY, NEW_PLACE)
     after = await sessions.export(NEW_PLACE)
     assert after == {**before, "session": str(NEW_PLACE)}
     assert next(iter(after["earlier"].values()))[0]["id"] == "old"
@@ -173,7 +173,7 @@ async def test_a_conversation_moves_with_all_that_belongs_to_it(
     assert await redis.keys(f"*{{{KEY}}}*") == [history.keys.of(KEY, "state").encode()]
     for key in await redis.keys("*"):
         assert 0 < await redis.ttl(key) <= 86400
-    assert not await sessions.move(KEY, NEW_PLACE)
+    assert not await sessions.migrate(KEY, NEW_PLACE)
     assert await sessions.get(KEY) is None
 
 
@@ -187,11 +187,11 @@ async def test_what_runs_while_its_place_moves_is_remembered_in_the_new_one(
         await history.reset(KEY)
         await tell(history, KEY, "a")
     past = await history.read(KEY, fence=7)
-    await sessions.move(KEY, NEW_PLACE)
+    await sessions.migrate(KEY, NEW_PLACE)
     await tell(history, NEW_PLACE, "c")
     running = replace(turn_of(KEY, "b"), generation=past.generation)
     await history.append(TurnWrite(running, tokens=1, fence=7))
-    assert not await sessions.move(KEY, NEW_PLACE)  # told twice
+    assert not await sessions.migrate(KEY, NEW_PLACE)  # told twice
     expected = ["c", "b"] if begun == "nothing" else ["a", "c", "b"]
     for place in (KEY, NEW_PLACE):
         window = (await history.read(place, turn_id="b", fence=7)).window
@@ -204,7 +204,7 @@ async def test_what_runs_while_its_place_moves_is_forgotten_by_a_reset_in_the_ne
 ) -> None:
     await tell(history, KEY, "a")
     past = await history.read(KEY)
-    await sessions.move(KEY, NEW_PLACE)
+    await sessions.migrate(KEY, NEW_PLACE)
     await history.reset(NEW_PLACE)
     with pytest.raises(Overtaken):
         await history.append(
@@ -218,7 +218,7 @@ async def test_what_was_said_in_the_new_place_before_the_move_comes_after_it(
 ) -> None:
     await tell(history, KEY, "a", "b")
     await tell(history, NEW_PLACE, "c")
-    assert await sessions.move(KEY, NEW_PLACE)
+    assert await sessions.migrate(KEY, NEW_PLACE)
     assert [turn.id async for turn in sessions.turns(NEW_PLACE)] == ["a", "b", "c"]
     window = (await history.read(NEW_PLACE)).window
     assert [item.turn.id for item in window] == ["a", "b", "c"]
@@ -228,4 +228,4 @@ async def test_what_was_said_in_the_new_place_before_the_move_comes_after_it(
     await tell(history, NEW_PLACE, "d")
     assert [turn.id async for turn in sessions.turns(NEW_PLACE)] == ["a", "b", "c", "d"]
     assert await redis.keys(f"*{{{KEY}}}*") == [history.keys.of(KEY, "state").encode()]
-    assert not await sessions.move(KEY, NEW_PLACE)
+    assert not await sessions.migrate(KEY, NEW_PLACE)
