@@ -1,4 +1,4 @@
-"""All of the bench, or the parts that are named: one table each, and whether its promises were kept.
+"""Bench: prints one table for each part, and whether its promises were kept.
 
     python -m tests.bench [history] [handler] [prefix] [startup] [inbox] [tracing]
 
@@ -26,12 +26,12 @@ def main() -> int:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the start", flush=True)
     broken = 0
     for part in parts:
-        began = time.monotonic()
-        # One part's libraries are not another's: some take a second to import.
+        started_at = time.monotonic()
+        # Imported only when it runs: some parts' libraries take a second.
         for table in import_module(f"tests.bench.{part}").tables():
             print(table, flush=True)
             broken += sum(not promise.is_kept for promise in table.promises)
-        print(f"  [{part}: {time.monotonic() - began:.0f} s]", flush=True)
+        print(f"  [{part}: {time.monotonic() - started_at:.0f} s]", flush=True)
     print(f"\n{broken} promises BROKEN" if broken else "\nEvery promise kept.")
     return int(bool(broken))
 

@@ -1,8 +1,8 @@
-"""The handler: what a whole turn costs over a bare `ChatOpenAI.astream` with the same messages.
+"""Handler bench: cost of a whole turn over a bare `ChatOpenAI.astream` with the same messages.
 
 The CPU time of this process (all its threads) for read, model and append, over that of the model's call
 alone. The model is a server on loopback in another process that answers without delay in about 20 pieces;
-nothing is traced; nobody reads the answer. Both are measured in turns, and the figure is the ratio of medians.
+nothing is traced; the reply discards the answer. Both are measured in turns, and the figure is the ratio of medians.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from langchain_openai import ChatOpenAI
 from bot.model.openai import to_langchain
 from bot.tracing.noop import NoopTracer
 from tests.bench.tables import Promise, Table, number
-from tests.bench.turns import API_KEY, MODEL, place
+from tests.bench.turn_harness import API_KEY, MODEL, open_turn_harness
 
 LIMITS = {20: 1.15, 400: 0.5}
-"""Remembered messages, and the most a turn may cost then."""
+"""Remembered messages, and the highest ratio allowed."""
 
 ROUNDS = {20: 120, 400: 40}
 WARM_UP = 5
@@ -32,17 +32,19 @@ Work = Callable[[], Awaitable[None]]
 
 async def measure() -> Table:
     rows, promises = [], []
-    async with place() as here:
-        handler = here.handler(NoopTracer())
-        chat = ChatOpenAI(model=MODEL, api_key=API_KEY, base_url=here.model_url, stream_usage=True)
+    async with open_turn_harness() as harness:
+        handler = harness.handler(NoopTracer())
+        chat = ChatOpenAI(
+            model=MODEL, api_key=API_KEY, base_url=harness.model_url, stream_usage=True
+        )
         for messages, limit in LIMITS.items():
             turns = messages // 2
-            prompt = await here.prepare(turns)
+            prompt = await harness.prepare(turns)
             works = {
-                "turn": partial(here.answer, handler, turns),
+                "turn": partial(harness.answer, handler, turns),
                 "bare": partial(bare, chat, to_langchain(prompt.messages)),
             }
-            took = await compare(works, ROUNDS[messages], before=partial(here.restore, turns))
+            took = await compare(works, ROUNDS[messages], before=partial(harness.restore, turns))
             over = took["turn"] / took["bare"]
             cells = (f"{took['turn']:.2f} ms", f"{took['bare']:.2f} ms", f"{number(over)}x")
             rows.append((f"{messages} messages", *cells))

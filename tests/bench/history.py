@@ -1,4 +1,4 @@
-"""Memory: what it costs to read a conversation and append one turn, as conversations grow.
+"""Memory bench: cost of reading a conversation and appending one turn, as conversations grow.
 
 All contenders work on the same server with the same texts, in turns, so that a busy machine is busy for
 all; the figure is the median of the wall time of one read and one append. Ours reads the newest 10 turns,
@@ -22,9 +22,9 @@ from redis.asyncio import Redis
 
 from bot.memory.history import RedisHistory
 from bot.ports import TurnWrite
-from tests.bench.filling import TTL, fill, size_of
-from tests.bench.other_memories import Memory, modules_server, with_modules, without_modules
-from tests.bench.small_talk import Talk
+from tests.bench.other_histories import HistoryStore, modules_server, with_modules, without_modules
+from tests.bench.prefill import TTL, fill, size_of
+from tests.bench.sample_conversation import SampleConversation
 from tests.bench.tables import Promise, Table, number
 from tests.faults.servers import RedisProcess
 
@@ -33,7 +33,7 @@ OUR_TURNS = (*TURNS, 100_000)
 WINDOWS = (10, 40, 200)
 WINDOW = 10
 ROUNDS = 150
-MOST_S = 3.0
+MAX_S = 3.0
 """A contender that needs longer for its rounds at one length gets fewer of them, but at least one."""
 
 GROWTH_AT_MOST = 1.2
@@ -55,7 +55,7 @@ class Keepthread:
         talk = _talk(turns)
         await fill(self._client, self._prefix, talk, turns, window=self._window)
         for at in range(turns, turns + ROUNDS):
-            size_of(talk.answered(at))  # made up and counted now, not while it is measured
+            size_of(talk.answered(at))  # made and counted now, not while it is measured
 
     async def turn(self, turns: int) -> None:
         talk = _talk(turns)
@@ -66,22 +66,22 @@ class Keepthread:
         await self._history.append(TurnWrite(turn, tokens=size_of(turn), first_seq=first))
 
 
-def _talk(turns: int) -> Talk:
-    return Talk(f"C{turns}")
+def _talk(turns: int) -> SampleConversation:
+    return SampleConversation(f"C{turns}")
 
 
 Cell = tuple[str, int]
 
 
-async def compare(memories: dict[Cell, Memory]) -> dict[Cell, float]:
+async def compare(memories: dict[Cell, HistoryStore]) -> dict[Cell, float]:
     """Milliseconds of a turn, by name and length, measured in turns."""
     times: dict[Cell, list[float]] = {cell: [] for cell in memories}
-    order, chance = list(memories), random.Random(1)
+    order, rng = list(memories), random.Random(1)
     for _ in range(ROUNDS):
-        chance.shuffle(order)
+        rng.shuffle(order)
         order.sort(key=itemgetter(0))  # after another's cold caches comes now this length, now that
         for cell in order:
-            if sum(times[cell]) < MOST_S:
+            if sum(times[cell]) < MAX_S:
                 began = time.perf_counter()
                 await memories[cell].turn(cell[1])
                 times[cell].append(time.perf_counter() - began)
@@ -97,11 +97,11 @@ async def measure() -> list[Table]:
         opened(redis.url) as others,
     ):
         ours = Keepthread(client)
-        memories: dict[Cell, Memory] = {(ours.name, turns): ours for turns in OUR_TURNS}
+        memories: dict[Cell, HistoryStore] = {(ours.name, turns): ours for turns in OUR_TURNS}
         memories |= {(other.name, turns): other for other in others for turns in TURNS}
         for (_, turns), memory in memories.items():
             await memory.fill(turns)
-        windows: dict[Cell, Memory] = {
+        windows: dict[Cell, HistoryStore] = {
             ("windows", turns): Keepthread(client, "windows", turns) for turns in WINDOWS
         }
         for (_, turns), memory in windows.items():
@@ -115,8 +115,8 @@ async def measure() -> list[Table]:
         Table(
             "Memory: the same by the turns that are in the window",
             ("", *(f"{window}" for window in WINDOWS)),
-            [("Keepthread", *(f"{by_window['windows', one]:.2f} ms" for one in WINDOWS))],
-            key_values=["the default window of 16,000 tokens holds up to 40 turns of this talk"],
+            [("Keepthread", *(f"{by_window['windows', window]:.2f} ms" for window in WINDOWS))],
+            notes=["the default window of 16,000 tokens holds up to 40 turns of this talk"],
         ),
     ]
 

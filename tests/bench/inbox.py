@@ -1,4 +1,4 @@
-"""The inbox: how soon a message's turn begins, how many turns a second, what a waiting conversation weighs."""
+"""Inbox bench: latency from enqueue to start, turns a second, bytes of a waiting conversation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from redis.asyncio import Redis
 from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.logs import configure_logging
-from tests.bench.redis_load import commands_a_second
+from tests.bench.redis_commands import commands_a_second
 from tests.bench.tables import Promise, Table, number
+from tests.faults.deployment import open_deployment
 from tests.faults.servers import RedisProcess
-from tests.faults.world import world
 from tests.support.messages import make_message
 
 SHARDS = 8
@@ -62,13 +62,13 @@ async def _workers(
             starts.extend(json.loads(file.read_text()))
 
 
-async def _until_empty(client: Redis, keys: InboxKeys) -> None:
+async def _wait_until_empty(client: Redis, keys: InboxKeys) -> None:
     while any([await client.xlen(keys.of(shard, "ready")) for shard in range(SHARDS)]):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
 
 async def measure() -> dict[str, float]:
-    """All figures of the inbox."""
+    """Measure all figures of the inbox."""
     figures: dict[str, float] = {}
     async with RedisProcess() as redis, Redis(port=redis.port) as client:
         keys = InboxKeys("bench", SHARDS)
@@ -82,7 +82,7 @@ async def measure() -> dict[str, float]:
             after = (await client.info("memory"))["used_memory"]
             sizes.append((after - before) / 5_000)
             async with _workers(redis, "bench", 2) as starts:
-                await _until_empty(client, keys)
+                await _wait_until_empty(client, keys)
             times = sorted(when for when, _ in starts)
             speeds.append((len(times) - 1) / (times[-1] - times[0]))
         figures["bytes a waiting conversation"] = sizes[0]
@@ -95,7 +95,7 @@ async def measure() -> dict[str, float]:
                 await inbox.enqueue(make_message("hi", f"P{number % 500}", event_id=f"p{number}"))
                 next_at += 1 / 200
                 await asyncio.sleep(max(0, next_at - time.perf_counter()))
-            await _until_empty(client, keys)
+            await _wait_until_empty(client, keys)
         waits_ms = sorted(waited * 1000 for _, waited in paced)
         figures["enqueue to start, p50 ms"] = statistics.median(waits_ms)
         figures["enqueue to start, p99 ms"] = waits_ms[int(len(waits_ms) * 0.99)]
@@ -105,11 +105,11 @@ async def measure() -> dict[str, float]:
             figures["commands a second, idle worker"] = await commands_a_second(client, 10)
 
         with tempfile.TemporaryDirectory() as folder:
-            async with world(redis.url, Path(folder), think_s=0) as here:
-                await here.talk(1_500, 1)
-                await here.start_workers(1)
-                await here.until_idle()
-                shown = sorted(line["at"] for line in here.journal.read("answer"))
+            async with open_deployment(redis.url, Path(folder), think_s=0) as deployment:
+                await deployment.talk(1_500, 1)
+                await deployment.start_workers(1)
+                await deployment.until_idle()
+                shown = sorted(line["at"] for line in deployment.journal.read("answer"))
         figures["real turns a second, 1 worker"] = (len(shown) - 1) / (shown[-1] - shown[0])
     return figures
 

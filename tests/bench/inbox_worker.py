@@ -1,4 +1,4 @@
-"""A worker process of the inbox bench: runs turns of no work, and writes down when each began.
+"""Worker process of the inbox bench: runs empty turns and writes down when each started.
 
 python -m tests.bench.inbox_worker REDIS_URL PREFIX RESULT_FILE
 """

@@ -1,10 +1,10 @@
-"""The prompt cache: how much of the prompts of a long conversation a provider could reuse.
+"""Prompt cache bench: the share of a long conversation's prompts that a provider could reuse.
 
 One conversation of 300 turns runs through the real handler, context, history and compaction, with a model
 that answers from a script and summarises by keeping first sentences. Beside it the same talk goes through
 a window of the same budget that drops the oldest turns as it overflows.
 
-The cache is an exact one, as providers describe theirs: what a prompt has in common with the beginning of
+The cache works as providers describe theirs: it holds what a prompt has in common with the beginning of
 an earlier one, in whole blocks of 128 tokens, if that is 1,024 tokens or more
 (https://platform.openai.com/docs/guides/prompt-caching). Counted are the prompts of the turns, and in a
 second figure those of the summaries as well, of which nothing is reused.
@@ -32,24 +32,24 @@ from bot.settings import Settings
 from bot.tracing.noop import NoopTracer
 from bot.turns.handler import Handler
 from bot.turns.request import Request
-from tests.bench.quiet_reply import QuietReply
-from tests.bench.small_talk import Talk
+from tests.bench.null_reply import NullReply
+from tests.bench.sample_conversation import SampleConversation
 from tests.bench.tables import Promise, Table, number, share
 from tests.faults.servers import RedisProcess
 
 TURNS = 300
 BLOCK_TOKENS = 128
-LEAST_TOKENS = 1_024
+MIN_TOKENS = 1_024
 OURS_AT_LEAST_PERCENT = 90
 SLIDING_AT_MOST_PERCENT = 10
 
 _TOKEN = re.compile(r" ?\w{1,6}|\s+|[^\w\s]")
-"""Not a real tokenizer, but as long a piece on average, and like one it reads from the left."""
+"""Stand-in for a tokenizer: pieces of the same average length, matched from the left."""
 
 
 @dataclass(slots=True)
 class PrefixCache:
-    """What a provider remembers of prompts: each beginning that ends with a whole block."""
+    """Prefix cache of a provider: hashes of each prompt's beginnings that end with a whole block."""
 
     tokens: int = 0
     reused: int = 0
@@ -65,7 +65,7 @@ class PrefixCache:
             common += BLOCK_TOKENS
         self.prompts += 1
         self.tokens += size
-        self.reused += common if common >= LEAST_TOKENS else 0
+        self.reused += common if common >= MIN_TOKENS else 0
         self._known.update(beginnings)
 
     @property
@@ -75,7 +75,9 @@ class PrefixCache:
 
 def _beginnings(messages: tuple[Message, ...]) -> tuple[int, list[int]]:
     """Size of a prompt in tokens, and a hash of each of its beginnings, block by block."""
-    tokens = [one for message in messages for one in (message.role, *_TOKEN.findall(message.text))]
+    tokens = [
+        token for message in messages for token in (message.role, *_TOKEN.findall(message.text))
+    ]
     found, last = [], 0
     for at in range(BLOCK_TOKENS, len(tokens) + 1, BLOCK_TOKENS):
         last = hash((last, *tokens[at - BLOCK_TOKENS : at]))
@@ -85,9 +87,9 @@ def _beginnings(messages: tuple[Message, ...]) -> tuple[int, list[int]]:
 
 @dataclass(slots=True)
 class ScriptedModel:
-    """The `Model` port: answers as `talk` has it, and writes summaries of first sentences."""
+    """`Model` that gives the answers of `talk`, and summaries of first sentences."""
 
-    talk: Talk
+    talk: SampleConversation
     turns: PrefixCache = field(default_factory=PrefixCache)
     summary_tokens: int = 0
 
@@ -103,25 +105,27 @@ class ScriptedModel:
         yield AnswerDelta(self.talk.answer(self.turns.prompts - 1))
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
-async def keepthread(client: Any, context: PromptBuilder, talk: Talk, turns: int) -> ScriptedModel:
-    """Hold `talk` as Keepthread does; its summaries are ready before the next message comes."""
+async def run_keepthread(
+    client: Any, context: PromptBuilder, talk: SampleConversation, turns: int
+) -> ScriptedModel:
+    """Run `talk` through the handler; each summary is ready before the next message."""
     history = RedisHistory(client, f"prefix-{talk.place}", timedelta(hours=1))
     model = ScriptedModel(talk)
     compactor = Compactor(history, model, context)
     handler = Handler(history, model, NoopTracer(), context, compactor)
     for at in range(turns):
-        done = await handler.handle(Request(talk.asked(at)), QuietReply())
+        done = await handler.handle(Request(talk.asked(at)), NullReply())
         assert done.state == "complete"
         await compactor.settle()
     return model
 
 
-def newest_turns(context: PromptBuilder, talk: Talk, turns: int) -> PrefixCache:
-    """Hold `talk` with a window of so many turns as the budget holds on average."""
-    said, sizes = _said(talk, turns)
+def run_turn_window(context: PromptBuilder, talk: SampleConversation, turns: int) -> PrefixCache:
+    """Run `talk` with a window of as many turns as the budget holds on average."""
+    said, sizes = _answered_turns(talk, turns)
     most = int(context.budget_tokens / statistics.mean(sizes))
     cache = PrefixCache()
     for at, turn in enumerate(said):
@@ -129,9 +133,9 @@ def newest_turns(context: PromptBuilder, talk: Talk, turns: int) -> PrefixCache:
     return cache
 
 
-def newest_tokens(context: PromptBuilder, talk: Talk, turns: int) -> PrefixCache:
-    """Hold `talk` with the newest turns that fit into the budget."""
-    said, sizes = _said(talk, turns)
+def run_token_window(context: PromptBuilder, talk: SampleConversation, turns: int) -> PrefixCache:
+    """Run `talk` with the newest turns that fit into the budget."""
+    said, sizes = _answered_turns(talk, turns)
     cache = PrefixCache()
     start, used = 0, 0
     for at, turn in enumerate(said):
@@ -143,14 +147,14 @@ def newest_tokens(context: PromptBuilder, talk: Talk, turns: int) -> PrefixCache
     return cache
 
 
-def _said(talk: Talk, turns: int) -> tuple[list[Turn], list[int]]:
+def _answered_turns(talk: SampleConversation, turns: int) -> tuple[list[Turn], list[int]]:
     said = [talk.answered(at) for at in range(turns)]
     return said, [tokens_of(turn) for turn in said]
 
 
 def _prompt(context: PromptBuilder, past: list[Turn], new: Turn) -> tuple[Message, ...]:
-    told = [message for turn in past for message in messages_of(turn)]
-    return Message("system", context.system), *told, messages_of(new)[0]
+    earlier = [message for turn in past for message in messages_of(turn)]
+    return Message("system", context.system), *earlier, messages_of(new)[0]
 
 
 async def measure(turns: int = TURNS) -> Table:
@@ -158,10 +162,10 @@ async def measure(turns: int = TURNS) -> Table:
     context = PromptBuilder(
         settings.bot_system_prompt, settings.bot_history_tokens, settings.bot_history_low_water
     )
-    talk = Talk("C0PREFIX")
+    talk = SampleConversation("C0PREFIX")
     async with RedisProcess() as server, Redis(port=server.port) as client:
-        ours = await keepthread(client, context, talk, turns)
-    slid = newest_turns(context, talk, turns)
+        ours = await run_keepthread(client, context, talk, turns)
+    slid = run_turn_window(context, talk, turns)
     with_summaries = ours.turns.reused / (ours.turns.tokens + ours.summary_tokens)
     return Table(
         f"Prompt cache: {turns} turns, {context.budget_tokens:,} tokens of window",
@@ -169,7 +173,7 @@ async def measure(turns: int = TURNS) -> Table:
         (
             _row("Keepthread", ours.turns, share(with_summaries)),
             _row("sliding window of turns", slid, "-"),
-            _row("sliding window of tokens", newest_tokens(context, talk, turns), "-"),
+            _row("sliding window of tokens", run_token_window(context, talk, turns), "-"),
         ),
         (
             Promise(

@@ -1,8 +1,8 @@
-"""Record `keepthread chat` with the local model, as it really runs, into a picture for the README.
+"""Records `keepthread chat` with the local model into a picture for the README.
 
     python -m tests.bench.record_chat docs/chat.svg
 
-It needs the extra `local` and, the first time, some minutes to fetch the model. Nothing is made up: a
+It needs the extra `local` and, the first time, some minutes to fetch the model. A
 shell runs in a pseudo-terminal, keys are typed into it, and the picture is what the screen shows.
 """
 
@@ -24,13 +24,13 @@ from rich.text import Text
 from bot.settings import Settings
 from tests.fakes.terminal import Terminal
 
-SAID = (
+FIRST_LINES = (
     "My name is Ada and I keep bees. What do bees eat?",
     "Now a short Python function that counts the words of a text.",
 )
-ASKED = ("What is my name, and what do I keep?",)
+SECOND_LINES = ("What is my name, and what do I keep?",)
 WIDTH, HEIGHT = 92, 60
-PATIENCE_S = 180
+ANSWER_TIMEOUT_S = 180
 
 
 def main(target: str) -> None:
@@ -47,22 +47,22 @@ def main(target: str) -> None:
         with Terminal(
             shell, environment, lines=HEIGHT, columns=WIDTH, folder=Path(home)
         ) as terminal:
-            for lines in (SAID, ASKED):
+            for lines in (FIRST_LINES, SECOND_LINES):
                 terminal.wait_for_line("$")
                 terminal.press("keepthread chat", "enter")
                 for line in lines:
-                    terminal.wait_for_prompt(PATIENCE_S)
+                    terminal.wait_for_prompt(ANSWER_TIMEOUT_S)
                     terminal.press(line)
                     terminal.wait_for(f"› {line}")
                     terminal.press("enter")
-                terminal.wait_for_prompt(PATIENCE_S)
+                terminal.wait_for_prompt(ANSWER_TIMEOUT_S)
                 terminal.press("ctrl-d")
             terminal.wait_for_line("$")
             picture(terminal, Path(target))
 
 
 def picture(terminal: Terminal, target: Path) -> None:
-    """Draw what `terminal` shows."""
+    """Draw the screen of `terminal`."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     rows = [Text.assemble(*((cell.data, style_of(cell)) for cell in row)) for row in terminal.cells]
     while rows and not rows[-1].plain.strip(" $"):
@@ -71,7 +71,7 @@ def picture(terminal: Terminal, target: Path) -> None:
         row.rstrip()
         console.print(row)
     drawn = console.export_svg(title="keepthread chat")
-    # The reader's own fonts do: a picture that fetches nothing.
+    # Without web fonts the picture fetches nothing.
     target.write_text(re.sub(r"\s*@font-face \{.*?\}", "", drawn, flags=re.DOTALL))
 
 

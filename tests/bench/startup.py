@@ -1,10 +1,10 @@
-"""Start-up: how long the command takes from nothing to done, and the most memory it held.
+"""Start-up bench: duration of the command from start to end, and its peak memory.
 
-`keepthread chat` is told one line through a pipe: it starts the embedded server, asks a model on loopback,
+`keepthread chat` is given one line through a pipe: it starts the embedded server, asks a model on loopback,
 prints the answer and ends. `keepthread serve` runs idle with Telegram, the model and Redis on loopback; its
 time is that to the first "ready" of its probe. Times are medians; memory is the peak resident size that the
 kernel states for the process itself (the embedded server has its own, about 10 MB).
-The idle service must leave Redis alone: counted is what clients send it, not what scripts do there.
+The idle service must send Redis few commands: those of clients are counted, not those of scripts.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ import httpx2
 import psutil
 from redis.asyncio import Redis
 
-from tests.bench.redis_load import commands_a_second
+from tests.bench.redis_commands import commands_a_second
 from tests.bench.tables import Promise, Table
-from tests.bench.turns import process
+from tests.bench.turn_harness import process
 from tests.fakes.telegram.server import TelegramServer
 from tests.faults.servers import RedisProcess
 from tests.support.chat_process import Program
 
-MEASURED = Path(__file__).with_name("measured.py")
+MEASURE_PROCESS = Path(__file__).with_name("measure_process.py")
 STARTS = 5
 SETTLE_S, IDLE_S = 3.0, 8.0
 IDLE_COMMANDS_AT_MOST = 20
@@ -58,9 +58,9 @@ class Idle:
 
 
 def start(program: Program, *arguments: str) -> subprocess.Popen[bytes]:
-    """As `Program.start`, under tests/bench/measured.py."""
+    """As `Program.start`, under tests/bench/measure_process.py."""
     return subprocess.Popen(
-        [sys.executable, "-S", "-E", str(MEASURED), *program.command(*arguments)],
+        [sys.executable, "-S", "-E", str(MEASURE_PROCESS), *program.command(*arguments)],
         env=program.environment,
         cwd=program.home,
         stdin=subprocess.PIPE,
@@ -89,7 +89,7 @@ async def serve(program: Program, redis_port: int) -> tuple[Ran, Idle]:
             assert line, "it ended"
             found = re.search(rb"probes on port (\d+)", line)
             port = int(found[1]) if found else 0
-        await _until_ready(f"http://127.0.0.1:{port}/readyz")
+        await _wait_until_ready(f"http://127.0.0.1:{port}/readyz")
         took_s = time.perf_counter() - began
         await asyncio.sleep(SETTLE_S)
         (watched,) = psutil.Process(started.pid).children()
@@ -104,7 +104,7 @@ async def serve(program: Program, redis_port: int) -> tuple[Ran, Idle]:
     return Ran(took_s, json.loads(err.splitlines()[-1])["peak_bytes"]), idle
 
 
-async def _until_ready(url: str) -> None:
+async def _wait_until_ready(url: str) -> None:
     async with httpx2.AsyncClient() as client:
         while True:
             with contextlib.suppress(httpx2.TransportError):
@@ -152,8 +152,8 @@ async def measure() -> Table:
 
 
 def _row(name: str, runs: Sequence[Ran]) -> tuple[str, str, str]:
-    took_s = statistics.median(one.took_s for one in runs)
-    peak_mb = max(one.peak_bytes for one in runs) / 2**20
+    took_s = statistics.median(run.took_s for run in runs)
+    peak_mb = max(run.peak_bytes for run in runs) / 2**20
     return name, f"{took_s:.2f} s", f"{peak_mb:.0f} MB"
 
 

@@ -1,4 +1,4 @@
-"""What a part of the bench prints: one table, and whether each promise in it was kept."""
+"""Tables of the bench, with the promises that each of them checks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A figure, in words, that must be `limit` at most (or at least)."""
+    """A named figure that must be `limit` at most (or at least)."""
 
-    what: str
+    name: str
     value: float
     limit: float
     direction: Literal["at most", "at least"] = "at most"
@@ -23,19 +23,19 @@ class Promise:
     def __str__(self) -> str:
         verdict = "kept" if self.is_kept else "BROKEN"
         return (
-            f"  {self.what}: {number(self.value)}, {self.direction} {number(self.limit)}: {verdict}"
+            f"  {self.name}: {number(self.value)}, {self.direction} {number(self.limit)}: {verdict}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The first cell of each row names it; the others stand to the right."""
+    """Rows of text; the first cell of a row is its name, the others are aligned right."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     promises: Sequence[Promise] = ()
-    key_values: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def __str__(self) -> str:
         lines = [line for line in (self.columns, *self.rows) if any(line)]
@@ -45,12 +45,12 @@ class Table:
             + "".join("  " + cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
             for line in lines
         ]  # fmt: skip
-        key_values = [f"  ({note})" for note in self.key_values]
-        return "\n".join(["", self.title, *drawn, *key_values, *map(str, self.promises)])
+        notes = [f"  ({note})" for note in self.notes]
+        return "\n".join(["", self.title, *drawn, *notes, *map(str, self.promises)])
 
 
 def number(value: float) -> str:
-    """Three digits that matter, without an exponent."""
+    """Format with three significant digits, without an exponent."""
     if value == 0 or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"

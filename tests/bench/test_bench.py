@@ -1,4 +1,4 @@
-"""What the bench promises and no clock is needed for: laws, on small conversations."""
+"""Promises of the bench that need no clock, on small conversations."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from bot.ports import Message
 from bot.prompt.builder import PromptBuilder
 from bot.settings.core import DEFAULT_SYSTEM_PROMPT
 from tests.bench.history import Keepthread
-from tests.bench.prefix import BLOCK_TOKENS, PrefixCache, keepthread, newest_turns
-from tests.bench.small_talk import Talk
+from tests.bench.prefix import BLOCK_TOKENS, PrefixCache, run_keepthread, run_turn_window
+from tests.bench.sample_conversation import SampleConversation
 from tests.bench.tables import Promise, Table
 
 CONTEXT = PromptBuilder(DEFAULT_SYSTEM_PROMPT, 8_000)
-TALK = Talk("C1", answer_sentences=(1, 5))
+TALK = SampleConversation("C1", answer_sentences=(1, 5))
 TURNS = 180
 
 
 async def test_the_prompts_of_a_long_conversation_are_mostly_reusable(redis: Redis) -> None:
-    ours = await keepthread(redis, CONTEXT, TALK, TURNS)
+    ours = await run_keepthread(redis, CONTEXT, TALK, TURNS)
     assert ours.turns.prompts == TURNS
     assert ours.summary_tokens > 0
     assert ours.turns.share >= 0.9
 
 
 def test_those_of_a_sliding_window_are_not() -> None:
-    assert newest_turns(CONTEXT, TALK, TURNS * 3).share <= 0.1
+    assert run_turn_window(CONTEXT, TALK, TURNS * 3).share <= 0.1
 
 
 def test_a_cache_reuses_whole_blocks_of_a_long_beginning_only() -> None:
@@ -47,7 +47,7 @@ async def test_a_long_conversation_costs_its_server_no_more_than_a_short_one(red
         await redis.config_resetstat()
         await ours.turn(turns)
         stats = await redis.info("stats")
-        calls = sum(one["calls"] for one in (await redis.info("commandstats")).values())
+        calls = sum(command["calls"] for command in (await redis.info("commandstats")).values())
         return calls, stats["total_net_output_bytes"]
 
     ours = Keepthread(redis)

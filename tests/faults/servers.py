@@ -1,4 +1,4 @@
-"""Redis servers that can be killed and started again: one alone, or a cluster."""
+"""Redis servers that can be killed and restarted: standalone, or a cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.fakes.free_ports import free_cluster_port, free_port
 
 @dataclass
 class RedisProcess:
-    """One server with an append-only file; `kill` and `start` again at will."""
+    """One server with an append-only file; after `kill`, `start` restarts it on its data."""
 
     options: tuple[str, ...] = ("--appendfsync", "everysec")
     port: int = field(default_factory=free_port)
@@ -46,9 +46,9 @@ class RedisProcess:
                 stdout=log,
                 stderr=log,
             )
-        await self.until_up()
+        await self.wait_until_up()
 
-    async def until_up(self) -> None:
+    async def wait_until_up(self) -> None:
         async with Redis(port=self.port) as client:
             while True:
                 with contextlib.suppress(RedisError, OSError):
@@ -108,7 +108,7 @@ class RedisClusterProcesses:
                             "CLUSTER", "REPLICATE", ids[number]
                         )
                         break
-                    except RedisError:  # it has not heard of the primary yet
+                    except RedisError:  # it does not know the primary yet
                         await asyncio.sleep(0.05)
             for client in clients:
                 while not await _is_whole(client):  # noqa: ASYNC110  a server elsewhere

@@ -1,8 +1,8 @@
-"""A worker process for fault runs: the real service, the loopback platform, an echo for a model.
+"""Worker process of the fault runs: the real service with the loopback platform and an echo model.
 
     python -m tests.faults.worker_process JOURNAL   (settings from the environment)
 
-A message "poison" kills the process that answers it; "long:2.5" is thought about for so many seconds.
+A message "poison" kills the process that answers it; "long:2.5" is answered after so many seconds.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tests.fakes.loopback_platform import Journal, LoopbackPlatform
 
 
 class Echo:
-    """The `Model` port: repeats what was said, after a while, in a few pieces."""
+    """`Model` that repeats the message, after `answer_s`, in three pieces."""
 
-    def __init__(self, think_s: float) -> None:
-        self._think_s = think_s
+    def __init__(self, answer_s: float) -> None:
+        self._answer_s = answer_s
 
     async def stream(
         self, prompt: Prompt, trace: TurnTrace | None = None
@@ -35,16 +35,16 @@ class Echo:
         if "poison" in text:
             os.kill(os.getpid(), signal.SIGKILL)
         long = re.search(r"long:([\d.]+)", text)
-        think_s = float(long.group(1)) if long else self._think_s
+        answer_s = float(long.group(1)) if long else self._answer_s
         for part in ("You ", "said: ", text):
-            await asyncio.sleep(think_s / 3)
+            await asyncio.sleep(answer_s / 3)
             yield AnswerDelta(part)
 
     async def aclose(self) -> None:
         pass
 
 
-async def main(journal_path: str, think_s: float) -> None:
+async def main(journal_path: str, answer_s: float) -> None:
     settings = load_settings()
     configure_logging(settings.bot_log_level, "text")
     ended = asyncio.Event()
@@ -52,7 +52,7 @@ async def main(journal_path: str, think_s: float) -> None:
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     platform = LoopbackPlatform(Journal(Path(journal_path)), journaled=frozenset())
     async with open_service(settings, role="worker", platforms={"loop": platform}) as service:
-        service.services.handler.model = Echo(think_s)
+        service.services.handler.model = Echo(answer_s)
         platform.journal.write(what="up")
         await ended.wait()
 

@@ -8,8 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 
-async def wait_until(predicate: Callable[[], Any | Awaitable[Any]], timeout_s: float = 120) -> Any:
-    """The first true value of `predicate` (plain or async); AssertionError after `timeout_s`."""
+async def wait_until(
+    predicate: Callable[[], Any | Awaitable[Any]], timeout_s: float = 120, *, every_s: float = 0.01
+) -> Any:
+    """Call `predicate` (plain or async) until its value is true, and return that value.
+
+    Raises:
+        AssertionError: it was not true within `timeout_s`.
+    """
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         value = predicate()
@@ -20,4 +26,4 @@ async def wait_until(predicate: Callable[[], Any | Awaitable[Any]], timeout_s: f
         if asyncio.get_running_loop().time() >= deadline:
             where = inspect.getsourcelines(predicate)[0][0].strip()
             raise AssertionError(f"not true within {timeout_s} s: {where}")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(every_s)

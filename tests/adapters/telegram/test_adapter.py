@@ -35,7 +35,7 @@ from bot.errors import (
 )
 from bot.logs import redact
 from bot.settings import Settings
-from bot.settings.unknown_names import refuse_misspelt
+from bot.settings.unknown_names import refuse_unknown_names
 from tests.adapters.telegram.harness import ANNA, BEN, EVE, GROUP, World, telegram, world
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 from tests.support.wait import wait_until
@@ -71,7 +71,7 @@ def test_impossible_settings_are_named_without_their_value(
 def test_every_setting_is_described_and_a_misspelt_one_is_corrected() -> None:
     assert all(info.description for info in TelegramSettings.model_fields.values())
     with pytest.raises(SettingsError, match="did you mean TELEGRAM_BOT_TOKEN"):
-        refuse_misspelt([Settings, TelegramSettings], {"TELEGRAM_BOT_TOKN": "x"})
+        refuse_unknown_names([Settings, TelegramSettings], {"TELEGRAM_BOT_TOKN": "x"})
 
 
 def test_the_adapter_is_found_and_costs_nothing_until_it_is_used() -> None:

@@ -1,4 +1,4 @@
-"""What clients send a Redis server, seen from the server."""
+"""Rate of commands that clients send a Redis server, by MONITOR."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 
 async def commands_a_second(client: Redis, seconds: float) -> float:
-    """Commands that all other clients send, without those that scripts run on the server."""
+    """Commands a second of all other clients, without those that scripts run."""
     count = 0
     async with client.monitor() as monitor:
         with contextlib.suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""Other memories on Redis, each doing what a turn of its own does: read what was said, append two messages."""
+"""Other histories on Redis, each doing the work of one turn: read the messages, append two."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from tests.bench.small_talk import Talk
+from tests.bench.sample_conversation import SampleConversation
 from tests.faults.servers import RedisProcess
 
 
-class Memory(Protocol):
-    """`fill` a conversation of so many turns; then `turn` reads it and appends one."""
+class HistoryStore(Protocol):
+    """A history under test: `fill` stores a conversation of so many turns, `turn` reads it and appends one."""
 
     name: str
 
@@ -48,7 +48,7 @@ def _messages(turns: int) -> Iterator[BaseMessage]:
 
 
 def _pair(at: int) -> tuple[BaseMessage, BaseMessage]:
-    talk = Talk("C0HISTORY")
+    talk = SampleConversation("C0HISTORY")
     return HumanMessage(talk.question(at)), AIMessage(talk.answer(at))
 
 
@@ -105,7 +105,7 @@ def _thread(turns: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def with_modules(url: str) -> AsyncIterator[list[Memory]]:
+async def with_modules(url: str) -> AsyncIterator[list[HistoryStore]]:
     """langchain-redis and both checkpointers of langgraph-checkpoint-redis."""
     from langchain_redis import RedisChatMessageHistory
     from langgraph.checkpoint.redis.aio import AsyncRedisSaver
@@ -129,7 +129,7 @@ async def with_modules(url: str) -> AsyncIterator[list[Memory]]:
 
 
 @asynccontextmanager
-async def without_modules(url: str) -> AsyncIterator[list[Memory]]:
+async def without_modules(url: str) -> AsyncIterator[list[HistoryStore]]:
     """langchain_community's class, which any Redis serves."""
     from langchain_community.chat_message_histories import RedisChatMessageHistory
 

@@ -1,4 +1,4 @@
-"""Talk to fill conversations with: varied, about as long as people and models write, and always the same."""
+"""Sample conversations: deterministic texts, varied and about as long as people and models write."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
-class Talk:
+class SampleConversation:
     """One conversation, turn by turn; all of them have the same texts.
 
     Attributes:
@@ -102,21 +102,21 @@ class Talk:
 
 @cache
 def _question(seed: str) -> str:
-    chance = random.Random(seed)
-    asked = [f"{chance.choice(OPENINGS)} {_filled(chance, QUESTIONS)}?"]
-    asked += [_filled(chance, STATEMENTS) for _ in range(chance.choice((0, 0, 1, 2)))]
+    rng = random.Random(seed)
+    asked = [f"{rng.choice(OPENINGS)} {_filled(rng, QUESTIONS)}?"]
+    asked += [_filled(rng, STATEMENTS) for _ in range(rng.choice((0, 0, 1, 2)))]
     return " ".join(asked)
 
 
 @cache
 def _answer(seed: str, least: int, most: int) -> str:
-    chance = random.Random(seed)
-    said = [_filled(chance, STATEMENTS) for _ in range(chance.randint(least, most))]
-    return "".join(one + ("\n\n" if chance.random() < 0.2 else " ") for one in said).strip()
+    rng = random.Random(seed)
+    said = [_filled(rng, STATEMENTS) for _ in range(rng.randint(least, most))]
+    return "".join(one + ("\n\n" if rng.random() < 0.2 else " ") for one in said).strip()
 
 
-def _filled(chance: random.Random, patterns: tuple[str, ...]) -> str:
-    words = {kind: chance.choice(choices) for kind, choices in WORDS.items()}
-    return chance.choice(patterns).format(
-        **words, number=chance.randint(2, 900), year=chance.randint(1820, 2025)
+def _filled(rng: random.Random, patterns: tuple[str, ...]) -> str:
+    words = {kind: rng.choice(choices) for kind, choices in WORDS.items()}
+    return rng.choice(patterns).format(
+        **words, number=rng.randint(2, 900), year=rng.randint(1820, 2025)
     )

@@ -1,6 +1,6 @@
-"""Runs a command and says, as a last line of standard error, how long it took and its peak memory.
+"""Runs a command and prints, as the last line of standard error, its duration and peak memory.
 
-    python -S -E measured.py PROGRAM ARGUMENT...
+    python -S -E measure_process.py PROGRAM ARGUMENT...
 
 Small on purpose: the kernel counts to a program's peak what the process that started it had (execve(2) keeps
 the maximum). SIGTERM is passed on.

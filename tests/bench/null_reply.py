@@ -1,4 +1,4 @@
-"""A reply that nobody reads: what a platform costs is not measured here."""
+"""Reply that discards everything: a platform's cost is not measured."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from bot.errors import KeepthreadError
 from bot.ports import CommandButton, Delivery
 
 
-class QuietReply:
-    """The `Reply` port. A turn that fails ends the bench."""
+class NullReply:
+    """`Reply` that discards everything; a failed turn ends the bench."""
 
     async def set_status(self, text: str) -> None:
-        """Nobody waits."""
+        """Discarded."""
 
     async def show(self, piece: str) -> None:
-        """Nobody reads."""
+        """Discarded."""
 
     async def finish(self, turn: Turn) -> Delivery:
         return Delivery()
@@ -34,4 +34,4 @@ class QuietReply:
         raise AssertionError(text)
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""

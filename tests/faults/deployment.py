@@ -1,4 +1,4 @@
-"""A world to break: Redis, worker processes, and people who write; and what became of what they wrote."""
+"""Deployment under test: an ingress in this process, worker processes, a Redis, and a count of what became of each message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,15 +20,16 @@ from bot.errors import StoreError
 from bot.service.service import Service, open_service
 from bot.settings import Settings
 from tests.fakes.loopback_platform import Journal, LoopbackPlatform
+from tests.support.wait import wait_until
 
 LEASE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What became of all messages; `repeated_to_person` counts answers, each to one or more messages.
+    """Counts of messages that were lost, repeated or out of order; `repeated_to_person` counts answers.
 
-    All must be 0, but that a kill may fall between showing and noting once.
+    All must be 0, except that one kill may fall between showing an answer and storing that it was shown.
     """
 
     sent: int
@@ -46,13 +47,13 @@ class Tally:
 
 
 @dataclass
-class World:
-    """People write through `service` (role ingress, in this process); `workers` answer."""
+class Deployment:
+    """Messages enter through `service` (role ingress, in this process); the processes `workers` answer them."""
 
     service: Service
     journal: Journal
     environment: dict[str, str]
-    think_s: float
+    answer_s: float
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     sent: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     refusals: int = 0
@@ -61,7 +62,7 @@ class World:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.faults.worker_process"),
-                *(str(self.journal.path), str(self.think_s)),
+                *(str(self.journal.path), str(self.answer_s)),
             ],
             env=self.environment,
             stderr=subprocess.DEVNULL if "KT_FAULTS_LOG" not in os.environ else None,
@@ -73,10 +74,10 @@ class World:
         before = len(self.journal.read("up"))
         for _ in range(count):
             self.start_worker()
-        await until(lambda: len(self.journal.read("up")) >= before + count)
+        await wait_until(lambda: len(self.journal.read("up")) >= before + count)
 
-    async def say(self, place: str, text: str, *, speaker: str = "") -> str:
-        """As a platform would: again and again until it is taken in."""
+    async def send(self, place: str, text: str, *, speaker: str = "") -> str:
+        """Enqueue a message, and retry until it is accepted, as a platform does."""
         session = SessionKey("loop", "A1", place)
         event = f"{place}:{text}"
         if text not in self.sent[place]:
@@ -91,44 +92,44 @@ class World:
                 self.refusals += 1
                 await asyncio.sleep(0.2)
 
-    async def talk(
+    async def send_load(
         self, conversations: int, messages: int, *, times: int = 1, rate: float = 0, seed: int = 0
     ) -> None:
-        """Everybody says 0, 1, 2 …; with `times`, each event is delivered so often, the copies late."""
-        chance = random.Random(seed)
+        """Send 0, 1, 2 … to each conversation; with `times`, each event is delivered so often, the copies late."""
+        rng = random.Random(seed)
         at_once = asyncio.Semaphore(24)
         pause_s = 1 / rate if rate else 0.0
 
-        async def one(place: str, number: int) -> None:
+        async def send_number(place: str, number: int) -> None:
             async with at_once:
-                await self.say(place, str(number))
+                await self.send(place, str(number))
 
         for number in range(messages):
             places = [f"C{place}" for place in range(conversations)]
-            chance.shuffle(places)
+            rng.shuffle(places)
             tasks = []
             for place in places:
-                tasks.append(asyncio.create_task(one(place, number)))
+                tasks.append(asyncio.create_task(send_number(place, number)))
                 if pause_s:
                     await asyncio.sleep(pause_s)
             await asyncio.gather(*tasks)
             if times > 1:
                 copies = [(place, old) for place in places for old in range(number + 1)]
-                chance.shuffle(copies)
+                rng.shuffle(copies)
                 copies = copies[: (times - 1) * conversations]
-                await asyncio.gather(*(one(place, old) for place, old in copies))
+                await asyncio.gather(*(send_number(place, old) for place, old in copies))
 
     def answered(self) -> int:
         return sum(len(line["texts"]) for line in self.journal.read("answer"))
 
-    async def until_idle(self, timeout_s: float = 90) -> None:
+    async def wait_until_idle(self, timeout_s: float = 90) -> None:
         async def idle() -> bool:
             try:
                 return await self.service.stats.depth() == (0, 0)
             except StoreError:
                 return False
 
-        await until(idle, timeout_s, every_s=0.1)
+        await wait_until(idle, timeout_s, every_s=0.1)
 
     async def tally(self, recovery_s: float = 0) -> Tally:
         lost = repeated = disorder = 0
@@ -136,7 +137,7 @@ class World:
             remembered: list[str] = []
             async for turn in self.service.services.sessions.turns(SessionKey("loop", "A1", place)):
                 if turn.state == "complete":
-                    remembered += [one.text for one in turn.incoming]
+                    remembered += [message.text for message in turn.incoming]
             counts = Counter(remembered)
             lost += sum(text not in counts for text in texts)
             repeated += sum(count - 1 for count in counts.values())
@@ -169,30 +170,15 @@ class World:
         )
 
 
-async def until(
-    predicate: Callable[[], object], timeout_s: float = 60, every_s: float = 0.02
-) -> None:
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = predicate()
-        if asyncio.iscoroutine(value):
-            value = await value
-        if value:
-            return
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not come about in time")
-        await asyncio.sleep(every_s)
-
-
 @asynccontextmanager
-async def world(
+async def open_deployment(
     redis_url: str,
     folder: Path,
     *,
-    think_s: float = 0.02,
+    answer_s: float = 0.02,
     **environment: str,
-) -> AsyncIterator[World]:
-    """A world on a Redis that somebody else starts and stops."""
+) -> AsyncIterator[Deployment]:
+    """Open a deployment on a Redis that the caller starts and stops."""
     names = {
         "REDIS_URL": redis_url,
         "BOT_LEASE_S": str(LEASE_S),
@@ -209,13 +195,13 @@ async def world(
         service = await stack.enter_async_context(
             open_service(settings, role="ingress", platforms={"loop": LoopbackPlatform(journal)})
         )
-        here = World(service, journal, {**os.environ, **names}, think_s)
+        deployment = Deployment(service, journal, {**os.environ, **names}, answer_s)
         try:
-            yield here
+            yield deployment
         finally:
-            for worker in here.workers:
+            for worker in deployment.workers:
                 if worker.poll() is None:
                     worker.send_signal(signal.SIGCONT)
                     worker.kill()
-            for worker in here.workers:
+            for worker in deployment.workers:
                 await asyncio.to_thread(worker.wait)

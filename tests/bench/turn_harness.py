@@ -1,7 +1,6 @@
-"""Where whole turns are measured: the real handler and Redis, and a model server in a process of its own.
+"""Turn harness: the real handler and Redis, and a model server in another process.
 
-A turn is always told to a conversation of the same length: before it, and outside what is measured, the
-conversation is put back to what it was.
+Before each turn, and outside the measurement, the conversation is restored to its length.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ from bot.prompt.builder import PromptBuilder
 from bot.settings.core import DEFAULT_SYSTEM_PROMPT
 from bot.turns.handler import Handler
 from bot.turns.request import Request
-from tests.bench.filling import TTL, fill
-from tests.bench.quiet_reply import QuietReply
-from tests.bench.small_talk import Talk
+from tests.bench.null_reply import NullReply
+from tests.bench.prefill import TTL, fill
+from tests.bench.sample_conversation import SampleConversation
 from tests.faults.servers import RedisProcess
 
 PREFIX = "turns"
 MODEL, API_KEY = "loopback", "none"
 BUDGET_TOKENS = 400_000
-"""So much that nothing is left out."""
+"""Large enough for every turn."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Turns are answered here, by the model at `model_url`."""
+class TurnHarness:
+    """Handler, history and model client, with the model server at `model_url`."""
 
     model_url: str
     client: Redis
@@ -49,29 +48,29 @@ class Place:
         return Handler(self.history, self.model, tracer, self.context, compactor)
 
     async def prepare(self, turns: int) -> Prompt:
-        """Hold a conversation of so many turns. What the model will be given in `answer`."""
-        talk = talk_of(turns)
+        """Store a conversation of so many turns. Returns the prompt that `answer` will send."""
+        talk = conversation_of(turns)
         await fill(self.client, PREFIX, talk, turns)
         for key in self.history.keys.state_turns_index(talk.session):
             await self.client.copy(key, f"{key}:kept")
         return self.context.build(await self.history.read(talk.session), talk.asked(turns))
 
     async def restore(self, turns: int) -> None:
-        for key in self.history.keys.state_turns_index(talk_of(turns).session):
+        for key in self.history.keys.state_turns_index(conversation_of(turns).session):
             await self.client.copy(f"{key}:kept", key, replace=True)
 
     async def answer(self, handler: Handler, turns: int) -> None:
         """The next turn of the conversation of so many turns: read, model, append."""
-        done = await handler.handle(Request(talk_of(turns).asked(turns)), QuietReply())
+        done = await handler.handle(Request(conversation_of(turns).asked(turns)), NullReply())
         assert done.state == "complete"
 
 
-def talk_of(turns: int) -> Talk:
-    return Talk(f"C{turns}")
+def conversation_of(turns: int) -> SampleConversation:
+    return SampleConversation(f"C{turns}")
 
 
 @asynccontextmanager
-async def place() -> AsyncIterator[Place]:
+async def open_turn_harness() -> AsyncIterator[TurnHarness]:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(process("tests.fakes.model_server"))
         redis = await stack.enter_async_context(RedisProcess())
@@ -79,7 +78,7 @@ async def place() -> AsyncIterator[Place]:
         model = OpenAIModel(Endpoint(MODEL, API_KEY, url))
         stack.push_async_callback(model.aclose)
         context = PromptBuilder(DEFAULT_SYSTEM_PROMPT, BUDGET_TOKENS)
-        yield Place(url, client, RedisHistory(client, PREFIX, TTL), context, model)
+        yield TurnHarness(url, client, RedisHistory(client, PREFIX, TTL), context, model)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Conversations of any length, written fast: the product's own appends, many in one round trip."""
+"""Fills Redis with conversations of any length, by the product's own appends in pipelines."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from bot.ports import TurnWrite
 from bot.prompt.tokens import count_tokens
 from bot.prompt.transcript import messages_of
 from bot.storage.scripts import script
-from tests.bench.small_talk import Talk
+from tests.bench.sample_conversation import SampleConversation
 
-AT_ONCE = 500
+BATCH = 500
 TTL = timedelta(days=1)
 
 _count = cache(count_tokens)
 
 
 def size_of(turn: Turn) -> int:
-    """`bot.prompt.transcript.tokens_of`, for texts that come again and again."""
+    """`bot.prompt.transcript.tokens_of` with a cache, since the texts repeat."""
     return sum(_count(message.text) + 4 for message in messages_of(turn))
 
 
-async def fill(client: Redis, prefix: str, talk: Talk, turns: int, *, window: int = 0) -> None:
-    """Let `talk` have been held for so many turns, of which the newest `window` are read (0: all)."""
+async def fill(
+    client: Redis, prefix: str, talk: SampleConversation, turns: int, *, window: int = 0
+) -> None:
+    """Store so many turns of `talk`, of which the newest `window` are in the window (0: all)."""
     past = await RedisHistory(client, prefix, TTL).read(talk.session)
     await client.script_load(script("bot.memory", "append").text)
-    for start in range(0, turns, AT_ONCE):
+    for start in range(0, turns, BATCH):
         async with client.pipeline(transaction=False) as pipe:
             # An append to a pipeline is noted down there; the verdicts come from `execute`.
             writer = RedisHistory(pipe, prefix, TTL)
-            for at in range(start, min(start + AT_ONCE, turns)):
+            for at in range(start, min(start + BATCH, turns)):
                 turn = talk.answered(at, conversation_id=past.conversation_id)
                 first = max(0, at + 1 - window) if window else 0
                 await writer.append(TurnWrite(turn, tokens=size_of(turn), first_seq=first))
