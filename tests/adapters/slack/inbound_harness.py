@@ -24,8 +24,8 @@ from adapters.slack.transport.http import MAX_BODY_BYTES, event_routes
 from adapters.slack.transport.socket_mode import SocketMode
 from bot.background import BackgroundTasks
 from bot.conversation import Address
-from bot.service.http import app as http_app
-from bot.service.http import serving
+from bot.service.http import create_app
+from bot.service.http import serve as serve_http
 from bot.settings import Settings
 from tests.adapters.slack.recording_core import RecordingCore
 from tests.fakes.slack.events import SIGNING_SECRET, Delivery, SlackEvents
@@ -132,13 +132,13 @@ async def open_inbound_harness(
         )  # fmt: skip
         app = build_app(own, workspaces, dispatcher, core.vault, None)
         if transport == "http":
-            application = http_app(
+            application = create_app(
                 event_routes(app, SIGNING_SECRET, max_body_bytes=max_body_bytes),
                 _fine,
                 _fine,
                 _nothing,
             )
-            port = await stack.enter_async_context(serving(application, "127.0.0.1", 0))
+            port = await stack.enter_async_context(serve_http(application, "127.0.0.1", 0))
             events.request_url = f"http://127.0.0.1:{port}/slack/events"
         else:
             link = SocketMode(

@@ -23,8 +23,8 @@ from adapters.slack.manifest import SCOPES
 from adapters.slack.settings import SlackSettings
 from bot.conversation import Address, SessionKey
 from bot.errors import PlatformRefused, SettingsError, StoreError
-from bot.service.http import app as http_app
-from bot.service.http import serving
+from bot.service.http import create_app
+from bot.service.http import serve as serve_http
 from bot.settings import Settings
 from bot.storage.vault import RedisVault
 from tests.adapters.slack.inbound_harness import slack_settings
@@ -79,8 +79,8 @@ async def running(
     core = RecordingCore(settings.model_copy(update={"bot_encryption_key": KEY}), vault)
     connection = await SlackConnection.open(core, multi(server, **changes))
     try:
-        application = http_app(connection.routes(), _fine, _fine, _nothing)
-        async with serving(application, "127.0.0.1", 0) as port, SlackEvents() as events:
+        application = create_app(connection.routes(), _fine, _fine, _nothing)
+        async with serve_http(application, "127.0.0.1", 0) as port, SlackEvents() as events:
             events.request_url = f"http://127.0.0.1:{port}/slack/events"
             yield connection, core, events
     finally:

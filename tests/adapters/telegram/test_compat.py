@@ -18,7 +18,7 @@ from adapters.telegram.settings import TelegramSettings
 from adapters.telegram.transport.heartbeat import Heartbeat
 from adapters.telegram.transport.webhook import Webhook
 from bot.conversation import Address, SessionKey, Speaker
-from bot.service.http import serving as http_serving
+from bot.service.http import serve as serve_http
 from bot.settings import Settings
 from tests.adapters.telegram.harness import ANNA, BEN, GROUP, World, serving, telegram, world
 from tests.fakes.model_server import ModelServer
@@ -202,7 +202,7 @@ async def test_a_webhook_is_well_where_nothing_tells_of_it(
     heartbeat = Heartbeat()
     heartbeat.begin()
     webhook = Webhook(client, lambda: None, heartbeat, url="", secret="s", look_every_s=0.05)
-    async with http_serving(Starlette(routes=[webhook.route()]), "127.0.0.1", 0) as port:
+    async with serve_http(Starlette(routes=[webhook.route()]), "127.0.0.1", 0) as port:
         webhook.url = f"http://127.0.0.1:{port}/telegram"
         task = asyncio.create_task(webhook.run())
         await wait_until(lambda: heartbeat.health().ready)

@@ -18,7 +18,7 @@ from adapters.telegram.transport.heartbeat import Heartbeat
 from adapters.telegram.transport.updates import UpdateHandler
 from adapters.telegram.transport.webhook import SECRET_HEADER, Webhook
 from bot.errors import StoreUnavailable
-from bot.service.http import serving
+from bot.service.http import serve as serve_http
 from tests.adapters.telegram.harness import ANNA, telegram
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
@@ -65,7 +65,7 @@ async def hooked(
         return take if is_ready else None
 
     webhook = Webhook(client, taker, heartbeat, url="", secret=SECRET, look_every_s=look_every_s)
-    async with serving(Starlette(routes=[webhook.route()]), "127.0.0.1", 0) as port:
+    async with serve_http(Starlette(routes=[webhook.route()]), "127.0.0.1", 0) as port:
         hook.url = webhook.url = f"http://127.0.0.1:{port}/telegram"
         task = asyncio.create_task(webhook.run())
         try:
