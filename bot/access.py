@@ -1,4 +1,4 @@
-"""The one authorizer: asked for every message, command, button and edit, and again when a turn starts.
+"""Authorizer: asked for every message, command, button and edit, and again when a turn starts.
 
 Patterns are `platform:target`, of stable ids only:
 
@@ -11,30 +11,34 @@ People of the bot's own workspace are in without being listed, unless a pattern 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import structlog
 
+from bot.cache import TTLCache
 from bot.conversation import Address, Speaker
 from bot.errors import PlatformError
 from bot.ports import AdminCheck
 
 log = structlog.get_logger("keepthread.access")
 
+_PersonInPlace = tuple[str, str, str, str]
+"""Platform, account, place, and id of the person."""
+
 
 @dataclass(slots=True)
 class Authorizer:
-    """Decides from settings, and from what the platforms say of their admins.
+    """Rights of a person in a place, by the settings and by the platform's own admins.
 
     Attributes:
         allow, admins: patterns from `BOT_ALLOW` and `BOT_ADMINS`.
-        admin_checks: by platform: who is an admin there; none if the platform knows no admins.
-        local_platforms: platforms of this machine: whoever has a shell here already has the data.
+        platform_admins: whether the platform's own admins are admins (`BOT_PLATFORM_ADMINS`).
+        admin_checks: by platform, what tells its admins; none if the platform has no admins.
         admin_actions: commands that only admins may use where several people talk.
-        admin_cache_s: how long an answer of `admin_checks` is valid.
-        max_cached: most answers that are kept.
+        local_platforms: platforms of this machine: whoever has a shell here already has the data.
+        admin_cache_s: lifetime of an answer of `admin_checks`.
+        max_cached: answers kept at once.
     """
 
     allow: Collection[str] = ()
@@ -45,10 +49,13 @@ class Authorizer:
     local_platforms: Collection[str] = ()
     admin_cache_s: float = 60.0
     max_cached: int = 10_000
-    _cache: dict[tuple[str, str, str, str], tuple[float, bool]] = field(default_factory=dict)
+    _known: TTLCache[_PersonInPlace, bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._known = TTLCache(self.max_cached, self.admin_cache_s)
 
     def ask_platform(self, platform: str, check: AdminCheck) -> None:
-        """Ask `check` who is an admin on `platform`, from now on."""
+        """Ask `check` for the admins of `platform` from now on."""
         self.admin_checks = {**self.admin_checks, platform: check}
 
     async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
@@ -67,12 +74,12 @@ class Authorizer:
         listed = _targets(self.allow, session.platform)
         if listed & _names(address, speaker):
             return True
-        at_home = bool(speaker.account) and speaker.account == session.account
-        narrowed = any(one.split("/")[0] == session.account and "/" in one for one in listed)
-        return at_home and not narrowed
+        is_member = bool(speaker.account) and speaker.account == session.account
+        is_narrowed = any(target.startswith(f"{session.account}/") for target in listed)
+        return is_member and not is_narrowed
 
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
-        """Listed, or the platform's own admin there. When the platform cannot be asked: no."""
+        """Whether `speaker` is listed, or is the platform's own admin there; no, if it cannot be asked."""
         session = address.session
         if session.platform in self.local_platforms:
             return True
@@ -83,28 +90,28 @@ class Authorizer:
         if not self.platform_admins or check is None:
             return False
         if speaker.account and speaker.account != session.account:
-            return False  # an admin at home, where they come from
+            return False  # perhaps an admin of another workspace, not of this one
         key = (session.platform, session.account, session.place, speaker.id)
-        until, known = self._cache.get(key, (0.0, False))
-        if until > time.monotonic():
+        known = self._known.get(key)
+        if known is not None:
             return known
         try:
             known = await check(address, speaker)
         except PlatformError as error:
-            log.warning("admin rights unknown, so refused", error=repr(error))
+            log.warning("admin rights unknown", error=repr(error))
             return False
-        if len(self._cache) >= self.max_cached:
-            self._cache.clear()
-        self._cache[key] = (time.monotonic() + self.admin_cache_s, known)
+        self._known[key] = known
         return known
 
 
 def _targets(patterns: Collection[str], platform: str) -> set[str]:
-    return {one.partition(":")[2] for one in patterns if one.partition(":")[0] == platform}
+    """What the patterns of a platform name, without its name."""
+    prefix = f"{platform}:"
+    return {pattern.removeprefix(prefix) for pattern in patterns if pattern.startswith(prefix)}
 
 
 def _names(address: Address, speaker: Speaker) -> set[str]:
-    """Everything a pattern may call this person in this place."""
+    """All targets that a pattern may name this person in this place by."""
     session = address.session
     names = {"*", f"{session.account}/{session.place}"}
     if speaker.account:

@@ -1,4 +1,4 @@
-"""Reading what people attach: text, code and PDF become words within a budget; the rest says why not."""
+"""Reader of documents: text, code and PDF become text within a budget, other files a note why not."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from bot.text import clean_text, human_size
 log = structlog.get_logger("keepthread.attachments")
 
 MAX_DOCUMENT_BYTES = 20 * 1024 * 1024
-"""What is read at all; also what Telegram's cloud lets a bot download (core.telegram.org/bots/api#getfile)."""
+"""Largest document that is read; also the largest that Telegram's cloud lets a bot download (core.telegram.org/bots/api#getfile)."""
 
-READING_TIME_S = 20.0
-"""A document that takes longer to read is given as far as it was read."""
+MAX_READING_S = 20.0
+"""Longest reading of a document; one that takes longer is given as far as it was read."""
 
 _MAX_PDF_PAGES = 2_000
-_BINARY_SHARE = 0.02  # more control characters than this: not text, whatever its name says
+_MAX_CONTROL_SHARE = 0.02
+"""Share of control characters above which a file is no text, whatever its name says."""
 _PDF_TYPES = ("application/pdf", "application/x-pdf")
-_WORDLESS = {
+_NO_TEXT = {
     ".doc": "an old Word file",
     ".docx": "a Word file",
     ".odt": "an OpenDocument file",
@@ -41,22 +42,22 @@ _WORDLESS = {
 
 
 async def read_document(data: bytes, attachment: Attachment, max_chars: int) -> Attachment:
-    """`attachment` with its words in `.text`, at most `max_chars` characters, or a note why there are none.
+    """The attachment with its text, at most `max_chars` characters, or with a note why it has none.
 
-    What is cut off is said in the text. Runs in a thread. Raises nothing of its own.
+    A cut is noted in the text. Runs in a thread. Raises nothing of its own.
     """
     text = await asyncio.to_thread(_read, data, attachment, max_chars)
     return replace(attachment, text=clean_text(text))
 
 
 def describe(attachment: Attachment) -> str:
-    """What it is, for people: `notes.pdf (1.2 MB)`."""
+    """Name and size, for people: `notes.pdf (1.2 MB)`."""
     name = attachment.name or attachment.media_type or f"an unnamed {attachment.kind}"
     return f"{name} ({human_size(attachment.size_bytes)})" if attachment.size_bytes else name
 
 
 def too_large(attachment: Attachment, limit_bytes: int = MAX_DOCUMENT_BYTES) -> str:
-    """A note if the platform says that it is larger than `limit_bytes`, else `""`. Ask before fetching."""
+    """A note if it is larger than `limit_bytes` by the platform's word, else `""`; ask before the download."""
     if attachment.size_bytes is None or attachment.size_bytes <= limit_bytes:
         return ""
     return f"[not read: {describe(attachment)} is larger than {human_size(limit_bytes)}]"
@@ -72,8 +73,8 @@ def _read(data: bytes, attachment: Attachment, max_chars: int) -> str:
     text = _decode(data)
     if text is None:
         suffix = PurePath(attachment.name).suffix.lower()
-        what = _WORDLESS.get(suffix, "no text that I know how to read")
-        return f"[not read: it is {what}; I read plain text, code and PDF]"
+        kind = _NO_TEXT.get(suffix, "no text that I know how to read")
+        return f"[not read: it is {kind}; I read plain text, code and PDF]"
     return _shortened(text, max_chars, whole=len(text))
 
 
@@ -81,7 +82,7 @@ def _read_pdf(data: bytes, max_chars: int) -> str:
     from pypdf import PdfReader
     from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 
-    give_up_at = time.monotonic() + READING_TIME_S
+    give_up_at = time.monotonic() + MAX_READING_S
     pages: list[str] = []
     length = 0
     try:
@@ -96,12 +97,12 @@ def _read_pdf(data: bytes, max_chars: int) -> str:
         return "[not read: the PDF is protected by a password]"
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         # pypdf lets plain Python errors through on damaged files.
-        log.info("a PDF could not be read", error=repr(error))
+        log.info("PDF damaged", error=repr(error))
         if not length:
             return "[not read: the PDF is damaged]"
         count = len(pages)
     except (RecursionError, MemoryError) as error:
-        log.warning("a PDF was too much", error=repr(error))
+        log.warning("PDF too complicated", error=repr(error))
         return "[not read: the PDF is too complicated]"
     text = "\n\n".join(page for page in pages if page)
     if not text:
@@ -128,7 +129,7 @@ def _decode(data: bytes) -> str | None:
         controls = sum(
             text.count(chr(code)) for code in range(32) if code not in (9, 10, 12, 13, 27)
         )
-        return None if controls > len(text) * _BINARY_SHARE else text.replace("\r\n", "\n")
+        return None if controls > len(text) * _MAX_CONTROL_SHARE else text.replace("\r\n", "\n")
     return None
 
 

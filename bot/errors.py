@@ -1,4 +1,4 @@
-"""The error tree. Each error carries the sentence its user reads and the facts its catcher needs.
+"""Error tree. Each error carries the sentence its user reads and the facts its catcher needs.
 
 KeepthreadError
 ├── SettingsError            a setting is missing, misspelt or impossible
@@ -6,7 +6,7 @@ KeepthreadError
 │   ├── StoreUnavailable     cannot be reached (now)
 │   ├── StoreRefused         wrong password, no rights, wrong kind of server
 │   ├── StoreFull            out of memory or disk
-│   └── Overtaken            a newer worker or a reset owns the conversation
+│   └── Overtaken            a newer worker or a reset has the conversation
 ├── ModelError               the language model
 │   ├── ModelBusy            rate limited or overloaded; `retry_after_s`
 │   ├── ModelUnreachable     no connection
@@ -18,13 +18,13 @@ KeepthreadError
 │   ├── ModelQuotaSpent      out of credit
 │   ├── ModelMissing         no such model
 │   ├── PromptTooLong        more than the model takes
-│   └── PromptRefused        any other 400
-├── LocalModelError          the local model cannot run or be fetched
+│   ├── PromptRefused        any other 400
+│   └── LocalModelError      the local model cannot run or be fetched
 ├── MessageTooLong           one message larger than the whole budget
 ├── CommandError             a command used wrongly
 ├── AccessRefused            not allowed
-├── FailedBefore             a failure that is told again
-└── PlatformError            Slack, Telegram …
+├── FailedBefore             an earlier failure, shown again
+└── PlatformError            a chat platform
     ├── PlatformRefused      token or rights; `cure` says which
     ├── PlatformBusy         429; `retry_after_s`
     ├── PlatformUnreachable  no connection
@@ -44,14 +44,15 @@ class KeepthreadError(Exception):
     """Root of everything Keepthread raises on purpose.
 
     Attributes:
-        detail: what happened, for the log; may hold addresses, never secrets.
-        cure: what the operator can do about it, or `""`.
-        retry_after_s: when trying again makes sense, in seconds, or None.
+        sentence: text for the person in the chat: no internals, no secrets.
+        can_retry: whether the same call may succeed later though nothing is changed.
+        detail: cause, for the log; may hold addresses, never secrets.
+        cure: advice for the operator, or `""`.
+        retry_after_s: seconds after which another try makes sense, or None.
     """
 
     sentence: ClassVar[str] = "Something went wrong on my side."
     can_retry: ClassVar[bool] = False
-    """Whether the same call may succeed later without anybody changing anything."""
 
     def __init__(
         self, detail: str = "", *, cure: str = "", retry_after_s: float | None = None
@@ -63,7 +64,7 @@ class KeepthreadError(Exception):
 
     @property
     def user_text(self) -> str:
-        """The sentence the person in the chat reads: no internals, no secrets."""
+        """Sentence for the person in the chat; by default `sentence`."""
         return self.sentence
 
     def __str__(self) -> str:
@@ -93,11 +94,11 @@ class StoreFull(StoreError):
 
 
 class Overtaken(StoreError):
-    """The conversation was reset, or another worker took it over; write and show nothing.
+    """The turn is another's or nobody's any more: its worker writes and shows nothing.
 
     Attributes:
-        by_reset: it was a reset: the turn is over for good.
-        by_worker: it was a worker with a newer token.
+        by_reset: the conversation was reset; the turn is over for good.
+        by_worker: a worker with a newer fencing token runs the turn.
     """
 
     sentence = "This conversation was reset while I was answering."
@@ -174,11 +175,11 @@ class LocalModelError(ModelError):
 
 
 class MessageTooLong(KeepthreadError):
-    """One message that alone is larger than the budget.
+    """Message that alone is larger than the prompt's budget.
 
     Attributes:
-        tokens: its size, estimated.
-        limit_tokens: the most that fits.
+        tokens: estimated size of the message.
+        limit_tokens: size of the largest message that fits.
     """
 
     sentence = "This message is too long for me. Please send it in parts."
@@ -198,7 +199,7 @@ class MessageTooLong(KeepthreadError):
 
 
 class CommandError(KeepthreadError):
-    """A command that cannot be done as asked; `detail` is what the person reads."""
+    """Command that cannot be done as asked; `detail` is the sentence its person reads."""
 
     @property
     def user_text(self) -> str:
@@ -206,7 +207,7 @@ class CommandError(KeepthreadError):
 
 
 class AccessRefused(KeepthreadError):
-    """Not allowed; `detail` is what the person reads."""
+    """Action that the person may not do; `detail` is the sentence they read."""
 
     @property
     def user_text(self) -> str:
@@ -214,10 +215,10 @@ class AccessRefused(KeepthreadError):
 
 
 class FailedBefore(KeepthreadError):
-    """A failure that is told again, of which only the name of its class is still known.
+    """Earlier failure, shown again: only the name of its class is known.
 
     Attributes:
-        kind: that class.
+        kind: class of the earlier failure.
     """
 
     def __init__(self, name: str) -> None:
@@ -255,4 +256,4 @@ class PlatformUnreachable(PlatformError):
 
 
 class PlaceGone(PlatformError):
-    """Nobody can be answered there any more: blocked, kicked, deleted. Never retried."""
+    """Place where the bot can no longer post: blocked, kicked, deleted. Never retried."""

@@ -63,10 +63,10 @@ class TerminalReply(ConsoleReply):
         self._status = text
         self._animate()
 
-    async def show(self, piece: str) -> None:
-        self._text += strip_controls(piece)
+    async def show(self, delta: str) -> None:
+        self._text += strip_controls(delta)
         self._animate()
-        if "\n" in piece:
+        if "\n" in delta:
             self._write(self._written + finished_length(self._text[self._written :]))
 
     async def finish(self, turn: Turn) -> Delivery:
@@ -172,10 +172,10 @@ class PipedReply(ConsoleReply):
     async def set_status(self, text: str) -> None:
         """No-op: a pipe shows no status."""
 
-    async def show(self, piece: str) -> None:
-        piece = strip_controls(piece)
-        self._text += piece
-        await self._streams.write(piece)
+    async def show(self, delta: str) -> None:
+        delta = strip_controls(delta)
+        self._text += delta
+        await self._streams.write(delta)
         if self._streams.write_failure is not None:
             await self._stop()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bot.commands.call import Call
 from bot.commands.command import Command
-from bot.errors import AccessRefused, CommandError, SettingsError
+from bot.errors import NOT_LISTED, AccessRefused, CommandError, SettingsError
 
 
 class Registry:
@@ -78,7 +78,7 @@ async def _authorize(call: Call, command: Command) -> None:
     raise AccessRefused(
         f"“{command.name}” is for admins here, because it concerns everybody in this conversation."
         if access.admitted(call.address, speaker)
-        else "You are not on the list of people I talk with."
+        else NOT_LISTED
     )
 
 

@@ -11,7 +11,7 @@ import structlog
 from bot.background import cancel_all
 from bot.conversation import SessionKey
 from bot.errors import KeepthreadError
-from bot.ports import History, HistorySnapshot, Message, Model, Prompt, StoredTurn
+from bot.ports import FoldableHistory, HistorySnapshot, Message, Model, Prompt, StoredTurn
 from bot.prompt.builder import FoldRange, PromptBuilder
 from bot.prompt.tokens import count_tokens
 from bot.prompt.transcript import messages_of, speaker_line
@@ -38,7 +38,7 @@ class Compactor:
         timeout_s: a summary that takes longer is given up; the next turn tries again.
     """
 
-    history: History
+    history: FoldableHistory
     model: Model
     context: PromptBuilder
     summarise: bool = True

@@ -1,4 +1,4 @@
-"""The seams: narrow Protocols between the core, the platforms and the outside.
+"""Ports: narrow Protocols between the core, the platforms and the services outside.
 
 An adapter implements `Adapter`, `Connection` and `Reply`, and is given a `Core`. See `adapters/console`, the smallest.
 """
@@ -12,7 +12,7 @@ from bot.ports.core import (
     Vault,
 )
 from bot.ports.health import Check, Health
-from bot.ports.history import History, HistorySnapshot, StoredTurn, TurnWrite
+from bot.ports.history import FoldableHistory, History, HistorySnapshot, StoredTurn, TurnWrite
 from bot.ports.local import LocalAdapter, LocalCore
 from bot.ports.model import AnswerDelta, Message, Model, Prompt, Role
 from bot.ports.platform import (
@@ -38,6 +38,7 @@ __all__ = [
     "ConversationSummary",
     "Core",
     "Delivery",
+    "FoldableHistory",
     "Health",
     "History",
     "HistorySnapshot",

@@ -1,4 +1,4 @@
-"""What the core offers an adapter."""
+"""Core port: the calls an adapter makes into the core."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ class CommandSpec:
 
 
 class Vault(Protocol):
-    """Small secrets in Redis, encrypted with `BOT_ENCRYPTION_KEY`. Every call raises StoreError."""
+    """Secrets in Redis, encrypted with `BOT_ENCRYPTION_KEY`. Every call raises StoreError."""
 
     async def get(self, name: str) -> bytes | None: ...
 
     async def set(self, name: str, value: bytes, *, ttl_s: float | None = None) -> None:
-        """Keep `value`; raises SettingsError without an encryption key."""
+        """Store `value`. Raises SettingsError without an encryption key."""
         ...
 
     async def delete(self, name: str) -> None: ...
 
     async def names(self, prefix: str) -> tuple[str, ...]:
-        """All names that begin so."""
+        """All names that begin with `prefix`."""
         ...
 
 
 class KeyValueStore(Protocol):
-    """Small facts that an adapter needs again, perhaps in another process. Every call raises StoreError."""
+    """Short texts in Redis that an adapter needs again, perhaps in another process. Every call raises StoreError."""
 
     async def get(self, name: str) -> str:
-        """The note; `""` if there is none."""
+        """The value; `""` if there is none."""
         ...
 
     async def set(self, name: str, value: str, *, ttl_s: float) -> None: ...
@@ -66,7 +66,7 @@ class KeyValueStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConversationSummary:
-    """A conversation at a glance; `used_at` in UTC."""
+    """Size and last use of a conversation; `used_at` in UTC."""
 
     session: SessionKey
     turns: int
@@ -74,11 +74,15 @@ class ConversationSummary:
 
 
 Admission = Literal["queued", "merged", "duplicate", "full", "refused"]
-"""`full`: too much waits there already; the person was told. `refused`: the speaker is not let in."""
+"""What became of an enqueued message.
+
+`merged`: it joins the turn that waits. `full`: too many messages wait there, and the person was told.
+`refused`: the speaker is not admitted.
+"""
 
 
 class Core(Protocol):
-    """What the core offers an adapter. Every call is safe to repeat."""
+    """Core, as adapters call it. Every call is safe to repeat."""
 
     @property
     def settings(self) -> Settings: ...
@@ -92,45 +96,46 @@ class Core(Protocol):
     async def enqueue(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
     ) -> Admission:
-        """Take `incoming` in, durably. Acknowledge the platform only after this returned.
+        """Store `incoming` durably. Acknowledge the platform only after this returned.
 
-        `dedupe` holds further ids of the same logical message (`channel:ts`). With `hold_s`, more
-        of the same is expected (the next picture of an album, the rest of a long paste): the
-        conversation's next turn begins no sooner than so many seconds from now. A later `put`
-        replaces the wait by its own; what came together becomes one turn.
+        Args:
+            dedupe: further ids of the same message (`channel:ts`).
+            hold_s: seconds that the conversation's next turn waits for more of the same (the next
+                picture of an album, the rest of a long paste). A later call replaces the wait by its own;
+                messages that came together become one turn.
 
         Raises:
-            StoreError: not taken in; do not acknowledge, so that the platform sends it again.
+            StoreError: not stored; do not acknowledge, so that the platform sends it again.
         """
         ...
 
     async def stop(self, session: SessionKey, speaker: Speaker) -> bool:
-        """Cancel the running turn, wherever it runs. False: nothing ran."""
+        """Stop the running turn, in whichever process it runs. False: none ran."""
         ...
 
     async def takes_part(self, session: SessionKey) -> bool:
-        """Whether the bot has spoken in this conversation, and was not sent away."""
+        """Whether the bot has answered in this conversation, and was not told to `leave`."""
         ...
 
     async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
-        """Ask the one authorizer. `action`: `talk` or a command's name."""
+        """Whether `speaker` may do `action` there: `talk`, or a command's name."""
         ...
 
     async def migrate(self, old: SessionKey, new: SessionKey) -> None:
-        """The platform gave a place a new id: what is remembered and waiting under `old` is `new`'s now.
+        """Move a conversation whose place got a new id: its history, and the messages that wait.
 
-        What `new` already has comes after it. Raises StoreError.
+        What `new` already has comes after them. Raises StoreError.
         """
         ...
 
     async def conversations_of(
         self, platform: str, speaker: Speaker
     ) -> tuple[ConversationSummary, ...]:
-        """Where this person lately talked with the bot, the latest first; at most 20."""
+        """Conversations a person last took part in, the latest first; at most 20."""
         ...
 
     async def totals(self, platform: str, account: str) -> tuple[int, int]:
-        """How many conversations are remembered there, and turns in them."""
+        """Number of conversations of an account, and of turns in them."""
         ...
 
     def commands(self) -> tuple[CommandSpec, ...]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    pass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One adapter's heartbeat: a completed poll, a pong; never the age of the last event."""
+    """Health of a connection, by its last completed poll or pong; never by the age of the last event."""
 
     ready: bool
     detail: str = ""
@@ -19,7 +16,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A line of `keepthread doctor`."""
+    """Line of `keepthread doctor`: a part, its state, and the cure where it failed."""
 
     name: str
     state: Literal["ok", "warning", "failed", "off"]

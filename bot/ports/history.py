@@ -1,4 +1,4 @@
-"""History port: what a conversation's memory must offer the handler."""
+"""History ports: what is read and written of a conversation's memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.conversation import SessionKey, Turn
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
-    """A turn as history holds it: its number, and its estimated size in tokens."""
+    """Turn in history: its number, and its estimated size in tokens."""
 
     seq: int
     turn: Turn
@@ -19,19 +19,19 @@ class StoredTurn:
 
 @dataclass(frozen=True, slots=True)
 class HistorySnapshot:
-    """What is remembered of a conversation, as one read gives it.
+    """Memory of a conversation, as one read gives it.
 
     Attributes:
-        conversation_id: UUID of the talk since the last reset.
-        generation: what an append must still find unchanged.
-        next_seq: the number the next turn will get.
-        summary: of the turns that are no longer in the window, or `""`.
+        conversation_id: UUID of the conversation since the last reset.
+        generation: number of resets; an append must find it unchanged.
+        next_seq: number of the next turn.
+        summary: summary of the turns before the window, or `""`.
         summarised_to: number of the first turn the summary does not cover.
         first_seq: number of the first turn of the window.
-        window: the turns since, oldest first; numbers may have gaps where turns were forgotten.
+        window: turns since, oldest first; numbers have gaps where turns were forgotten.
         calibration: tokens the provider counts over tokens we estimate.
-        known: set if the turn asked about is already remembered (a redelivery).
-        edits: how often a turn was changed; what is folded meanwhile must not bring old words back.
+        known: the turn asked about, if it is already in history (a redelivery).
+        edits: number of edited turns; a summary made meanwhile must not bring old text back.
     """
 
     conversation_id: str
@@ -47,7 +47,7 @@ class HistorySnapshot:
 
     @property
     def question(self) -> StoredTurn | None:
-        """The newest turn in which something was asked, however it ended; not what was only overheard."""
+        """Newest turn that is a question, however it ended; overheard ones are none."""
         asked = (item for item in reversed(self.window) if item.turn.state != "overheard")
         return next(asked, None)
 
@@ -76,7 +76,7 @@ class TurnWrite:
 
 
 class History(Protocol):
-    """Memory. Every call raises StoreError when Redis fails."""
+    """Memory of conversations, as the handler needs it. Every call raises StoreError when Redis fails."""
 
     async def read(
         self, session: SessionKey, *, turn_id: str = "", fence: int = 0
@@ -92,24 +92,16 @@ class History(Protocol):
         """
         ...
 
+
+class FoldableHistory(Protocol):
+    """Memory of conversations, as compaction needs it. Every call raises StoreError when Redis fails."""
+
     async def fold(
         self, past: HistorySnapshot, session: SessionKey, *, summary: str, to: int
     ) -> bool:
-        """Replace everything before turn `to` by `summary`. False: somebody else was faster."""
+        """Replace everything before turn `to` by `summary`. False: history changed meanwhile."""
         ...
 
     async def between(self, session: SessionKey, first: int, end: int) -> tuple[StoredTurn, ...]:
         """Turns number `first` up to, not with, `end`."""
-        ...
-
-    async def edit_message(self, session: SessionKey, message_id: str, text: str) -> Turn | None:
-        """Change the text of a message. The turn it is in, or None if unknown."""
-        ...
-
-    async def delete_message(self, session: SessionKey, message_id: str) -> Turn | None:
-        """Remove a message, and with the last one its turn. The turn it was in, or None."""
-        ...
-
-    async def reset(self, session: SessionKey, *, keep: bool = False) -> int:
-        """Begin a new generation; `keep` keeps the old turns for export. How many turns it had."""
         ...

@@ -1,4 +1,4 @@
-"""What an adapter implements: a platform, its connection, and the way an answer takes."""
+"""Platform ports: the adapter, its connection, and the reply that shows an answer."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ SettingsT = TypeVar("SettingsT", bound="SettingsBase")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where the finished answer stands: the platform's ids of its messages, in order."""
+    """Receipt of a finished answer: the platform's ids of its messages, in order."""
 
     message_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CommandButton:
-    """A button under the bot's own words: what it says, and the command it stands for ("" just declines)."""
+    """Button below a notice: its label, and the command it sends; without one it only declines."""
 
     label: str
     command: str = ""
 
 
 class Reply(Protocol):
-    """One answer on its way, made by an adapter from an address alone, in any process.
+    """One answer in the platform, made from an address alone, in any process.
 
-    Calls come in this order: `status`* `show`* then exactly one of `finish` or `fail`, then `aclose`.
+    Calls come in this order: `set_status`* `show`*, then exactly one of `finish` and `fail`, then
+    `aclose`. `post` and `post_buttons` may come at any time before it.
     """
 
     async def set_status(self, text: str) -> None:
-        """Say what is being done ("thinking"), until text comes. Never raises."""
+        """Show a status ("thinking") until text comes. Never raises."""
         ...
 
-    async def show(self, piece: str) -> None:
-        """Show more of the answer. May pace itself. Never raises: showing is a courtesy."""
+    async def show(self, delta: str) -> None:
+        """Show more of the answer; may be paced. Never raises: `finish` delivers it all."""
         ...
 
     async def finish(self, turn: Turn) -> Delivery:
-        """Hand over `turn.answer`, whole, whatever was shown before. Also for stopped turns.
+        """Deliver `turn.answer`, whole, whatever was shown before. Also for stopped turns.
 
         Raises:
             PlatformError: it could not be delivered.
@@ -57,15 +58,15 @@ class Reply(Protocol):
         ...
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
-        """Say what went wrong (`error.user_text`), keeping what was shown. Raises PlatformError."""
+        """Show `error.user_text` below what was shown of the answer. Raises PlatformError."""
         ...
 
     async def find_delivery(self, turn: Turn) -> Delivery | None:
-        """The delivery, if the platform can tell that it already happened; else None."""
+        """Receipt of an earlier delivery, if the platform can be asked for it; else None."""
         ...
 
     async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
-        """A word of the bot's own (a command's answer, a notice), perhaps with a file (name, content)."""
+        """Post a notice or a command's answer, perhaps with a file (name, content). Raises PlatformError."""
         ...
 
     async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
@@ -123,29 +124,35 @@ class Adapter(Protocol[SettingsT]):
 
 
 class Connection(Protocol):
-    """An adapter at work in one process."""
+    """Connection of one process to a platform."""
 
-    def reply(self, address: Address) -> Reply: ...
+    def reply(self, address: Address) -> Reply:
+        """A reply to `address`; each answer needs its own."""
+        ...
 
     async def receive(self) -> None:
-        """Take messages in until cancelled. Only processes with an ingress role call it."""
+        """Enqueue messages until cancelled. Called in processes with an ingress role only.
+
+        Returns at once where messages come through `routes` alone.
+        """
         ...
 
     def routes(self) -> list[BaseRoute]:
-        """What to mount on the shared HTTP server; may be empty."""
+        """Routes to mount on the shared HTTP server; may be empty."""
         ...
 
     def health(self) -> Health: ...
 
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
-        """Whether the platform itself calls this person an admin there. May raise PlatformError."""
+        """Whether the platform itself calls `speaker` an admin there. Raises PlatformError."""
         ...
 
     async def download(self, address: Address, attachment: Attachment) -> bytes:
-        """The content of an attachment. Raises PlatformError."""
+        """Content of an attachment. Raises PlatformError."""
         ...
 
     async def aclose(self) -> None: ...
 
 
 AdminCheck = Callable[[Address, Speaker], Awaitable[bool]]
+"""`Connection.is_admin` of one platform."""

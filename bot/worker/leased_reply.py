@@ -26,12 +26,12 @@ class LeasedReply:
         if self._lease.is_valid:
             await self._reply.set_status(text)
 
-    async def show(self, piece: str) -> None:
+    async def show(self, delta: str) -> None:
         if not self._has_shown:
             self._has_shown = True
             self._metrics.first_token.observe(time.monotonic() - self._started_at)
         if self._lease.is_valid:
-            await self._reply.show(piece)
+            await self._reply.show(delta)
 
     async def finish(self, turn: Turn) -> Delivery:
         await self._require_lease()

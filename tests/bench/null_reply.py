@@ -15,7 +15,7 @@ class NullReply:
     async def set_status(self, text: str) -> None:
         """Discarded."""
 
-    async def show(self, piece: str) -> None:
+    async def show(self, delta: str) -> None:
         """Discarded."""
 
     async def finish(self, turn: Turn) -> Delivery:

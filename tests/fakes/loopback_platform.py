@@ -59,10 +59,10 @@ class LoopbackReply:
     async def set_status(self, text: str) -> None:
         self._write("status", text=text)
 
-    async def show(self, piece: str) -> None:
-        self.shown += piece
+    async def show(self, delta: str) -> None:
+        self.shown += delta
         if "show" in self.platform.journaled:
-            self._write("show", piece=piece)
+            self._write("show", delta=delta)
 
     async def finish(self, turn: Turn) -> Delivery:
         await self.platform.before("finish", turn)

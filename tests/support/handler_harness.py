@@ -50,8 +50,8 @@ class RecordingReply:
     async def set_status(self, text: str) -> None:
         self.calls.append(("set_status", text))
 
-    async def show(self, piece: str) -> None:
-        self.calls.append(("show", piece))
+    async def show(self, delta: str) -> None:
+        self.calls.append(("show", delta))
 
     async def finish(self, turn: Turn) -> Delivery:
         if self.failures:

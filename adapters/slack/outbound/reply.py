@@ -75,9 +75,9 @@ class SlackReply:
         if not self._shows_nothing_early:
             self._status.show(text)
 
-    async def show(self, piece: str) -> None:
+    async def show(self, delta: str) -> None:
         if not self._shows_nothing_early:
-            self._streaming.add(piece)
+            self._streaming.add(delta)
 
     async def finish(self, turn: Turn) -> Delivery:
         text = turn.answer

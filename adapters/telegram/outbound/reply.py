@@ -74,8 +74,8 @@ class TelegramReply:
         """Typing, and in private chats Telegram's own “Thinking…”; the words are Telegram's."""
         self.preview.begin()
 
-    async def show(self, piece: str) -> None:
-        self.preview.add(piece)
+    async def show(self, delta: str) -> None:
+        self.preview.add(delta)
 
     async def finish(self, turn: Turn) -> Delivery:
         text = turn.answer
