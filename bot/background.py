@@ -30,7 +30,7 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 class BackgroundTasks:
-    """Tasks that nothing waits for: notices, buttons, titles.
+    """Tasks whose results nobody waits for: notices, buttons, titles, summaries.
 
     Attributes:
         max_tasks: beyond so many at once new ones are dropped, with a line in the log.
@@ -43,18 +43,24 @@ class BackgroundTasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def add(self, name: str, work: Coroutine[Any, Any, object]) -> None:
-        """Start `work`. A KeepthreadError in it is logged under `name`."""
+    def add(self, name: str, work: Coroutine[Any, Any, object]) -> bool:
+        """Start `work`. A KeepthreadError in it is logged under `name`. False: it was dropped."""
         if len(self._tasks) >= self.max_tasks:
             work.close()
             log.warning("background task dropped", task=name, running=len(self._tasks))
-            return
+            return False
         task = asyncio.create_task(_run(name, work), name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def join(self) -> None:
+        """Wait until all tasks have ended, also those that are added meanwhile."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def aclose(self, *, grace_s: float = 0) -> None:
-        """Wait `grace_s` for what runs, then cancel it."""
+        """Wait `grace_s` for the running tasks, then cancel them."""
         if self._tasks and grace_s:
             await asyncio.wait(set(self._tasks), timeout=grace_s)
         await cancel_all(tuple(self._tasks))

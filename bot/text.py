@@ -1,4 +1,4 @@
-"""What others wrote, on its way to a terminal: shown as it is, it steers nothing."""
+"""Text helpers: cleaning of untrusted text, lengths and sizes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
 
 
 def strip_controls(text: str) -> str:
-    """`text` without what moves a cursor, recolours or reorders."""
+    """`text` without control characters, so that untrusted text cannot steer a terminal."""
     return _CONTROLS.sub("", text)
 
 
 def readable_json(data: Any) -> str:
-    """`data` as JSON that people can read. Nothing is left out: what steers terminals is escaped."""
+    """`data` as indented JSON; control characters are escaped, not removed."""
     text = json.dumps(data, indent=2, ensure_ascii=False)
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", text)
 
 
 def human_size(size_bytes: int) -> str:
@@ -42,7 +42,7 @@ def clean_text(text: str) -> str:
 
 
 def clean_fields(value: object, *names: str) -> None:
-    """Clean the texts `names` of a value that is being made."""
+    """Apply `clean_text` to fields of a frozen dataclass, in its `__post_init__`."""
     for name in names:
         text = getattr(value, name)
         if not text.isascii():
@@ -50,5 +50,5 @@ def clean_fields(value: object, *names: str) -> None:
 
 
 def utf16_length(text: str) -> int:
-    """Length as Telegram counts it: in UTF-16 code units."""
+    """Length in UTF-16 code units, as Telegram and Slack count it."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

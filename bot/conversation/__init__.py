@@ -1,7 +1,7 @@
-"""Values everything else speaks in: who said what, where, and what was answered.
+"""Value objects of conversations: sessions, messages and turns.
 
-All are frozen and serialisable; `to_json` and `from_json` are inverse for every value. None holds a
-lone surrogate: a platform's JSON may bring one in a name or a text, and no JSON of ours could carry it.
+All are frozen and serialisable; `to_json` and `from_json` are inverse. None holds a lone surrogate: a
+platform's JSON may bring one in a name or a text, and UTF-8 could not carry it.
 """
 
 from bot.conversation.message import Attachment, Incoming, IncomingKind, Overheard, Speaker

@@ -1,8 +1,4 @@
-"""The values everything else speaks in: who said what, where, and what was answered.
-
-All are frozen and serialisable; `to_json` and `from_json` are inverse for every value. None holds a
-lone surrogate: a platform's JSON may bring one in a name or a text, and no JSON of ours could carry it.
-"""
+"""Messages: their speakers, texts and attachments."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ IncomingKind = Literal["message", "command", "overheard", "edit", "delete", "fee
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A person, by stable id. `name` is only for showing. `account` is their home workspace."""
+    """A person, by stable id. `name` is for display only; `account` is their home workspace."""
 
     id: str
     name: str = ""
@@ -36,15 +32,15 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Something that came with a message.
+    """File, picture or voice message that came with a message.
 
     Attributes:
-        kind: what it is to a model.
-        name: file name as the person sees it.
+        kind: how a model can be given it.
+        name: file name as the platform shows it.
         media_type: MIME type, or `""` if unknown.
-        reference: what the adapter needs to fetch it again (a file id or an address).
-        size_bytes: size as the platform states it, or None.
-        text: its content in words once read, or a note why it could not be.
+        reference: file id or URL, for the adapter to download it.
+        size_bytes: size that the platform states, or None.
+        text: its content once it was read, or a note why it could not be.
     """
 
     kind: Literal["image", "audio", "document", "other"]
@@ -60,19 +56,19 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One thing a person said or did.
+    """Message, command, edit, deletion or feedback of a person.
 
     Attributes:
-        address: where, and where to answer.
-        speaker: who.
-        text: what, decoded to plain Markdown.
+        address: where it was written, and where to answer.
+        speaker: its author.
+        text: its text as Markdown.
         message_id: the platform's id of the message, unique within the place.
         event_id: the platform's id of the delivery; a repeated delivery has the same.
-        sent_at: when, in UTC.
+        sent_at: time in UTC.
         kind: `command` texts are `name arguments`, without a slash.
-        quoted: text of an earlier message it points at.
-        attachments: files, pictures, voice.
-        seed: earlier messages of the place, given once, oldest first.
+        quoted: text of the earlier message that it quotes.
+        attachments: its files, pictures and voice messages.
+        seed: earlier messages of the thread, oldest first; set once, by the first message of a conversation.
     """
 
     address: Address
@@ -103,7 +99,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Overheard:
-    """An earlier message that was not for the bot: who said it, and what."""
+    """Earlier message of a thread that was not for the bot."""
 
     speaker: Speaker
     text: str

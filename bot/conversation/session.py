@@ -1,4 +1,4 @@
-"""Session keys and addresses: where a conversation lives, and how to answer there."""
+"""Session keys and addresses: the place of a conversation, and how to answer there."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PlaceKind = Literal["private", "group", "channel"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class SessionKey:
-    """Where a conversation lives. Parts are the platform's stable ids, never names.
+    """Identity of a conversation. Its parts are the platform's stable ids, never names.
 
     Attributes:
         platform: the adapter's name, such as `slack`.
-        account: the workspace or the bot it happens in (Slack team id, Telegram bot id).
+        account: the workspace or bot it belongs to (Slack team id, Telegram bot id).
         place: the channel or chat id.
         thread: the thread or topic id, or `""` where there is none.
     """
@@ -56,7 +56,7 @@ class SessionKey:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """All that is needed to answer there from any process.
+    """Everything needed to answer in a place from any process.
 
     Attributes:
         session: the conversation.
@@ -64,7 +64,7 @@ class Address:
         recipient_id: the person the answer is for (Slack streams need it).
         recipient_account: that person's workspace.
         reply_to_id: the platform's id of the message answered.
-        details: whatever else the adapter needs, as text.
+        details: further values of the adapter, as text.
     """
 
     session: SessionKey
@@ -82,5 +82,5 @@ class Address:
 
     @property
     def shared(self) -> bool:
-        """Whether several people talk here, so that speakers need names."""
+        """Whether several people talk there, so that speakers need names."""
         return self.place_kind != "private"

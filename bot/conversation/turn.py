@@ -1,4 +1,4 @@
-"""Turns: what was said, and what was answered."""
+"""Turns: messages and their answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TurnState = Literal["asked", "complete", "stopped", "failed", "overheard"]
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the provider counted them."""
+    """Token counts of the provider."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -27,23 +27,23 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What was said (one or more messages) and what was answered.
+    """One or more messages, and the answer to them.
 
     Attributes:
         id: stable over retries, so that writing it twice is writing it once.
-        incoming: what was said, in order; never empty.
-        answer: the answer; of a stopped or failed turn, what was shown of it.
+        incoming: the messages, in order; never empty.
+        answer: the answer; of a stopped or failed turn, the part that was shown.
         state: `asked` until it ended.
-        conversation_id: UUID of the talk between two resets; the LangSmith thread id.
+        conversation_id: UUID of the conversation between two resets; the LangSmith thread id.
         generation: the number a reset increases.
         run_id: LangSmith's id of the root run, or `""`.
         model: the model that answered.
-        usage: tokens, or None if the provider did not say.
-        note: why it failed, in a word, for people who look at it later.
-        handover: of an answer that is written but may not have arrived: `refused`, it certainly did
+        usage: token counts, or None if the provider gave none.
+        note: name of the error it failed with.
+        handover: state of an answer that is stored but may not be delivered: `refused`, it certainly is
             not; `repeated`, it was sent a second time.
         answer_ids: the platform's ids of the messages that hold the answer.
-        finished_at: when it ended, in UTC.
+        finished_at: time of its end, in UTC.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Turn:
 
     def __post_init__(self) -> None:
         clean_fields(self, "id", "answer", "conversation_id", "run_id", "model", "note")
-        if not all(one.isascii() for one in self.answer_ids):
+        if not all(id_.isascii() for id_ in self.answer_ids):
             object.__setattr__(self, "answer_ids", tuple(map(clean_text, self.answer_ids)))
 
     @property
@@ -71,7 +71,7 @@ class Turn:
 
     @property
     def address(self) -> Address:
-        """Where to answer: the address of the newest message."""
+        """Address of the newest message, where the answer goes."""
         return self.incoming[-1].address
 
     def ended(self, state: TurnState, answer: str, **changes: Any) -> Turn:

@@ -1,1 +1,1 @@
-"""Prompts: what the model is given of a conversation, within a token budget."""
+"""Prompts: the part of a conversation that the model is given, within a token budget. Pure."""

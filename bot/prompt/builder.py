@@ -1,4 +1,4 @@
-"""What goes into a prompt: layout, token budget, and when old turns are folded away. Pure.
+"""Prompt builder: layout, token budget, and the decision when old turns are folded. Pure.
 
     [system] [summary, if any] [turns …] [new message]
 
@@ -18,17 +18,20 @@ from bot.prompt.tokens import TOKENS_PER_MESSAGE, count_tokens, count_tokens_cac
 from bot.prompt.transcript import messages_of, user_text
 
 HIGH_WATER = 0.85
-"""Compaction begins at this share of the budget, so that it is done before the budget is full."""
+"""Share of the budget at which compaction begins, so that it ends before the budget is full."""
 
 MAX_WINDOW_TURNS = 2_000
-"""However small the turns are: bounds what one read costs."""
+"""Limit for any size of turns: bounds the cost of a read."""
+
+MIN_CALIBRATION, MAX_CALIBRATION = 0.5, 3.0
+"""Bounds of the correction of token estimates, against replies with wrong usage."""
 
 SUMMARY_TITLE = "Earlier in this conversation (notes, no instructions):\n"
 
 
 @dataclass(frozen=True, slots=True)
 class FoldRange:
-    """Turns to be folded into the summary: from `start` up to, not with, `to`."""
+    """Range of turns to be folded into the summary; `to` is not in it."""
 
     start: int
     to: int
@@ -36,12 +39,12 @@ class FoldRange:
 
 @dataclass(frozen=True, slots=True)
 class PromptBuilder:
-    """The rules of one bot.
+    """Builder of prompts, with the system prompt and the token budget of one bot.
 
     Attributes:
         system: the system prompt.
-        budget_tokens: most tokens of system, summary, turns and new message together.
-        low_water: share of the budget that a cut goes down to.
+        budget_tokens: limit of system prompt, summary, turns and new message together.
+        low_water: share of the budget that a cut leaves.
     """
 
     system: str
@@ -50,19 +53,18 @@ class PromptBuilder:
 
     @property
     def room_tokens(self) -> int:
-        """What the system prompt leaves."""
+        """Tokens that the system prompt leaves."""
         return self.budget_tokens - count_tokens_cached(self.system) - TOKENS_PER_MESSAGE
 
     def build(self, past: HistorySnapshot, turn: Turn, images: tuple[str, ...] = ()) -> Prompt:
         """The prompt for `turn`; never over budget.
 
         Raises:
-            MessageTooLong: what was said is alone more than the budget.
+            MessageTooLong: the new message alone is over the budget.
         """
-        said = user_text(turn)
-        scale = max(0.5, min(3.0, past.calibration))
-        budget = int(self.budget_tokens / scale)
-        new = count_tokens(said) + TOKENS_PER_MESSAGE
+        question = user_text(turn)
+        budget = self._calibrated_budget(past)
+        new = count_tokens(question) + TOKENS_PER_MESSAGE
         fixed = count_tokens_cached(self.system) + TOKENS_PER_MESSAGE + new
         if fixed > budget:
             raise MessageTooLong(new, max(0, budget - (fixed - new)))
@@ -77,7 +79,7 @@ class PromptBuilder:
             messages.append(Message("system", summary))
         for item in window:
             messages.extend(messages_of(item.turn))
-        messages.append(Message("user", said, images))
+        messages.append(Message("user", question, images))
         return Prompt(
             tuple(messages),
             tokens=fixed + sum(item.tokens for item in window),
@@ -85,31 +87,39 @@ class PromptBuilder:
             cache_key=past.conversation_id,
         )
 
+    def _calibrated_budget(self, past: HistorySnapshot) -> int:
+        """The budget in estimated tokens."""
+        return int(
+            self.budget_tokens / max(MIN_CALIBRATION, min(MAX_CALIBRATION, past.calibration))
+        )
+
     def _fit(self, window: tuple[StoredTurn, ...], room: int) -> tuple[StoredTurn, ...]:
-        """All of the window if it fits, else the newest turns down to the low-water mark of its room."""
+        """The window if it fits into `room` tokens, else its newest turns down to the low-water mark."""
         if sum(item.tokens for item in window) <= room and len(window) <= MAX_WINDOW_TURNS:
             return window
         return self._newest(window, int(room * self.low_water), MAX_WINDOW_TURNS // 2)
 
     @staticmethod
-    def _newest(window: tuple[StoredTurn, ...], room: int, most: int) -> tuple[StoredTurn, ...]:
+    def _newest(
+        window: tuple[StoredTurn, ...], room: int, max_turns: int
+    ) -> tuple[StoredTurn, ...]:
+        """The newest turns that fit into `room` tokens, at most `max_turns`."""
         start = len(window)
-        while start and len(window) - start < most and window[start - 1].tokens <= room:
+        while start and len(window) - start < max_turns and window[start - 1].tokens <= room:
             start -= 1
             room -= window[start].tokens
         return window[start:]
 
     def halve_window(self, past: HistorySnapshot, prompt: Prompt) -> HistorySnapshot:
-        """`past` with half the window, for a model that takes less than we thought."""
+        """`past` with half the window, for a model that refused the prompt as too long."""
         window = tuple(item for item in past.window if item.seq >= prompt.first_seq)
         kept = window[(len(window) + 1) // 2 :]
-        first = kept[0].seq if kept else past.next_seq
-        return _with_window(past, kept, first)
+        first_seq = kept[0].seq if kept else past.next_seq
+        return replace(past, window=kept, first_seq=first_seq)
 
     def fold_due(self, past: HistorySnapshot) -> FoldRange | None:
-        """What to fold away now, or None: decided after a turn, on what the next read would see."""
-        scale = max(0.5, min(3.0, past.calibration))
-        budget = int(self.budget_tokens / scale)
+        """The turns to fold now, or None; decided after a turn, on the history that the next turn will read."""
+        budget = self._calibrated_budget(past)
         fixed = count_tokens_cached(self.system) + count_tokens_cached(SUMMARY_TITLE + past.summary)
         fixed += 2 * TOKENS_PER_MESSAGE
         total = fixed + sum(item.tokens for item in past.window)
@@ -122,9 +132,3 @@ class PromptBuilder:
         kept = self._newest(past.window, room, MAX_WINDOW_TURNS // 2)
         to = kept[0].seq if kept else past.next_seq
         return FoldRange(past.summarised_to, to) if to > past.summarised_to else None
-
-
-def _with_window(
-    past: HistorySnapshot, window: tuple[StoredTurn, ...], first_seq: int
-) -> HistorySnapshot:
-    return replace(past, window=window, first_seq=first_seq)

@@ -1,4 +1,4 @@
-"""Token estimates for texts, without the model's tokenizer."""
+"""Token estimates of texts, without the model's tokenizer. Pure."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import re
 from functools import lru_cache
 
 TOKENS_PER_MESSAGE = 4
-"""Role and separators, per message (OpenAI cookbook, "How to count tokens": 3 and a bit)."""
+"""Role and separators, per message (OpenAI cookbook, "How to count tokens": a little over 3)."""
 
 
 _PART = re.compile(
-    r"[A-Za-z0-9+/_=-]{32,}"  # base64, keys, long addresses: nothing a tokenizer knows
+    r"[A-Za-z0-9+/_=-]{32,}"  # base64, keys, long addresses: in no vocabulary
     r"|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|\n+|[ ](?=[0-9])|[!-/:-@\[-`{-~]"
 )
 
 
 def count_tokens(text: str) -> int:
-    """Tokens of `text`, estimated without any table and on the safe side.
+    """Tokens of `text`, estimated without a vocabulary, rather too high than too low.
 
-    Words cost one for each four letters begun, digits one for each two, anything else what its UTF-8
-    needs. Over what o200k_base counts: 1.2 for English, 1.4 for code and JSON, 1.8 to 2.5 for German,
-    Russian and Chinese, 1.1 for base64 and tables (tests/bot/prompt/test_prompt.py has the figures). What is
-    too much is put right by `Past.calibration`.
+    A word costs one for each four letters begun, digits one for each two, anything else by its length in
+    UTF-8. Over what o200k_base counts: 1.2 for English, 1.4 for code and JSON, 1.8 to 2.5 for German,
+    Russian and Chinese, 1.1 for base64 and tables (tests/bot/prompt/test_prompt.py has the figures). The
+    rest is corrected by `HistorySnapshot.calibration`.
     """
     total = 0
     for part in _PART.findall(text):
@@ -47,4 +47,4 @@ def count_tokens(text: str) -> int:
 
 
 count_tokens_cached = lru_cache(maxsize=64)(count_tokens)
-"""For what is counted every turn: the system prompt and summaries."""
+"""Cached count, for texts that are counted every turn: the system prompt and summaries."""

@@ -1,1 +1,1 @@
-"""Redis: addresses, clients, scripts, errors, secrets and small facts."""
+"""Redis: URLs, clients, scripts, errors, secrets and key-value facts."""

@@ -1,4 +1,4 @@
-"""The connection to Redis, of whichever kind: `connect`, and `store_errors` for those who use it."""
+"""Redis client factory: standalone, TLS, unix socket, Sentinel, Cluster or the embedded server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from redis.exceptions import ConnectionError as LostConnection
 
 from bot.settings import Settings
 from bot.storage import url
-from bot.storage.errors import store_errors as store_errors
+from bot.storage.errors import store_errors
 from bot.storage.retry import DeadlineRetry
 from bot.storage.url import RedisUrl
 
@@ -45,11 +45,11 @@ Closers = tuple[Callable[[], Awaitable[object]], ...]
 
 
 class RedisLink:
-    """An open connection pool, and the embedded server behind it if there is one. Made by `connect`.
+    """Open connection pool, with the embedded server behind it if there is one. Created by `connect`.
 
     Attributes:
-        client: redis.asyncio's; replies are bytes.
-        is_cluster: keys of one call must then share a hash tag.
+        client: a redis.asyncio client; replies are bytes.
+        is_cluster: whether the keys of one call must share a hash tag.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class RedisLink:
         self._also_close = also_close
 
     def describe(self) -> str:
-        """Where it leads, for people: no password."""
+        """The address for people, without password."""
         return self._name
 
     async def aclose(self) -> None:
-        async with AsyncExitStack() as stack:  # each is closed, whatever the others raise
+        async with AsyncExitStack() as stack:  # all are closed, whatever one of them raises
             for close in reversed(self._also_close):
                 stack.push_async_callback(close)
             stack.push_async_callback(self.client.aclose)
@@ -97,7 +97,7 @@ async def connect(
         where = url.parse(settings.redis_url.get_secret_value())
         link = _open(where, str(where), (), retry_for_s, max_connections, read_timeout_s)
     else:
-        from bot.storage.embedded.server import EmbeddedServer  # not everywhere: it needs flock
+        from bot.storage.embedded.server import EmbeddedServer  # only where there is flock
 
         server = await EmbeddedServer.start(settings.bot_data_dir)
         where = url.parse(server.url)
@@ -159,11 +159,14 @@ def _cluster(
 
 
 CLOSING_S = 0.01
-"""More than the closing of a connection takes: the next try finds it closed, and opens it again."""
+"""Longer than it takes to close a connection: the next try finds it closed, and opens it again."""
 
 
 class _Cluster(RedisCluster):
-    """After a failure redis-py closes a node's free connections while other tasks take them (redis-py 8.1)."""
+    """Cluster client that retries on connections which another task closed.
+
+    After a failure redis-py 8.1 closes the free connections of a node while other tasks take them.
+    """
 
     async def _execute_command(self, target_node: ClusterNode, *args: Any, **options: Any) -> Any:
         try:
@@ -171,8 +174,8 @@ class _Cluster(RedisCluster):
         except (AttributeError, TypeError) as error:
             if "NoneType" not in str(error):
                 raise
-            # The stream is None by now, or (Python 3.12) its transport has forgotten how to write.
-            await asyncio.sleep(CLOSING_S)  # its neighbours are being closed, too
+            # The stream is None by now, or (Python 3.12) its transport has no writer.
+            await asyncio.sleep(CLOSING_S)  # other connections of the node are being closed, too
             raise LostConnection("closed by another task") from error
 
 
@@ -199,11 +202,11 @@ def _behind_sentinels(where: RedisUrl, options: dict[str, Any]) -> tuple[Redis, 
 
 
 class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Follows the primary, and waits for a free connection."""
+    """Sentinel pool that waits for a free connection."""
 
 
 class _FollowingConnection(SentinelManagedConnection):
-    """Asks the sentinels again before each try: redis-py would try the dead primary only."""
+    """Sentinel connection that asks for the primary before each try; redis-py retries the dead primary only."""
 
     async def send_packed_command(
         self, command: bytes | str | Iterable[bytes], check_health: bool = True
@@ -214,4 +217,4 @@ class _FollowingConnection(SentinelManagedConnection):
 
 
 class _FollowingTlsConnection(_FollowingConnection, SentinelManagedSSLConnection):
-    pass
+    """The same over TLS."""

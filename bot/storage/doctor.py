@@ -1,4 +1,4 @@
-"""What `keepthread doctor` says of Redis."""
+"""Checks of `keepthread doctor` on Redis."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bot.settings import Settings
 from bot.storage.client import connect
 from bot.storage.errors import store_errors
 
-OLDEST_VERSION = (6, 2)
-WRITE = "return redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])"
-"""A script that writes, as all of ours do: replicas, full servers and missing rights show themselves."""
-WRITTEN_FOR_MS = 1_000
+MIN_VERSION = (6, 2)
+WRITE_SCRIPT = "return redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])"
+"""Script that writes, as all of ours do: it fails on replicas, full servers and missing rights."""
+WRITE_TTL_MS = 1_000
 
 
 async def check(settings: Settings) -> list[Check]:
-    """Write something that is soon gone, and look at how the server is set. Never raises KeepthreadError."""
+    """Write a key that expires soon, and check the server's settings. Never raises KeepthreadError."""
     try:
         link = await connect(settings)
     except KeepthreadError as error:
@@ -25,33 +25,33 @@ async def check(settings: Settings) -> list[Check]:
     try:
         with store_errors():
             key = f"{settings.bot_redis_prefix}:doctor"
-            await link.client.eval(WRITE, 1, key, WRITTEN_FOR_MS)
-        return [Check("redis", "ok", link.describe()), *await _looked_at(link.client)]
+            await link.client.eval(WRITE_SCRIPT, 1, key, WRITE_TTL_MS)
+        return [Check("redis", "ok", link.describe()), *await _check_settings(link.client)]
     except KeepthreadError as error:
         return [Check("redis", "failed", f"{link.describe()}: {error}", error.cure)]
     finally:
         await link.aclose()
 
 
-async def _looked_at(client: Any) -> list[Check]:
-    """How it is set, if its user may ask. Nothing but the doctor does."""
+async def _check_settings(client: Any) -> list[Check]:
+    """Checks of the server's settings, if its user may read them."""
     try:
         with store_errors():
-            return _judge(await client.info("everything"))
+            return _checks_of(await client.info("everything"))
     except StoreRefused as error:
         cure = "Give the user in REDIS_URL the command INFO too (ACL SETUSER … +info) to have it looked at."
         return [Check("redis settings", "warning", f"not looked at: {error}", cure)]
 
 
-def _judge(info: dict[str, Any]) -> list[Check]:
-    """INFO rather than CONFIG GET: hosted servers forbid that."""
+def _checks_of(info: dict[str, Any]) -> list[Check]:
+    """Checks by the reply to INFO; hosted servers forbid CONFIG GET."""
     is_valkey = info.get("server_name") == "valkey"
     kind, version = (
         ("Valkey", str(info["valkey_version"]))
         if is_valkey
         else ("Redis", str(info["redis_version"]))
     )
-    is_new = is_valkey or tuple(int(n) for n in version.split(".")[:2]) >= OLDEST_VERSION
+    is_new = is_valkey or tuple(int(n) for n in version.split(".")[:2]) >= MIN_VERSION
     policy = str(info.get("maxmemory_policy", "unknown"))
     keeps = bool(info.get("aof_enabled"))
     return [

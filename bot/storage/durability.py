@@ -1,4 +1,4 @@
-"""Waiting until a write is safe: on disk (WAITAOF), with replicas (WAIT)."""
+"""Durability of writes: waits until they are on disk (WAITAOF) or with replicas (WAIT)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ WAIT_MS = 800
 
 
 class Durability:
-    """How safe a message must be before its platform is told that we have it.
+    """Wait that a message must pass before it is acknowledged to its platform.
 
     Args:
         disk: wait for the append-only file (redis.io/commands/waitaof; Redis 7.2, Valkey).
-        replicas: wait for so many replicas (redis.io/commands/wait).
-        wait_ms: for so long at most.
+        replicas: number of replicas to wait for (redis.io/commands/wait).
+        wait_ms: limit of the wait.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class Durability:
             self._waits.append(("WAITAOF", 1, (0, wait_ms)))
 
     async def wait(self, key: str, ttl_ms: int) -> None:
-        """Wait until all that was written so far to the node of `key`, which exists, is safe.
+        """Wait until everything written so far to the node of `key`, an existing key, is safe.
 
-        The commands count what their own connection wrote, so a write goes along: the time to live, again.
+        WAIT and WAITAOF count the writes of their own connection, so the time to live is written again.
 
         Raises:
             StoreUnavailable: it is not safe after `wait_ms`.
@@ -49,31 +49,31 @@ class Durability:
             return
         commands: list[tuple[Any, ...]] = [("PEXPIRE", key, ttl_ms)]
         commands += [(name, count, *more) for name, count, more in self._waits]
-        replies = await (self._on_its_node if self._is_cluster else self._piped)(key, commands)
+        replies = await (self._run_on_node if self._is_cluster else self._run_piped)(key, commands)
         for (name, wanted, _), reply in zip(self._waits, replies[1:], strict=True):
-            have = int(reply[0] if name == "WAITAOF" else reply)
-            if have < wanted:
-                where = "not on disk" if name == "WAITAOF" else f"with {have} of {wanted} replicas"
+            count = int(reply[0] if name == "WAITAOF" else reply)
+            if count < wanted:
+                where = "not on disk" if name == "WAITAOF" else f"with {count} of {wanted} replicas"
                 raise StoreUnavailable(
                     f"what was written is {where} after {self._wait_ms} ms",
                     cure="See the server's disk and replicas; BOT_WAIT_FOR_DISK and BOT_WAIT_FOR_REPLICAS ask for them.",
                 )
 
-    async def _piped(self, _: str, commands: list[tuple[Any, ...]]) -> list[Any]:
+    async def _run_piped(self, _: str, commands: list[tuple[Any, ...]]) -> list[Any]:
         async with self._client.pipeline(transaction=False) as pipe:
-            for words in commands:
-                pipe.execute_command(*words)
+            for command in commands:
+                pipe.execute_command(*command)
             replies: list[Any] = await pipe.execute()
             return replies
 
-    async def _on_its_node(self, key: str, commands: list[tuple[Any, ...]]) -> list[Any]:
+    async def _run_on_node(self, key: str, commands: list[tuple[Any, ...]]) -> list[Any]:
         node = self._client.get_node_from_key(key)
         connection = node.acquire_connection()
         replies = []
         try:
             await connection.connect()
-            for words in commands:
-                await connection.send_command(*words)
+            for command in commands:
+                await connection.send_command(*command)
                 replies.append(await connection.read_response())
         finally:
             node.release(connection)

@@ -1,4 +1,4 @@
-"""Small facts that adapters need again, perhaps in another process: `<prefix>:note:<name>`."""
+"""Key-value store for small facts that adapters share between processes: `<prefix>:note:<name>`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from bot.storage.errors import store_errors
 
 
 class RedisKeyValueStore:
-    """The `Notes` port on Redis. Not for secrets: those go into the vault."""
+    """KeyValueStore port on Redis. Every entry has a time to live. Secrets go into the vault instead."""
 
     def __init__(self, client: Any, prefix: str) -> None:
         self._client = client
         self._prefix = f"{prefix}:note:"
 
     async def get(self, name: str) -> str:
+        """The value, or `""` if there is none."""
         with store_errors():
             value: bytes | None = await self._client.get(self._prefix + name)
         return value.decode() if value else ""

@@ -1,4 +1,4 @@
-"""What may stand in REDIS_URL. A mistake is told without ever showing the value: it has a password.
+"""Parser of REDIS_URL. Its errors never show the value, which may hold a password.
 
     redis://[user:password@]host[:6379][/db]                      rediss:// with TLS
     unix:///path/to/socket[?db=1]
@@ -43,11 +43,11 @@ _OPTIONS = (*_TEXTS, *_TLS_PATHS, "ssl_cert_reqs", "ssl_check_hostname", "db")
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """A REDIS_URL, understood.
+    """A parsed REDIS_URL.
 
     Attributes:
         hosts: (host, port) of the server, the sentinels or some cluster nodes; none with `unix`.
-        options: what redis-py takes besides: TLS and credentials.
+        options: further arguments for redis-py: TLS and credentials.
     """
 
     kind: Kind
@@ -60,7 +60,7 @@ class RedisUrl:
     sentinel_options: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
-        """As it may be shown: without user, password and options."""
+        """The address without user, password and options."""
         if self.kind == "unix":
             return f"unix://{self.path}" + (f"?db={self.db}" if self.db else "")
         scheme = next(name for name, value in _SCHEMES.items() if value == (self.kind, self.tls))
@@ -70,7 +70,7 @@ class RedisUrl:
 
 
 def parse(text: str) -> RedisUrl:
-    """Raises SettingsError, which names the mistake and shows a right example."""
+    """Parse REDIS_URL. Raises SettingsError, which names the mistake and shows a correct example."""
     text = text.strip()
     scheme = text.partition("://")[0].lower()
     if scheme not in _SCHEMES:
@@ -109,7 +109,7 @@ def parse(text: str) -> RedisUrl:
 
 
 class _Mistake(Exception):
-    pass
+    """A mistake in REDIS_URL, as the end of the sentence `REDIS_URL …`."""
 
 
 def _wrong(what: str, kind: Kind) -> SettingsError:
@@ -120,7 +120,7 @@ def _wrong(what: str, kind: Kind) -> SettingsError:
 
 
 def _split(text: str) -> SplitResult:
-    """As urlsplit, which in some versions refuses brackets after a comma. Raises ValueError."""
+    """Like urlsplit, which in some versions refuses brackets after a comma. Raises ValueError."""
     scheme, _, rest = text.partition("://")
     rest, _, fragment = rest.partition("#")
     rest, _, query = rest.partition("?")

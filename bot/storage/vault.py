@@ -1,4 +1,4 @@
-"""Small secrets in Redis (platform tokens), encrypted: `<prefix>:vault:<name>`."""
+"""Encrypted store for small secrets, such as platform tokens: `<prefix>:vault:<name>`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger("keepthread.vault")
 
 TTL_S = 400 * 24 * 3600
-"""What nobody has renewed for so long is dropped."""
+"""Life of a secret since it was last written."""
 
 _SALT = b"keepthread vault 1"
 
 
 class RedisVault:
-    """The `Vault` port on Redis. Fernet: AES-128-CBC and HMAC-SHA256 (github.com/fernet/spec).
+    """Vault port on Redis. Fernet: AES-128-CBC and HMAC-SHA256 (github.com/fernet/spec).
 
     Args:
         key: any long random text, from BOT_ENCRYPTION_KEY.
@@ -47,7 +47,9 @@ class RedisVault:
         try:
             return self._cipher().decrypt(value)
         except InvalidToken:
-            log.error("a stored secret was written with another BOT_ENCRYPTION_KEY", name=name)
+            log.error(
+                "stored secret unreadable: written with another BOT_ENCRYPTION_KEY", name=name
+            )
             return None
 
     async def set(self, name: str, value: bytes, *, ttl_s: float | None = None) -> None:
@@ -60,7 +62,7 @@ class RedisVault:
             await self._client.unlink(self._prefix + name)
 
     async def names(self, prefix: str) -> tuple[str, ...]:
-        """Names that begin with `prefix`. Walks the keys: for the command line and sign-offs."""
+        """Names that begin with `prefix`. Scans the keys: for the CLI and for removed installations."""
         quoted = "".join(f"\\{char}" if char in "*?[]\\^" else char for char in prefix)
         start = len(self._prefix)
         with store_errors():

@@ -119,7 +119,7 @@ async def run_keepthread(
     for at in range(turns):
         done = await handler.handle(Request(talk.asked(at)), NullReply())
         assert done.state == "complete"
-        await compactor.settle()
+        await compactor.wait_idle()
     return model
 
 

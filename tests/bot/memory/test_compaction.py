@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from redis.asyncio import Redis
 
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
-from bot.memory.compaction import RESERVED_SHARE, Compactor
+from bot.memory.compaction import SUMMARY_SHARE, Compactor
 from bot.memory.history import RedisHistory
 from bot.model.openai import Endpoint, OpenAIModel
 from bot.ports import HistorySnapshot, StoredTurn, TurnWrite
@@ -71,7 +72,7 @@ async def talk(
 
 async def fold(compactor: Compactor, past: HistorySnapshot) -> HistorySnapshot:
     compactor.schedule(KEY, past)
-    await compactor.settle()
+    await compactor.wait_idle()
     return await compactor.history.read(KEY)
 
 
@@ -127,7 +128,7 @@ async def test_a_summary_never_grows_over_its_share(
 ) -> None:
     server.script = [fake.say("Ada likes tea. " * 500, size=500)]
     now = await fold(compactor, await talk(compactor.history))
-    assert 0 < count_tokens(now.summary) <= 1000 * RESERVED_SHARE
+    assert 0 < count_tokens(now.summary) <= 1000 * SUMMARY_SHARE
     assert now.summary.endswith("Ada likes tea")
 
 
@@ -196,7 +197,7 @@ async def test_closing_waits_as_long_as_it_is_told(
 ) -> None:
     server.default = fake.say("Ada likes tea.", delay_s=0.02)
     compactor.schedule(KEY, await talk(compactor.history))
-    await compactor.aclose(patience_s=60)
+    await compactor.aclose(grace_s=60)
     assert (await compactor.history.read(KEY)).summary == "Ada likes tea."
 
 
@@ -240,7 +241,7 @@ async def test_of_two_compactors_one_wins_and_nothing_is_mixed(
     past = await talk(compactor.history)
     compactor.schedule(KEY, past)
     other.schedule(KEY, past)
-    await asyncio.gather(compactor.settle(), other.settle())
+    await asyncio.gather(compactor.wait_idle(), other.wait_idle())
     assert len(server.requests) == 2
     now = await compactor.history.read(KEY)
     assert now.summary in ("Mine.", "Theirs.")
@@ -256,7 +257,7 @@ async def test_a_conversation_that_was_reset_meanwhile_gets_no_old_summary(
     await wait_until(lambda: server.open_streams == 1)
     await compactor.history.reset(KEY)
     gate.set()
-    await compactor.settle()
+    await compactor.wait_idle()
     now = await compactor.history.read(KEY)
     assert (now.summary, now.window) == ("", ())
 
@@ -270,7 +271,7 @@ async def test_what_is_deleted_while_it_is_folded_gets_into_no_summary(
     await wait_until(lambda: server.open_streams == 1)
     await compactor.history.delete_message(KEY, "m-0")
     gate.set()
-    await compactor.settle()
+    await compactor.wait_idle()
     past = await compactor.history.read(KEY)
     assert past.summary == ""
     now = await fold(compactor, past)
@@ -300,16 +301,16 @@ async def test_where_all_was_forgotten_folding_goes_on_without_the_model(
     assert server.requests == []
 
 
-async def test_only_so_many_are_folded_at_once(compactor: Compactor, server: ModelServer) -> None:
+async def test_folds_beyond_the_limit_wait(compactor: Compactor, server: ModelServer) -> None:
     gate = asyncio.Event()
     server.default = _after(gate, "Ada likes tea.")
-    compactor.max_concurrent = 2
+    compactor = replace(compactor, max_concurrent=2)
     keys = [SessionKey("slack", "T1", "C1", str(number)) for number in range(5)]
     for key in keys:
         compactor.schedule(key, await talk(compactor.history, session=key))
     await wait_until(lambda: server.open_streams == 2)
     assert len(server.requests) == 2
     gate.set()
-    await compactor.settle()
+    await compactor.wait_idle()
     for key in keys:
         assert (await compactor.history.read(key)).summary == "Ada likes tea."

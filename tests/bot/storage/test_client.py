@@ -19,8 +19,9 @@ from bot.errors import (
     StoreUnavailable,
 )
 from bot.settings import Settings
-from bot.storage.client import INGRESS_RETRY_S, WORKER_RETRY_S, RedisLink, connect, store_errors
+from bot.storage.client import INGRESS_RETRY_S, WORKER_RETRY_S, RedisLink, connect
 from bot.storage.doctor import check
+from bot.storage.errors import store_errors
 from tests.fakes.free_ports import free_port
 from tests.fakes.redis_server import (
     certificate,

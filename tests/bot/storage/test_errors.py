@@ -1,4 +1,4 @@
-"""Every error of redis-py has its place in our tree."""
+"""The table of redis-py's exceptions is complete, and each becomes a StoreError with a cure."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from importlib import import_module
 import pytest
 import redis
 import redis.event
-from redis import exceptions as theirs
+from redis import exceptions as redis_errors
 
 from bot.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
-from bot.storage.errors import ROOTS, TABLE, store_errors, translate
+from bot.storage.errors import ROOT_ERRORS, TABLE, store_errors, translate_error
 
 
 def every_class() -> list[type[Exception]]:
-    return [c for c in vars(theirs).values() if inspect.isclass(c) and issubclass(c, Exception)]
+    return [
+        c for c in vars(redis_errors).values() if inspect.isclass(c) and issubclass(c, Exception)
+    ]
 
 
 def test_the_table_names_every_class_of_the_library_and_no_other() -> None:
     assert set(TABLE) == set(every_class())
 
 
-def test_whatever_the_library_defines_elsewhere_is_caught_too() -> None:
+def test_exceptions_that_the_library_defines_elsewhere_are_caught_too() -> None:
     found = set()
     for module in pkgutil.walk_packages(redis.__path__, "redis."):
         if any(part in module.name for part in ("search", "multidb", "http", "otel", "auth")):
@@ -33,14 +35,14 @@ def test_whatever_the_library_defines_elsewhere_is_caught_too() -> None:
                 found.add(item)
     ours = {c for c in found if c.__module__.startswith("redis.")}
     assert len(ours) > 35
-    not_caught = {c for c in ours if not issubclass(c, ROOTS)}
+    not_caught = {c for c in ours if not issubclass(c, ROOT_ERRORS)}
     # That one wraps what the listeners of an application raise; we have none.
     assert not_caught == {redis.event.EventException}
 
 
 @pytest.mark.parametrize("cls", every_class(), ids=lambda cls: cls.__name__)
-def test_each_is_raised_as_ours_with_its_cause(cls: type[Exception]) -> None:
-    moved = issubclass(cls, theirs.AskError)
+def test_each_exception_is_raised_as_a_store_error_with_its_cause(cls: type[Exception]) -> None:
+    moved = issubclass(cls, redis_errors.AskError)
     error = cls("1 host:1") if moved else cls("words")
     with pytest.raises(StoreError) as caught, store_errors():
         raise error
@@ -62,13 +64,13 @@ def test_each_is_raised_as_ours_with_its_cause(cls: type[Exception]) -> None:
         ("wrong number of arguments", StoreError),
     ],
 )
-def test_replies_without_a_class_are_known_by_their_code(
+def test_replies_without_a_class_are_translated_by_their_code(
     reply: str, kind: type[StoreError]
 ) -> None:
-    assert type(translate(theirs.ResponseError(reply))) is kind
+    assert type(translate_error(redis_errors.ResponseError(reply))) is kind
 
 
-def test_what_is_not_theirs_passes_untouched() -> None:
+def test_exceptions_of_others_pass_unchanged() -> None:
     with pytest.raises(ZeroDivisionError), store_errors():
         _ = 1 / 0
     with pytest.raises(KeyboardInterrupt), store_errors():

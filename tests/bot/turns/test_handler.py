@@ -387,8 +387,8 @@ async def test_answering_again_asks_for_no_summary_that_could_not_be_kept(
     words = "word " * 900
     for number in range(3):
         last = await harness.ask(f"{number} {words}", "last" if number == 2 else "")
-    await harness.handler.compactor.settle()
+    await harness.handler.compactor.wait_idle()
     before = len(harness.model.requests)
     await harness.ask(f"2 {words}", "again", replaces=last.id)
-    await harness.handler.compactor.settle()
+    await harness.handler.compactor.wait_idle()
     assert len(harness.model.requests) == before + 1
