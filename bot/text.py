@@ -50,5 +50,33 @@ def clean_fields(value: object, *names: str) -> None:
 
 
 def utf16_length(text: str) -> int:
-    """Length in UTF-16 code units, as Telegram and Slack count it."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    """Length in UTF-16 code units, as Telegram and perhaps Slack count it."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def utf16_slice(text: str, start: int, end: int) -> str:
+    """`text` between two offsets in UTF-16 code units."""
+    raw = text.encode("utf-16-le", "surrogatepass")
+    return raw[2 * start : 2 * end].decode("utf-16-le", "replace")
+
+
+def is_inside_symbol(text: str, at: int) -> bool:
+    """Whether a cut before `text[at]` would part an emoji of several characters, a flag or an accented letter."""
+    if not 0 < at < len(text):
+        return False
+    before, after = text[at - 1], text[at]
+    is_joined = before == "\u200d" or after in "\u200d\ufe0e\ufe0f\u20e3"
+    is_modifier = "\U0001f3fb" <= after <= "\U0001f3ff" or "\u0300" <= after <= "\u036f"
+    return is_joined or is_modifier or (_is_flag(after) and _flags_before(text, at) % 2 == 1)
+
+
+def _is_flag(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
+
+
+def _flags_before(text: str, at: int) -> int:
+    """How many halves of flags stand directly before `at`."""
+    count = 0
+    while count < at and _is_flag(text[at - count - 1]):
+        count += 1
+    return count

@@ -1,1 +1,1 @@
-"""Telegram: polling and webhooks, private chats, groups and topics, streaming, buttons."""
+"""Telegram adapter: polling and webhooks, private chats, groups and topics, streaming, buttons."""

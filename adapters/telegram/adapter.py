@@ -27,7 +27,7 @@ class TelegramAdapter:
         except ModuleNotFoundError as error:
             raise SettingsError(f"{error.name} is not installed", cure=NO_SDK_CURE) from error
         connection = TelegramConnection(core, settings)
-        await connection.begin()
+        await connection.connect()
         return connection
 
     async def check(self, core_settings: Settings, settings: TelegramSettings) -> list[Check]:

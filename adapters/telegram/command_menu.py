@@ -1,7 +1,7 @@
-"""The menu of commands that Telegram's apps show, by scope.
+"""Menu of commands in Telegram's apps, by scope.
 
-https://core.telegram.org/bots/api#botcommandscope: what is most specific wins, so each scope holds all
-of its commands.
+https://core.telegram.org/bots/api#botcommandscope: the most specific scope wins, so each holds all of its
+commands.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ MAX_COMMANDS = 100
 def for_scope(
     specs: Sequence[CommandSpec], *, is_shared: bool, is_admin: bool
 ) -> tuple[CommandSpec, ...]:
-    """The commands that somebody may use there, the most useful ones first."""
-    allowed = [one for one in specs if is_admin or not (is_shared and one.admin_in_shared)]
+    """The commands that a person may use there, the most useful ones first."""
+    allowed = [spec for spec in specs if is_admin or not (is_shared and spec.admin_in_shared)]
     return (*allowed, FORGET, START)[:MAX_COMMANDS]
 
 
 def menus(
     specs: Sequence[CommandSpec], admins: Iterable[str]
 ) -> list[tuple[BotCommandScope, tuple[CommandSpec, ...]]]:
-    """What to show in which scope. `admins`: the patterns of `BOT_ADMINS`."""
+    """The commands of each scope. `admins`: the patterns of `BOT_ADMINS`."""
     everyone = for_scope(specs, is_shared=False, is_admin=False)
     members = for_scope(specs, is_shared=True, is_admin=False)
     administrators = for_scope(specs, is_shared=True, is_admin=True)
-    found: list[tuple[BotCommandScope, tuple[CommandSpec, ...]]] = [
+    scopes: list[tuple[BotCommandScope, tuple[CommandSpec, ...]]] = [
         (BotCommandScopeDefault(), (START,)),
         (BotCommandScopeAllPrivateChats(), everyone),
         (BotCommandScopeAllGroupChats(), members),
@@ -58,28 +58,28 @@ def menus(
     for pattern in admins:
         platform, _, person = pattern.partition(":")
         if platform == "telegram" and person.isdecimal():
-            found.append((BotCommandScopeChat(int(person)), administrators))
-    return found
+            scopes.append((BotCommandScopeChat(int(person)), administrators))
+    return scopes
 
 
-def described(
-    specs: Sequence[CommandSpec], words: Mapping[str, str] | None = None
+def bot_commands(
+    specs: Sequence[CommandSpec], translations: Mapping[str, str] | None = None
 ) -> list[BotCommand]:
-    """As Telegram takes them; `words` are descriptions in another language."""
+    """The SDK's values; `translations` are descriptions in another language, by name."""
     return [
-        BotCommand(one.name, (words or {}).get(one.name, one.summary)[:DESCRIPTION_CHARS])
-        for one in specs
+        BotCommand(spec.name, (translations or {}).get(spec.name, spec.summary)[:DESCRIPTION_CHARS])
+        for spec in specs
     ]
 
 
 async def set_menus(client: Client, specs: Sequence[CommandSpec], admins: Iterable[str]) -> None:
-    """Show the commands in Telegram's menus. Raises PlatformError."""
+    """Set the menu of every scope and language. Raises PlatformError."""
     for scope, shown in menus(specs, admins):
         with telegram_errors():
             try:
-                await client.set_my_commands(described(shown), scope=scope)
+                await client.set_my_commands(bot_commands(shown), scope=scope)
             except BadRequest as error:  # an admin who never wrote to the bot has no chat with it
-                log.info("no menu there", scope=scope.type, why=redact_token(str(error)))
+                log.info("menu not set for scope", scope=scope.type, error=redact_token(str(error)))
                 continue
             except InvalidToken as error:
                 if not is_unknown_method(error):
@@ -88,7 +88,7 @@ async def set_menus(client: Client, specs: Sequence[CommandSpec], admins: Iterab
                 return
             if scope.type == BotCommandScope.CHAT:
                 continue
-            for language, words in TRANSLATIONS.items():
+            for language, translations in TRANSLATIONS.items():
                 await client.set_my_commands(
-                    described(shown, words), scope=scope, language_code=language
+                    bot_commands(shown, translations), scope=scope, language_code=language
                 )

@@ -1,4 +1,4 @@
-"""Telegram at work in one process."""
+"""Connection of one process to Telegram: its client, its transport and its replies."""
 
 from __future__ import annotations
 
@@ -43,41 +43,41 @@ class TelegramConnection:
     """See `bot.ports.Connection`.
 
     Attributes:
-        ask_s: messages wait no longer for an answer about their author's rights.
+        admin_check_timeout_s: messages wait no longer for an answer about their author's rights.
         part_wait_s: how long a turn waits for the next part of an album or of a long text.
-        menu_again_s: pause after the first failure to set the menu of commands; it doubles with each.
+        menu_retry_s: pause after the first failure to set the menu of commands; it doubles with each.
     """
 
-    ask_s = 10.0
+    admin_check_timeout_s = 10.0
     part_wait_s = HOLD_S
-    menu_again_s = 5.0
+    menu_retry_s = 5.0
 
     def __init__(self, core: Core, settings: TelegramSettings) -> None:
         self._core = core
         self._settings = settings
-        self._budget = RateLimiter(
+        self.limiter = RateLimiter(
             settings.telegram_chat_interval_s, settings.telegram_group_per_minute
         )
-        self.client, self._request = make_client(settings, self._budget)
-        self.sender = MessageSender(self.client, self._budget, core.migrate)
+        self.client, self._request = make_client(settings, self.limiter)
+        self.sender = MessageSender(self.client, core.migrate)
         self._sent_messages = SentMessages(core.key_values, str(settings.bot_id))
         self._commands = frozenset(name for spec in core.commands() for name in spec.names)
         self._background = BackgroundTasks()
         self._heartbeat = Heartbeat()
-        self._drafts = settings.telegram_streaming == "auto"
+        self._has_drafts = settings.telegram_streaming == "auto"
         self._dispatcher: Dispatcher | None = None
         self._webhook: Webhook | None = None
         if settings.webhook_url:
             self._webhook = Webhook(
                 self.client,
-                self._take,
+                self._update_handler,
                 self._heartbeat,
                 url=settings.webhook_url,
                 secret=settings.webhook_secret,
             )
 
-    async def begin(self) -> None:
-        """Learn who we are. A dead line is no reason not to start; a refused token is.
+    async def connect(self) -> None:
+        """Fetch the bot's identity. Starting without a connection is fine, with a refused token not.
 
         Raises:
             PlatformRefused: the token is not, or no longer, valid.
@@ -94,26 +94,25 @@ class TelegramConnection:
             log.warning("Telegram cannot be reached yet", error=translate_error(error).detail)
 
     def reply(self, address: Address) -> TelegramReply:
-        reply = TelegramReply(
+        return TelegramReply(
             self.sender,
             self._sent_messages,
             address,
-            way=self._way(address),
+            mode=self._preview_mode(address),
             pace_s=self._settings.telegram_chat_interval_s,
             rated=self._settings.telegram_feedback,
             commands=self._commands,
+            on_drafts_unsupported=self._disable_drafts,
         )
-        reply.preview.drafts_fail = self._do_without_drafts
-        return reply
 
     async def receive(self) -> None:
-        self._heartbeat.begin()
+        self._heartbeat.start()
         while self._dispatcher is None:
             try:
                 await self._fetch_identity()
             except TelegramError as error:
-                ours = translate_error(error)
-                self._heartbeat.trouble(f"Telegram cannot be reached: {ours.detail}")
+                detail = translate_error(error).detail
+                self._heartbeat.fail(f"Telegram cannot be reached: {detail}")
                 await asyncio.sleep(IDENTITY_RETRY_S)
         menu = asyncio.create_task(self._set_menus(), name="menu")
         try:
@@ -136,14 +135,14 @@ class TelegramConnection:
             return False
         if speaker.id == address.session.place:
             return True
-        if not speaker.id.isdecimal():  # a channel speaks; it is nobody's administrator
+        if not speaker.id.isdecimal():  # a channel, which is nobody's administrator
             return False
         try:
-            async with asyncio.timeout(self.ask_s):
-                status = await self.sender.at(
+            async with asyncio.timeout(self.admin_check_timeout_s):
+                status = await self.sender.call_at(
                     Target.of(address),
-                    lambda target: self.client.status_of(target.chat_id, int(speaker.id)),
-                    is_edit=True,
+                    lambda target: self.client.fetch_status(target.chat_id, int(speaker.id)),
+                    is_repeatable=True,
                 )
         except TimeoutError:
             raise PlatformUnreachable("Telegram does not say who is an administrator") from None
@@ -159,9 +158,7 @@ class TelegramConnection:
                 if (file.file_size or 0) > MAX_DOCUMENT_BYTES:
                     raise PlatformError(f"larger than {human_size(MAX_DOCUMENT_BYTES)}")
                 return bytes(await file.download_as_bytearray())
-            except (
-                InvalidToken
-            ):  # what the SDK makes of a 404: the file is gone, or not ours to see
+            except InvalidToken:  # the SDK's error for a 404: the file is gone, or not the bot's
                 raise PlatformError("the file cannot be fetched any more") from None
 
     async def aclose(self) -> None:
@@ -173,34 +170,39 @@ class TelegramConnection:
         me = BotIdentity(user.id, user.username or "", bool(user.can_read_all_group_messages))
         callbacks = Callbacks(self._core, me, self.sender, self._sent_messages, self._background)
         self._dispatcher = Dispatcher(
-            self._core, me, self.sender, self.reply, self._background, callbacks,
+            self._core,
+            me,
+            self.sender,
+            self.reply,
+            self._background,
+            callbacks,
             MediaGroupBuffer(self.part_wait_s),
-        )  # fmt: skip
+        )
         log.info("connected", username=me.username, reads_all=me.reads_all)
 
     async def _receive_updates(self, dispatcher: Dispatcher) -> None:
-        """Take in what happens, until cancelled."""
+        """Receive until cancelled."""
         if self._webhook is not None:
             await self._webhook.run()
         else:
             poll_s = self._settings.telegram_poll_s
-            await Polling(self.client, dispatcher.take, self._heartbeat, poll_s=poll_s).run()
+            await Polling(self.client, dispatcher.dispatch, self._heartbeat, poll_s=poll_s).run()
 
-    def _take(self) -> UpdateHandler | None:
-        return self._dispatcher.take if self._dispatcher is not None else None
+    def _update_handler(self) -> UpdateHandler | None:
+        return self._dispatcher.dispatch if self._dispatcher is not None else None
 
-    def _way(self, address: Address) -> PreviewMode:
+    def _preview_mode(self, address: Address) -> PreviewMode:
         if self._settings.telegram_streaming == "off":
             return "off"
-        return "draft" if self._drafts and not address.shared else "edit"
+        return "draft" if self._has_drafts and not address.shared else "edit"
 
-    def _do_without_drafts(self) -> None:
-        if self._drafts:
+    def _disable_drafts(self) -> None:
+        if self._has_drafts:
             log.info("this Bot API server knows no drafts; answers grow by edits")
-        self._drafts = False
+        self._has_drafts = False
 
     async def _set_menus(self) -> None:
-        pause_s = self.menu_again_s
+        pause_s = self.menu_retry_s
         while True:
             try:
                 return await set_menus(

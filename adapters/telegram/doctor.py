@@ -1,4 +1,4 @@
-"""What `keepthread doctor` asks Telegram, and the cure for what is wrong."""
+"""Checks of `keepthread doctor` that ask Telegram."""
 
 from __future__ import annotations
 
@@ -17,30 +17,34 @@ from bot.settings import Settings
 _PATTERN = re.compile(r"telegram:(\d+/)?-?\d+")
 
 
-async def examine(ours: TelegramSettings, settings: Settings) -> list[Check]:
-    """The token, the rights, the transport."""
-    client, request = make_client(ours, RateLimiter())
+async def examine(settings: TelegramSettings, core_settings: Settings) -> list[Check]:
+    """Check the token, the rights and the transport."""
+    client, request = make_client(settings, RateLimiter())
     try:
         me = await client.get_me()
-        return [_of_bot(me), _of_rights(settings), await _of_transport(client, ours)]
+        return [
+            _check_bot(me),
+            _check_rights(core_settings),
+            await _check_transport(client, settings),
+        ]
     except (InvalidToken, EndPointNotFound):
         return [Check("telegram", "failed", "Telegram refuses the token", TOKEN_CURE)]
     except TelegramError as error:
-        cure = f"Is {ours.telegram_api_url} reachable from here? Is there a proxy between?"
+        cure = f"Is {settings.telegram_api_url} reachable from here? Is there a proxy between?"
         return [Check("telegram", "failed", translate_error(error).detail, cure)]
     finally:
         await request.shutdown()
 
 
-def _of_bot(me: User) -> Check:
+def _check_bot(me: User) -> Check:
     sees = "sees all messages of its groups" if me.can_read_all_group_messages else "privacy mode"
     if me.can_join_groups is False:
         sees = "cannot be added to groups; @BotFather, /setjoingroups changes that"
     return Check("telegram", "ok", f"@{me.username}, {sees}")
 
 
-def _of_rights(settings: Settings) -> Check:
-    listed = [one for one in settings.bot_allow if one.startswith("telegram:")]
+def _check_rights(core_settings: Settings) -> Check:
+    listed = [pattern for pattern in core_settings.bot_allow if pattern.startswith("telegram:")]
     if not listed:
         return Check(
             "telegram rights",
@@ -55,7 +59,7 @@ def _of_rights(settings: Settings) -> Check:
             "everybody on Telegram may talk with it",
             "Name people and groups in BOT_ALLOW instead of telegram:*, unless it is meant.",
         )
-    nameless = [one for one in listed if not _PATTERN.fullmatch(one)]
+    nameless = [pattern for pattern in listed if not _PATTERN.fullmatch(pattern)]
     if nameless:
         return Check(
             "telegram rights",
@@ -66,16 +70,16 @@ def _of_rights(settings: Settings) -> Check:
     return Check("telegram rights", "ok", ", ".join(listed))
 
 
-async def _of_transport(client: Client, ours: TelegramSettings) -> Check:
+async def _check_transport(client: Client, settings: TelegramSettings) -> Check:
     name = "telegram transport"
     try:
         info = await client.get_webhook_info()
     except InvalidToken as error:
         if not is_unknown_method(error):
             raise
-        kind = "webhook" if ours.webhook_url else "long polling"
+        kind = "webhook" if settings.webhook_url else "long polling"
         return Check(name, "ok", f"{kind}; this Bot API server does not tell what waits")
-    if not ours.webhook_url:
+    if not settings.webhook_url:
         if info.url:
             return Check(
                 name,
@@ -84,11 +88,11 @@ async def _of_transport(client: Client, ours: TelegramSettings) -> Check:
                 "Set TELEGRAM_WEBHOOK_URL if the webhook is yours.",
             )
         return Check(name, "ok", f"long polling; {info.pending_update_count} updates wait")
-    if ours.is_cloud and not ours.webhook_url.startswith("https://"):
+    if settings.is_cloud and not settings.webhook_url.startswith("https://"):
         return Check(
             name, "failed", "Telegram calls https:// only", "Correct TELEGRAM_WEBHOOK_URL."
         )
-    if info.url and info.url != ours.webhook_url:
+    if info.url and info.url != settings.webhook_url:
         return Check(
             name,
             "warning",

@@ -1,4 +1,4 @@
-"""Descriptions of commands in other languages; what is missing is shown in English."""
+"""Descriptions of commands in other languages; a missing one is shown in English."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telegram's settings."""
+"""Settings of the Telegram adapter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WEBHOOK_PATH = "/telegram"
 
 
 class TelegramSettings(SettingsBase):
-    """From the environment, as the core's."""
+    """Settings from the environment, like the core's."""
 
     own_prefixes = ("TELEGRAM_",)
 
@@ -82,7 +82,7 @@ class TelegramSettings(SettingsBase):
 
     @property
     def bot_id(self) -> int:
-        """The bot's own user id: what stands before the colon of its token."""
+        """The bot's own user id: the part of its token before the colon."""
         return int(self.token.partition(":")[0] or 0)
 
     @property
@@ -92,7 +92,7 @@ class TelegramSettings(SettingsBase):
 
     @property
     def webhook_url(self) -> str:
-        """Where Telegram is to call, with a path; `""` for polling."""
+        """Address of the webhook, with a path; `""` for polling."""
         url = self.telegram_webhook_url or ""
         return url + WEBHOOK_PATH if url and not urlsplit(url).path else url
 

@@ -1,4 +1,4 @@
-"""What this adapter says by itself."""
+"""Texts of this adapter's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAKEN_BACK = "Taken back."
 
 
 def stranger_line(place: str, *, is_shared: bool) -> str:
-    """For people who are not admitted: what to ask for."""
+    """Line for people who are not admitted: what to ask for."""
     where = "in groups" if is_shared else "with people"
     return (
         f"Hello! I only talk {where} I was told about. Please ask the person who runs me to add "
@@ -29,16 +29,16 @@ def stranger_line(place: str, *, is_shared: bool) -> str:
 
 
 def with_slashes(text: str, names: Collection[str]) -> str:
-    """What the core says of its commands, as they are written here: “retry” becomes /retry."""
+    """`text` of the core with its commands written as in Telegram: “retry” becomes /retry."""
 
-    def written(found: re.Match[str]) -> str:
+    def with_slash(found: re.Match[str]) -> str:
         return f"/{found[1]}" if found[1].partition(" ")[0] in names else found[0]
 
-    return re.sub(r"[“`]([a-z]+(?: [a-z]+)?)[”`]", written, text)
+    return re.sub(r"[“`]([a-z]+(?: [a-z]+)?)[”`]", with_slash, text)
 
 
-def cannot_read(what: str) -> str:
-    return f"I cannot read {what}, sorry. Text, pictures, voice messages and documents are fine."
+def cannot_read(kind: str) -> str:
+    return f"I cannot read {kind}, sorry. Text, pictures, voice messages and documents are fine."
 
 
 def greeting(commands: Sequence[CommandSpec], *, is_shared: bool) -> str:
@@ -48,8 +48,8 @@ def greeting(commands: Sequence[CommandSpec], *, is_shared: bool) -> str:
         if is_shared
         else "Just write to me: text, pictures, voice messages, documents."
     )
-    useful = [one for one in commands if one.name in ("new", "reset", "stop", "retry", "help")]
-    lines = "\n".join(f"/{one.name} – {one.summary}" for one in useful)
+    useful = [spec for spec in commands if spec.name in ("new", "reset", "stop", "retry", "help")]
+    lines = "\n".join(f"/{spec.name} – {spec.summary}" for spec in useful)
     return (
         f"Hello! {how} I remember this conversation, and only this one: other chats and topics are "
         f"others.\n\n{lines}\n/forget – As an answer to a message: forget it."

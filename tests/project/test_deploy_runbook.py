@@ -98,7 +98,7 @@ SAID = (
     "receive loop failed",
     "no link to Slack",
     "cannot poll",
-    "the webhook cannot be set or seen",
+    "webhook cannot be set or checked",
     "Another process polls with the same bot token",
     "Telegram cannot call the webhook",
     "Telegram refuses the token",

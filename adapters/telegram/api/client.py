@@ -1,4 +1,4 @@
-"""The SDK's bot, set up for us: addresses, time-outs, budget, quiet logs."""
+"""Client of the Bot API: the SDK's bot with its addresses, timeouts, rate limiter and quiet logs."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ CONNECT_S = 10.0
 
 
 class Client(ExtBot[Priority]):
-    """`ExtBot` that is content with less: one broken update spoils no others, nor a part that is left out the rest."""
+    """`ExtBot` that returns raw updates and tolerates missing fields in responses."""
 
-    async def raw_updates(
+    async def fetch_updates(
         self, offset: int | None, poll_s: int, allowed: Sequence[str], *, read_s: float = READ_S
     ) -> list[Any]:
-        """What happened from `offset` on; waits up to `poll_s` seconds, and `read_s` for the rest. Raises TelegramError."""
+        """Raw updates from `offset` on; waits up to `poll_s` seconds for one, and `read_s` for the response. Raises TelegramError."""
         data = {"offset": offset, "timeout": poll_s, "allowed_updates": list(allowed)}
-        found: Any = await self._post("getUpdates", data, read_timeout=poll_s + read_s)
-        if not isinstance(found, list):
+        updates: Any = await self._post("getUpdates", data, read_timeout=poll_s + read_s)
+        if not isinstance(updates, list):
             raise TelegramError("getUpdates brought no list")
-        return found
+        return updates
 
-    async def status_of(self, chat_id: int, user_id: int) -> str:
-        """What somebody is in a chat (core.telegram.org/bots/api#chatmember, `status`). Raises TelegramError."""
-        found: Any = await self._post("getChatMember", {"chat_id": chat_id, "user_id": user_id})
-        if not isinstance(found, dict):
+    async def fetch_status(self, chat_id: int, user_id: int) -> str:
+        """A person's status in a chat (core.telegram.org/bots/api#chatmember, `status`). Raises TelegramError."""
+        member: Any = await self._post("getChatMember", {"chat_id": chat_id, "user_id": user_id})
+        if not isinstance(member, dict):
             raise TelegramError("getChatMember brought no member")
-        return str(found.get("status", ""))
+        return str(member.get("status", ""))
 
     async def _post(self, endpoint: str, data: dict[str, Any] | None = None, **more: Any) -> Any:
         data = {} if data is None else data
         return complete_result(endpoint, data, await super()._post(endpoint, data, **more))
 
 
-def make_client(settings: TelegramSettings, budget: RateLimiter) -> tuple[Client, HTTPXRequest]:
+def make_client(settings: TelegramSettings, limiter: RateLimiter) -> tuple[Client, HTTPXRequest]:
     """The bot and its connections; close the latter with `shutdown()`."""
     silence_logs()
     request = HTTPXRequest(
@@ -62,15 +62,15 @@ def make_client(settings: TelegramSettings, budget: RateLimiter) -> tuple[Client
         base_file_url=f"{settings.telegram_api_url}/file/bot",
         request=request,
         get_updates_request=request,
-        rate_limiter=budget,
+        rate_limiter=limiter,
     )
     return client, request
 
 
 def silence_logs() -> None:
-    """Each request's address holds the token, and these log addresses below WARNING."""
+    """Keep these loggers at WARNING: below it they log addresses, which hold the token."""
     for name in ("httpx", "httpcore", "telegram"):
         logger = logging.getLogger(name)
         logger.setLevel(max(logging.WARNING, logger.level))
-    # A gateway's page instead of JSON: it would log a traceback, though its error comes to us, who say it in words.
+    # For a gateway's page instead of JSON it would log a traceback; the error is raised, and logged in one line.
     logging.getLogger("telegram.request").setLevel(logging.CRITICAL)

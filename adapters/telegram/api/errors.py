@@ -1,7 +1,7 @@
-"""Telegram's errors in our words: one table, and what each leaves open.
+"""Maps the SDK's errors to PlatformErrors, and classifies what each leaves open.
 
 Telegram tells many failures apart only by their description
-(https://core.telegram.org/bots/api#making-requests), so the phrases stand here, and nowhere else.
+(https://core.telegram.org/bots/api#making-requests), so its phrases stand here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from telegram.error import (
     TimedOut,
 )
 
+from adapters.shared.retry import OutcomeUnknown
 from bot.errors import (
     PlaceGone,
     PlatformBusy,
@@ -37,11 +38,11 @@ from bot.errors import (
 
 TOKEN_CURE = "Put the token that @BotFather shows into TELEGRAM_BOT_TOKEN and start again."  # noqa: S105  advice
 CONFLICT_CURE = "Stop the other process, or give it a bot of its own."
-CONFLICT_WORDS = (
+CONFLICT_TEXT = (
     "Another process polls with the same bot token, so this one gets nothing while that one runs."
 )
 
-GONE = (
+_GONE = (
     "chat not found",
     "message thread not found",
     "topic_closed",
@@ -59,10 +60,13 @@ GONE = (
     "peer_id_invalid",
     "channel_private",
 )
-"""Descriptions of `400 Bad Request` that mean: nothing can be said there any more."""
+"""Descriptions of `400 Bad Request` after which nothing can be posted there any more."""
 
-UNCHANGED = "message is not modified"
-LOST_MESSAGE = ("message to edit not found", "message can't be edited", "message_id_invalid")
+_UNCHANGED = "message is not modified"
+_LOST_MESSAGE = ("message to edit not found", "message can't be edited", "message_id_invalid")
+_ENTITY = "entit"
+_WEBHOOK = "webhook"
+_NOT_FOUND = "not found"
 
 os.environ.setdefault("PTB_TIMEDELTA", "true")
 """Durations as timedeltas: else each RetryAfter warns that numbers will go away (PTB 22.2)."""
@@ -71,8 +75,8 @@ _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]{6,}")
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-class NoCapacity(TelegramError):
-    """The chat's budget has no room for a courtesy; nothing was sent."""
+class EntityRefused(PlatformError):
+    """Telegram refuses an entity of a message; the same text without entities may pass."""
 
 
 def redact_token(text: str) -> str:
@@ -81,61 +85,64 @@ def redact_token(text: str) -> str:
 
 
 def translate_error(error: TelegramError) -> PlatformError:
-    """The error of ours that says the same."""
+    """The PlatformError that stands for `error`."""
     detail = redact_token(str(error))
     match error:
         case RetryAfter():
             return PlatformBusy(detail, retry_after_s=wait_of(error))
-        case NoCapacity():
-            return PlatformBusy(detail, retry_after_s=1)
         case InvalidToken() | EndPointNotFound():
             return PlatformRefused(f"Telegram refuses the token: {detail}", cure=TOKEN_CURE)
         case Conflict():
-            return PlatformRefused(f"{CONFLICT_WORDS} ({detail})", cure=CONFLICT_CURE)
+            return PlatformRefused(f"{CONFLICT_TEXT} ({detail})", cure=CONFLICT_CURE)
         case Forbidden() | ChatMigrated():
             return PlaceGone(detail)
         case BadRequest():
-            is_gone = any(phrase in detail.lower() for phrase in GONE)
-            return PlaceGone(detail) if is_gone else PlatformError(detail)
+            return _translate_bad_request(detail)
         case TimedOut() | NetworkError():
-            return PlatformUnreachable(detail)
+            kind = PlatformUnreachable if was_never_sent(error) else OutcomeUnknown
+            return kind(detail)
         case PassportDecryptionError():
             return PlatformError(detail)
     return PlatformError(detail)
 
 
+def _translate_bad_request(detail: str) -> PlatformError:
+    lower = detail.lower()
+    if any(phrase in lower for phrase in _GONE):
+        return PlaceGone(detail)
+    return EntityRefused(detail) if _ENTITY in lower else PlatformError(detail)
+
+
 @contextmanager
 def telegram_errors() -> Iterator[None]:
-    """What Telegram raises inside becomes one of ours.
+    """Translate a TelegramError raised inside.
 
     Raises:
-        PlatformError: see `in_our_words`.
+        PlatformError: see `translate_error`.
     """
     try:
         yield
     except TelegramError as error:
-        raise translate_error(error) from without_cause(error)
+        raise translate_error(error) from cause_to_show(error)
 
 
-def without_cause(error: TelegramError) -> TelegramError | None:
-    """`error`, unless a traceback would show the address of the request, and with it the token."""
+def cause_to_show(error: TelegramError) -> TelegramError | None:
+    """`error`, unless its traceback would show the address of the request, and with it the token."""
     return None if isinstance(error, (InvalidToken, NetworkError)) else error
 
 
 def wait_of(error: RetryAfter) -> float:
-    """How long Telegram wants us to wait, in seconds."""
+    """The wait that Telegram asks for, in seconds."""
     wait = error.retry_after
     return wait.total_seconds() if isinstance(wait, timedelta) else float(wait)
 
 
 def was_never_sent(error: NetworkError) -> bool:
-    """Whether nothing was done for sure, so that sending again cannot repeat anything.
+    """Whether the call was certainly not carried out, so that a second try repeats nothing.
 
     True: no connection, or the server itself said that it failed. False: the request may have
-    arrived, and only its answer was lost.
+    arrived, and only its response was lost.
     """
-    if isinstance(error, BadRequest):
-        return False
     cause = error.__cause__
     return isinstance(cause, _NEVER_SENT) or (cause is None and not isinstance(error, TimedOut))
 
@@ -145,14 +152,19 @@ def is_unknown_method(error: TelegramError) -> bool:
 
     To be asked only where the same token is proven by other calls.
     """
-    return isinstance(error, (InvalidToken, EndPointNotFound)) and "not found" in str(error).lower()
+    return isinstance(error, (InvalidToken, EndPointNotFound)) and _NOT_FOUND in str(error).lower()
+
+
+def is_webhook_conflict(error: Conflict) -> bool:
+    """Whether a webhook is set, so that polling is refused; else another process polls."""
+    return _WEBHOOK in str(error).lower()
 
 
 def is_unchanged(error: BadRequest) -> bool:
-    """An edit that changes nothing: as good as done."""
-    return UNCHANGED in str(error).lower()
+    """Whether the edit would change nothing: as good as done."""
+    return _UNCHANGED in str(error).lower()
 
 
 def is_lost_message(error: BadRequest) -> bool:
-    """An edit of a message that is no longer there."""
-    return any(phrase in str(error).lower() for phrase in LOST_MESSAGE)
+    """Whether the message to edit is no longer there."""
+    return any(phrase in str(error).lower() for phrase in _LOST_MESSAGE)

@@ -1,4 +1,4 @@
-"""What a message holds besides its text: files to fetch, things to put in words, things nobody here can read."""
+"""Contents of a message besides its text: files, contents described in words, and unsupported kinds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from telegram.helpers import effective_message_type
 
 from adapters.telegram.inbound.markdown import to_markdown
 from bot.conversation import Attachment
-
-Unsupported = str
-"""Why it cannot be read, as the person is told; `""` if it can."""
 
 
 def text_of(message: Message) -> str:
@@ -20,10 +17,10 @@ def text_of(message: Message) -> str:
 
 
 def attachments_of(message: Message) -> tuple[Attachment, ...]:
-    """Files of the message, by reference; the largest size of a picture."""
+    """Files of the message, by reference; of a picture the largest size."""
     found = []
     if message.photo:
-        largest = max(message.photo, key=lambda one: one.width * one.height)
+        largest = max(message.photo, key=lambda size: size.width * size.height)
         found.append(
             Attachment("image", "photo.jpg", "image/jpeg", largest.file_id, largest.file_size)
         )
@@ -54,7 +51,7 @@ def attachments_of(message: Message) -> tuple[Attachment, ...]:
 
 
 def describe_contents(message: Message) -> str:
-    """Stickers, places, contacts, polls, lists and dice in words; `""` if there is none of them."""
+    """Description of a sticker, place, contact, poll, checklist or dice; `""` if there is none."""
     if message.sticker:
         pack = f" from “{message.sticker.set_name}”" if message.sticker.set_name else ""
         return f"[sticker {message.sticker.emoji or ''}{pack}]".replace(" ]", "]")
@@ -69,18 +66,18 @@ def describe_contents(message: Message) -> str:
         name = " ".join(filter(None, (contact.first_name, contact.last_name)))
         return f"[contact: {name}, {contact.phone_number}]"
     if message.poll:
-        options = "; ".join(one.text for one in message.poll.options)
+        options = "; ".join(option.text for option in message.poll.options)
         return f"[poll: {message.poll.question} – {options}]"
     if message.checklist:
-        tasks = "; ".join(one.text for one in message.checklist.tasks)
+        tasks = "; ".join(task.text for task in message.checklist.tasks)
         return f"[checklist: {message.checklist.title} – {tasks}]"
     if message.dice:
         return f"[{message.dice.emoji} shows {message.dice.value}]"
     return ""
 
 
-def unsupported(message: Message) -> Unsupported:
-    """What it is, if it is something that can be neither fetched nor put in words."""
+def unsupported(message: Message) -> str:
+    """The kind of contents that can be neither fetched nor described, as the person is told; `""` if there is none."""
     if message.animation:
         return "animations"
     if message.video or message.video_note:
@@ -89,9 +86,8 @@ def unsupported(message: Message) -> Unsupported:
         return "stories"
     if message.paid_media:
         return "paid media"
-    is_unknown = (
-        message.api_kwargs and effective_message_type(message) is None
-    )  # newer than the SDK
+    # Newer than the SDK.
+    is_unknown = message.api_kwargs and effective_message_type(message) is None
     if is_unknown or message.game or message.invoice or message.giveaway:
         return "messages of this kind"
     return ""

@@ -1,4 +1,4 @@
-"""Buttons and reactions. Who presses is authorized before anything else happens."""
+"""Callback queries and reactions. The person is authorized before anything else happens."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from telegram import (
 )
 from telegram.error import BadRequest
 
+from adapters.shared.button_actions import ButtonPress, PressOutcome, perform
 from adapters.telegram.api.errors import telegram_errors
 from adapters.telegram.inbound.parse import BotIdentity, session_of, speaker_for, topic_of
 from adapters.telegram.outbound.keyboards import Button, CallbackData, rating_buttons
@@ -30,7 +31,7 @@ from adapters.telegram.texts import (
     THANKS,
 )
 from bot.background import BackgroundTasks
-from bot.conversation import Address, Incoming, Speaker
+from bot.conversation import Address, Speaker
 from bot.errors import NOT_LISTED
 from bot.ports import Core
 
@@ -39,10 +40,18 @@ log = structlog.get_logger("keepthread.telegram")
 UP = frozenset("👍❤🔥🥰👏😁🎉🤩🙏👌💯⚡🏆😍🤗🫡🆒💘😘😎")
 DOWN = frozenset("👎🤬😢🤮💩🤡🥴💔🤨😐🖕😡😱😭")
 
+_ANSWERS: Mapping[PressOutcome, str] = {
+    "stopped": STOPPED,
+    "nothing_to_stop": NOTHING_TO_STOP,
+    "rated": THANKS,
+    "not_listed": NOT_LISTED,
+    "not_allowed": ADMINS_ONLY,
+}
+
 
 @dataclass(slots=True)
 class Callbacks:
-    """Takes presses, reactions and words to stop a draft."""
+    """Handles callback queries, reactions, and Telegram's own stop button. Every call may raise StoreError."""
 
     core: Core
     me: BotIdentity
@@ -51,106 +60,67 @@ class Callbacks:
     background: BackgroundTasks
 
     async def press(self, query: CallbackQuery, update_id: int) -> None:
-        """Somebody pressed a button of ours. Raises StoreError: it must come again."""
-        press, message = CallbackData.parse(query.data or ""), query.message
-        if press is None or message is None:
+        """Handle a press of a button under one of the bot's messages."""
+        data, message = CallbackData.parse(query.data or ""), query.message
+        if data is None or message is None:
             self._answer(query, "")
             return
-        address = self._address(message, press.topic)
-        speaker = speaker_for(query.from_user)
-        if not await self.core.allowed(address, speaker):
-            self._answer(query, NOT_LISTED, is_alert=True)
-            return
-        if press.word == "stop":
-            stopped = await self.core.stop(address.session, speaker)
-            self._answer(query, STOPPED if stopped else NOTHING_TO_STOP)
-        elif press.word == "rate":
-            await self._rate(query, press, address, speaker, update_id)
-        else:
-            await self._do(query, press, address, speaker, update_id)
+        address = self._address(message, data.topic)
+        press = self._button_press(data, address, speaker_for(query.from_user), update_id)
+        outcome = await perform(self.core, press)
+        is_refused = outcome in ("not_listed", "not_allowed")
+        is_taken_back = outcome == "rated" and not data.argument
+        text = TAKEN_BACK if is_taken_back else _ANSWERS.get(outcome, "")
+        self._answer(query, text, is_alert=is_refused)
+        if outcome in ("queued", "declined"):
+            self._set_buttons(address, [])
+        elif outcome == "rated" and not address.shared:
+            # Where several people read, one person's mark would stand for everybody's.
+            self._set_buttons(address, rating_buttons(data.topic, data.argument))
 
     async def react(self, reaction: MessageReactionUpdated, update_id: int) -> None:
-        """Somebody reacted to a message, perhaps one of ours. Raises StoreError."""
+        """Handle a reaction to a message, perhaps one of the bot's."""
         user, chat = reaction.user, reaction.chat
         if user is None or user.is_bot:
             return
         topic = await self.sent_messages.topic_of(chat.id, reaction.message_id)
+        emoji = [
+            kind.emoji for kind in reaction.new_reaction if isinstance(kind, ReactionTypeEmoji)
+        ]
+        rating = CallbackData("rate", topic, rating_of(emoji))
         address = self._address_in(chat, topic, reaction.message_id)
-        if await self.core.allowed(address, speaker_for(user)):
-            emoji = [
-                one.emoji for one in reaction.new_reaction if isinstance(one, ReactionTypeEmoji)
-            ]
-            await self._put_rating(
-                address, speaker_for(user), rating_of(emoji), reaction.message_id, update_id
-            )
+        await perform(self.core, self._button_press(rating, address, speaker_for(user), update_id))
 
     async def stop_draft(self, event: Mapping[str, Any]) -> None:
-        """Telegram's own stop button beside a draft. Raises StoreError."""
+        """Handle a press of the stop button that Telegram shows beside a draft."""
         chat_id = int(event["chat"]["id"])
         session = session_of(chat_id, event.get("message_thread_id"), self.me.id)
         speaker = Speaker(str(chat_id))
-        if await self.core.allowed(Address(session, recipient_id=speaker.id), speaker, "stop"):
-            await self.core.stop(session, speaker)
+        await perform(
+            self.core,
+            ButtonPress("stop", "", Address(session, recipient_id=speaker.id), speaker),
+        )
 
-    async def _rate(
-        self,
-        query: CallbackQuery,
-        press: CallbackData,
-        address: Address,
-        speaker: Speaker,
-        update_id: int,
-    ) -> None:
-        message_id = int(address.reply_to_id)
-        await self._put_rating(address, speaker, press.rest, message_id, update_id)
-        self._answer(query, THANKS if press.rest else TAKEN_BACK)
-        if not address.shared:  # elsewhere one person's mark would stand for everybody's
-            self._set_buttons(address, rating_buttons(press.topic, press.rest))
-
-    async def _do(
-        self,
-        query: CallbackQuery,
-        press: CallbackData,
-        address: Address,
-        speaker: Speaker,
-        update_id: int,
-    ) -> None:
-        """Put in the command that an offer stands for: once, however often it is pressed."""
-        name = press.rest.partition(" ")[0]
-        if name and not await self.core.allowed(address, speaker, name):
-            self._answer(query, ADMINS_ONLY, is_alert=True)
-            return
-        if name:
-            where = f"telegram:{self.me.id}:{address.session.place}:{address.reply_to_id}"
-            await self.core.enqueue(
-                Incoming(
-                    address,
-                    speaker,
-                    press.rest,
-                    message_id=f"{address.reply_to_id}:pressed",
-                    event_id=f"telegram:{self.me.id}:{update_id}",
-                    kind="command",
-                ),
-                dedupe=(f"{where}:pressed",),
-            )
-        self._answer(query, "")
-        self._set_buttons(address, [])
-
-    async def _put_rating(
-        self, address: Address, speaker: Speaker, rating: str, message_id: int, update_id: int
-    ) -> None:
-        await self.core.enqueue(
-            Incoming(
-                address,
-                speaker,
-                rating,
-                message_id=str(message_id),
-                event_id=f"telegram:{self.me.id}:{update_id}",
-                kind="feedback",
-            )
+    def _button_press(
+        self, data: CallbackData, address: Address, speaker: Speaker, update_id: int
+    ) -> ButtonPress:
+        message_id = address.reply_to_id
+        dedupe: tuple[str, ...] = ()
+        if data.action == "command":  # it runs once, however often the button is pressed
+            message_id = f"{message_id}:pressed"
+            dedupe = (f"telegram:{self.me.id}:{address.session.place}:{message_id}",)
+        return ButtonPress(
+            data.action,
+            data.argument,
+            address,
+            speaker,
+            message_id=message_id,
+            event_id=f"telegram:{self.me.id}:{update_id}",
+            dedupe=dedupe,
         )
 
     def _address(self, message: Any, topic: str) -> Address:
-        """Where a pressed button is. The message itself knows best, if it can still be read."""
+        """The address of a button's message, which knows its topic best, if it can still be read."""
         if isinstance(message, Message):
             topic = str(topic_of(message) or "")
         return self._address_in(message.chat, topic, message.message_id)
@@ -169,9 +139,9 @@ class Callbacks:
                 try:
                     await query.answer(text or None, show_alert=is_alert)
                 except BadRequest:
-                    log.info("too late to answer a press")  # Telegram waits for some seconds only
+                    log.info("callback query expired")  # Telegram waits for some seconds only
 
-        self.background.add("answer a press", answer())
+        self.background.add("answer callback query", answer())
 
     def _set_buttons(self, address: Address, buttons: list[Button]) -> None:
         self.background.add(
@@ -182,7 +152,7 @@ class Callbacks:
 
 def rating_of(emoji: list[str]) -> str:
     """`up`, `down`, or `""` for reactions that are neither, or none."""
-    plain = {one.rstrip("\ufe0f") for one in emoji}
+    plain = {symbol.rstrip("\ufe0f") for symbol in emoji}
     if plain & DOWN:
         return "down"
     return "up" if plain & UP else ""

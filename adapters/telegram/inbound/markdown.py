@@ -1,10 +1,12 @@
-"""What people write, with its looks, as plain Markdown: code stays code, links keep their address."""
+"""Conversion of message entities to Markdown: code stays code, links keep their address."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from telegram import MessageEntity
+
+from bot.text import utf16_length, utf16_slice
 
 _AROUND = {
     MessageEntity.BOLD: "**",
@@ -15,22 +17,16 @@ _AROUND = {
 _QUOTES = (MessageEntity.BLOCKQUOTE, MessageEntity.EXPANDABLE_BLOCKQUOTE)
 
 
-def slice_utf16(text: str, start: int, end: int) -> str:
-    """`text` between two UTF-16 offsets."""
-    raw = text.encode("utf-16-le", "surrogatepass")
-    return raw[2 * start : 2 * end].decode("utf-16-le", "replace")
-
-
 def to_markdown(text: str, entities: Sequence[MessageEntity]) -> str:
-    """`text` with its entities written as marks. Offsets of entities are in UTF-16 units."""
+    """`text` with its entities written as Markdown marks. Offsets of entities are in UTF-16 units."""
     marks: dict[int, list[tuple[int, int, str]]] = {}
-    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    length = utf16_length(text)
     for entity in entities:
-        start, end = entity.offset, min(entity.offset + entity.length, units)
-        before, after = _marks(entity, slice_utf16(text, start, end))
+        start, end = entity.offset, min(entity.offset + entity.length, length)
+        before, after = _marks(entity, utf16_slice(text, start, end))
         if not (before or after) or end <= start:
             continue
-        # At one place what ends comes first; wider ranges open earlier and close later.
+        # Where several meet, closing marks come first; wider ranges open earlier and close later.
         marks.setdefault(start, []).append((1, -end, before))
         marks.setdefault(end, []).append((0, -start, after))
     if not marks:
@@ -38,10 +34,10 @@ def to_markdown(text: str, entities: Sequence[MessageEntity]) -> str:
     parts = []
     at = 0
     for place in sorted(marks):
-        parts.append(slice_utf16(text, at, place))
+        parts.append(utf16_slice(text, at, place))
         parts += [mark for _, _, mark in sorted(marks[place])]
         at = place
-    parts.append(slice_utf16(text, at, units))
+    parts.append(utf16_slice(text, at, length))
     return "".join(parts)
 
 

@@ -1,86 +1,84 @@
-"""What belongs together though it comes in several messages: albums, and pastes that an app has cut.
+"""Joins messages that were sent as one: media groups (albums), and pastes that the app cut.
 
-The inbox makes one turn of what waits together; here it is known how long to wait, and that the
-further parts, which mention nobody, are for the bot because the first one was.
+The inbox makes one turn of messages that wait together; here it is known how long to wait, and that
+the further parts, which mention nobody, are for the bot because the first one was.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from adapters.telegram.inbound.parse import ParsedMessage
+from bot.cache import TTLCache
 
 HOLD_S = 1.2
 """The next part follows within a second, also over a slow line."""
 
 PASTE_GAP = timedelta(seconds=3)
-KEPT_S = 120.0
-_MOST = 2_000
+REMEMBERED_S = 120.0
+MAX_REMEMBERED = 2_000
+
+_Key = tuple[str, str]
 
 
-@dataclass(slots=True)
 class MediaGroupBuffer:
-    """Remembers for two minutes which albums and pastes are for the bot.
+    """Remembers for two minutes which media groups and pastes are for the bot.
 
-    Attributes:
+    Args:
         wait_s: how long a turn waits for the next part.
     """
 
-    wait_s: float = HOLD_S
-    _albums: dict[tuple[str, str], float] = field(default_factory=dict)
-    _waiting: dict[tuple[str, str], list[ParsedMessage]] = field(default_factory=dict)
-    _pastes: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    def __init__(
+        self, wait_s: float = HOLD_S, *, timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wait_s = wait_s
+        self._admitted: TTLCache[_Key, None] = TTLCache(MAX_REMEMBERED, REMEMBERED_S, timer)
+        self._waiting: TTLCache[_Key, list[ParsedMessage]] = TTLCache(
+            MAX_REMEMBERED, REMEMBERED_S, timer
+        )
+        self._pasted_at: TTLCache[_Key, datetime] = TTLCache(MAX_REMEMBERED, REMEMBERED_S, timer)
 
-    def is_continued(self, parsed: ParsedMessage) -> bool:
-        """Whether `heard` goes on with something that was for the bot."""
-        if parsed.album:
-            return self._albums.get(_album(parsed), 0) > time.monotonic()
-        before = self._pastes.get(_writer(parsed))
+    def is_continuation(self, parsed: ParsedMessage) -> bool:
+        """Whether `parsed` continues a message that was for the bot."""
+        if parsed.media_group_id:
+            return _group(parsed) in self._admitted
+        pasted_at = self._pasted_at.get(_writer(parsed))
         is_plain = parsed.incoming.kind == "message" and not parsed.incoming.attachments
-        return is_plain and before is not None and _gap(before, parsed) <= PASTE_GAP
+        return is_plain and pasted_at is not None and _gap(pasted_at, parsed) <= PASTE_GAP
 
-    def keep_for_later(self, parsed: ParsedMessage) -> bool:
-        """Keep a wordless part of an album that may turn out to be for the bot. Whether it was such a part."""
-        if not parsed.album or parsed.incoming.text:
+    def hold_back(self, parsed: ParsedMessage) -> bool:
+        """Keep a part of a media group without text, which may turn out to be for the bot. Whether it was one."""
+        if not parsed.media_group_id or parsed.incoming.text:
             return False
-        self._bound()
-        self._waiting.setdefault(_album(parsed), []).append(parsed)
+        group = _group(parsed)
+        self._waiting[group] = [*self._waiting.get(group, []), parsed]
         return True
 
     def admit(self, parsed: ParsedMessage) -> list[ParsedMessage]:
-        """`heard` is for the bot, and with it what comes along. Earlier parts that were kept for it."""
-        self._bound()
-        if parsed.album:
-            self._albums[_album(parsed)] = time.monotonic() + KEPT_S
-            return self._waiting.pop(_album(parsed), [])
+        """Note that `parsed`, and so its further parts, are for the bot. The earlier parts that were held back."""
+        if parsed.media_group_id:
+            self._admitted[_group(parsed)] = None
+            return self._waiting.pop(_group(parsed), [])
         if parsed.is_long:
-            self._pastes[_writer(parsed)] = parsed.incoming.sent_at
+            self._pasted_at[_writer(parsed)] = parsed.incoming.sent_at
         else:
-            self._pastes.pop(_writer(parsed), None)
+            self._pasted_at.pop(_writer(parsed), None)
         return []
 
     def hold_s(self, parsed: ParsedMessage) -> float:
-        """How long the turn waits for further parts."""
-        return self.wait_s if parsed.album or parsed.is_long else 0
-
-    def _bound(self) -> None:
-        now = time.monotonic()
-        if len(self._albums) >= _MOST:
-            self._albums = {key: until for key, until in self._albums.items() if until > now}
-        for kept in (self._waiting, self._pastes, self._albums):
-            while len(kept) >= _MOST:
-                del kept[next(iter(kept))]
+        """How long the turn waits for further parts, in seconds."""
+        return self._wait_s if parsed.media_group_id or parsed.is_long else 0
 
 
-def _gap(before: datetime, parsed: ParsedMessage) -> timedelta:
-    return abs(parsed.incoming.sent_at - before)
+def _gap(pasted_at: datetime, parsed: ParsedMessage) -> timedelta:
+    return abs(parsed.incoming.sent_at - pasted_at)
 
 
-def _album(parsed: ParsedMessage) -> tuple[str, str]:
-    return str(parsed.incoming.session), parsed.album
+def _group(parsed: ParsedMessage) -> _Key:
+    return str(parsed.incoming.session), parsed.media_group_id
 
 
-def _writer(parsed: ParsedMessage) -> tuple[str, str]:
+def _writer(parsed: ParsedMessage) -> _Key:
     return str(parsed.incoming.session), parsed.incoming.speaker.id

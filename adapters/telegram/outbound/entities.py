@@ -1,6 +1,6 @@
-"""What a model writes, as Telegram shows it: text and entities rather than a markup that may not parse.
+"""Rendering of a model's Markdown as text and entities, which Telegram cannot fail to parse.
 
-telegramify-markdown does the work; before it, what it would drop or misread is escaped.
+telegramify-markdown does the work; what it would drop or misread is escaped before.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from adapters.telegram.outbound.markdown_escape import escaped
+from adapters.telegram.outbound.markdown_escape import escape_markdown
 from bot.text import clean_text
-
-_FENCE = re.compile(r"([ \t]*)(`{3,}|~{3,})(.*)")
-"""A line that may open or close a code block (https://spec.commonmark.org/0.31.2/#fenced-code-blocks)."""
 
 _LINK = re.compile(r"(https?|tg|ftp|tonsite)://[^\s/]\S*$|mailto:\S+@\S+$")
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A range of a text that looks different. Offset and length in UTF-16 units."""
+    """Formatting of a range of a text. Offset and length in UTF-16 units."""
 
     type: str
     offset: int
@@ -37,49 +34,36 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """A text and how it looks."""
+    """Text with entities."""
 
     text: str
     entities: tuple[Entity, ...] = ()
 
 
 def render(markdown: str) -> Formatted:
-    """`markdown` for Telegram. Every word of it is kept, whatever it is; only marks become looks."""
+    """`markdown` for Telegram. Every word of it is kept; only the marks become entities."""
     from telegramify_markdown import convert
 
-    # Its own look for LaTeX goes through code, too; `escaped` finds what is outside.
-    text, entities = convert(escaped(clean_text(markdown)), latex_escape=False, config=_config())
-    kept = (
-        Entity(one.type, one.offset, one.length, one.url, one.language or None)
-        for one in entities
-        if one.length > 0 and _is_wanted(one.type, one.url or "")
+    # Its own rendering of LaTeX changes code, too; `escape_markdown` finds formulas outside of code.
+    text, entities = convert(
+        escape_markdown(clean_text(markdown)), latex_escape=False, config=_config()
     )
-    return Formatted(text, tuple(_flat(sorted(kept, key=lambda one: (one.offset, -one.length)))))
+    kept = (
+        Entity(entity.type, entity.offset, entity.length, entity.url, entity.language or None)
+        for entity in entities
+        if entity.length > 0 and _is_wanted(entity.type, entity.url or "")
+    )
+    in_order = sorted(kept, key=lambda entity: (entity.offset, -entity.length))
+    return Formatted(text, tuple(_without_nested(in_order)))
 
 
-def closed(markdown: str) -> str:
-    """`markdown`, its last code block closed, so that something else may follow."""
-    indent, fence = "", ""
-    for line in markdown.splitlines():
-        found = _FENCE.fullmatch(line)
-        if found is None:
-            continue
-        if not fence and not (found[2][0] == "`" and "`" in found[3]):
-            indent, fence = found[1], found[2]
-        elif fence and found[2].startswith(fence) and not found[3].strip():
-            fence = ""
-    if not fence:
-        return markdown
-    return markdown + ("" if markdown.endswith("\n") else "\n") + indent + fence
-
-
-def _flat(entities: list[Entity]) -> Iterator[Entity]:
-    """`entities` without those within one of their kind: they change no looks, and Telegram nests no quotes."""
+def _without_nested(entities: list[Entity]) -> Iterator[Entity]:
+    """`entities` without those within one of their kind: they change nothing, and Telegram nests no quotes."""
     ends: dict[str, int] = {}
-    for one in entities:
-        if one.end > ends.get(one.type, 0):
-            ends[one.type] = one.end
-            yield one
+    for entity in entities:
+        if entity.end > ends.get(entity.type, 0):
+            ends[entity.type] = entity.end
+            yield entity
 
 
 def _is_wanted(kind: str, url: str) -> bool:

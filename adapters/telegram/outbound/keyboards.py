@@ -1,50 +1,52 @@
-"""Buttons under messages, and what they carry: at most 64 bytes (core.telegram.org/bots/api#inlinekeyboardbutton).
+"""Inline keyboards: buttons under messages, and their callback data.
 
-What they carry is `word:topic:rest`. The topic is in it because a press on an old message does not tell it.
+Callback data is `word:topic:argument`, at most 64 bytes (core.telegram.org/bots/api#inlinekeyboardbutton). It
+holds the topic because a press on an old message does not tell it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
 
+from adapters.shared.button_actions import ButtonAction
 from bot.ports import CommandButton
 
 MAX_BYTES = 64
-Word = Literal["stop", "rate", "do"]
+
+_WORDS: dict[ButtonAction, str] = {"stop": "stop", "rate": "rate", "command": "do"}
+_ACTIONS = {word: action for action, word in _WORDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackData:
-    """What a button stands for.
+    """Callback data of a button.
 
     Attributes:
-        word: `stop` the answer, `rate` it, `do` a command.
+        action, argument: see `ButtonPress`.
         topic: id of the topic it is in, or `""`.
-        rest: `up`, `down` or `""` of a rating; the command, `""` to decline it.
     """
 
-    word: Word
+    action: ButtonAction
     topic: str = ""
-    rest: str = ""
+    argument: str = ""
 
     def __str__(self) -> str:
-        return f"{self.word}:{self.topic}:{self.rest}"
+        return f"{_WORDS[self.action]}:{self.topic}:{self.argument}"
 
     @classmethod
     def parse(cls, data: str) -> CallbackData | None:
-        """What `str()` wrote; None if it is none of ours."""
-        word, _, more = data.partition(":")
-        topic, colon, rest = more.partition(":")
-        if word not in ("stop", "rate", "do") or not colon:
+        """The inverse of `str()`; None if `data` is not the bot's."""
+        word, _, rest = data.partition(":")
+        topic, colon, argument = rest.partition(":")
+        if word not in _ACTIONS or not colon:
             return None
-        return cls(cast("Word", word), topic, rest)
+        return cls(_ACTIONS[word], topic, argument)
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A label, and what it carries."""
+    """Label and callback data of a button."""
 
     label: str
     data: str
@@ -56,15 +58,17 @@ def stop_button(topic: str) -> list[Button]:
 
 def rating_buttons(topic: str, chosen: str = "") -> list[Button]:
     """👍 👎; the chosen one is marked, and pressing it again takes it back."""
-    found = []
+    buttons = []
     for rating, label in (("up", "👍"), ("down", "👎")):
         is_chosen = rating == chosen
         data = str(CallbackData("rate", topic, "" if is_chosen else rating))
-        found.append(Button(f"{label} ✓" if is_chosen else label, data))
-    return found
+        buttons.append(Button(f"{label} ✓" if is_chosen else label, data))
+    return buttons
 
 
 def offer_buttons(topic: str, offers: Sequence[CommandButton]) -> list[Button]:
     """Buttons for `offers`; those whose command is too long for a button are left out."""
-    found = [Button(one.label, str(CallbackData("do", topic, one.command))) for one in offers]
-    return [one for one in found if len(one.data.encode()) <= MAX_BYTES]
+    buttons = [
+        Button(offer.label, str(CallbackData("command", topic, offer.command))) for offer in offers
+    ]
+    return [button for button in buttons if len(button.data.encode()) <= MAX_BYTES]

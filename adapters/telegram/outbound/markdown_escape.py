@@ -1,8 +1,8 @@
-"""What a model writes, changed so that the Markdown parser drops none of its words.
+"""Escaping of a model's Markdown, so that the parser drops none of its words.
 
-By the rules of Markdown raw HTML, addresses of links that are nowhere used, and cells beyond a table's last
-column are not shown, nor are the stars of 2*3*4; telegramify-markdown also takes double bars for a spoiler and
-any two dollars for a formula.
+Markdown shows neither raw HTML, nor definitions of links that are not used, nor cells beyond a table's last
+column, nor the stars of 2*3*4; telegramify-markdown also takes double bars for a spoiler and any two dollars
+for a formula.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _ROUNDS = 12
-"""Escaping one tag may make another one visible to the parser."""
+"""Escaping one tag may reveal another to the parser."""
 
 _DEFINITION = re.compile(rb"(?m)^[ \t>*+\-\d.)]*(\[)([^\]\n]+)\]:")
 _BAR = re.compile(rb"(?<!\\)\|")
@@ -26,11 +26,11 @@ _NAME = re.compile(rb"__[a-z0-9_]+__")
 _ADDRESS = re.compile(rb"https?://[^\s<>()\[\]]+")
 
 Edit = tuple[int, int, bytes]
-"""From, to (in bytes), and what is to stand there."""
+"""Start, end (in bytes), and the replacement."""
 
 
-def escaped(markdown: str) -> str:
-    """`markdown` with backslashes where they keep words alive; outside of code they are not seen."""
+def escape_markdown(markdown: str) -> str:
+    """`markdown` with backslashes where words would be dropped; readers do not see them."""
     for _ in range(_ROUNDS):
         data = markdown.encode()
         edits = sorted(_edits(_Parsed.of(markdown)), reverse=True)
@@ -44,14 +44,14 @@ def escaped(markdown: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Parsed:
-    """Where the parser sees HTML, code, tables and formulas; ranges in bytes of `source`."""
+    """Ranges of HTML, code, tables, formulas and emphasis, as the parser sees them; in bytes of `source`."""
 
     source: bytes
     html: list[tuple[int, int]] = field(default_factory=list)
     code: list[tuple[int, int]] = field(default_factory=list)
     tables: list[tuple[int, int]] = field(default_factory=list)
     formulas: list[tuple[int, int]] = field(default_factory=list)
-    stressed: list[tuple[int, int]] = field(default_factory=list)
+    emphasis: list[tuple[int, int]] = field(default_factory=list)
 
     @classmethod
     def of(cls, markdown: str) -> _Parsed:
@@ -73,7 +73,7 @@ class _Parsed:
             elif "InlineMath" in event or "DisplayMath" in event:
                 found.formulas.append(at)
             elif start in ("Emphasis", "Strong"):
-                found.stressed.append(at)
+                found.emphasis.append(at)
         return found
 
     def in_code(self, at: int) -> bool:
@@ -120,14 +120,14 @@ def _dollars(parsed: _Parsed) -> Iterator[Edit]:
 
 
 def _stars(parsed: _Parsed) -> Iterator[Edit]:
-    """Marks that are no emphasis to people: of 1*2 and 3*4, x**2 + y**2, Leser*innen, __init__, addresses."""
+    """Marks that people do not mean as emphasis: of 1*2 and 3*4, x**2 + y**2, Leser*innen, __init__, addresses."""
     source = parsed.source
-    addresses = [one.span() for one in _ADDRESS.finditer(source)] if parsed.stressed else []
-    for start, end in parsed.stressed:
+    addresses = [found.span() for found in _ADDRESS.finditer(source)] if parsed.emphasis else []
+    for start, end in parsed.emphasis:
         mark = source[start : start + 1]
         width = 2 if source[start + 1 : start + 2] == mark else 1
         if (
-            _begins_in_a_word(source, start, end, width)
+            _opens_within_word(source, start, end, width)
             or _NAME.fullmatch(source, start, end)
             or any(first < start and end <= last for first, last in addresses)
         ):
@@ -135,16 +135,19 @@ def _stars(parsed: _Parsed) -> Iterator[Edit]:
             yield end - width, end, (b"\\" + mark) * width
 
 
-def _begins_in_a_word(source: bytes, start: int, end: int, width: int) -> bool:
-    """Bold may, to stress a part of it: un**glaub**lich. Scripts without capitals have no blanks between words."""
+def _opens_within_word(source: bytes, start: int, end: int, width: int) -> bool:
+    """Whether emphasis opens within a word and is not meant so.
+
+    Bold may be, for a part of the word: un**glaub**lich. Scripts without capitals have no blanks between words.
+    """
     before = source[max(0, start - 4) : start].decode(errors="ignore")[-1:]
     inside = source[start + width : end - width].decode()
-    if not (_is_of_a_word(before) and _is_of_a_word(inside[:1])):
+    if not (_is_word_char(before) and _is_word_char(inside[:1])):
         return False
     return width == 1 or before.isdecimal() or not inside.isalnum()
 
 
-def _is_of_a_word(char: str) -> bool:
+def _is_word_char(char: str) -> bool:
     return char.isdecimal() or char.lower() != char.upper()
 
 
@@ -166,7 +169,7 @@ def _double_bars(parsed: _Parsed) -> Iterator[Edit]:
 
 
 def _definitions(parsed: _Parsed) -> Iterator[Edit]:
-    """Footnotes, and lists of sources: addresses of links that no text leads to."""
+    """Footnotes and lists of sources: definitions of links that no text uses."""
     source = parsed.source.lower()
     for found in _DEFINITION.finditer(source):
         vanishes = found[2].startswith(b"^") or source.count(b"[" + found[2] + b"]") == 1
@@ -181,11 +184,12 @@ def _surplus_cells(source: bytes, start: int, end: int) -> Iterator[Edit]:
     for line in source[start:end].splitlines(keepends=True):
         row = line.rstrip()
         first = len(row) - len(row.lstrip(b" \t>"))
-        bars = [one.start() for one in _BAR.finditer(row)]
-        inner = [one for one in bars if first < one < len(row) - 1]
+        bars = [found.start() for found in _BAR.finditer(row)]
+        inner = [bar for bar in bars if first < bar < len(row) - 1]
         columns = columns or len(inner) + 1
         surplus = inner[columns - 1 :]
-        in_code = [range(*one.span()) for one in _CODE.finditer(row)] if surplus else []
-        for bar in [one for one in inner if any(one in span for span in in_code)] or surplus:
+        in_code = [range(*found.span()) for found in _CODE.finditer(row)] if surplus else []
+        inside_code = [bar for bar in inner if any(bar in span for span in in_code)]
+        for bar in inside_code or surplus:
             yield at + bar, at + bar + 1, b"\\|"
         at += len(line)

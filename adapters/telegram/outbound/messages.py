@@ -1,8 +1,7 @@
-"""What goes out to Telegram: each call with its budget, its second try where that is safe, its error in our words."""
+"""Message sender: each call is rate limited, retried where that is safe, and its errors translated."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -14,18 +13,18 @@ from telegram import (
     LinkPreviewOptions,
     MessageEntity,
 )
-from telegram.error import BadRequest, ChatMigrated, NetworkError, TelegramError
+from telegram.error import BadRequest, ChatMigrated, TelegramError
 from telegram.ext import ExtBot
 
 from adapters.shared.rate_limit import Priority
+from adapters.shared.retry import FIRST_PAUSE_S, TRIES, retry_call
 from adapters.telegram.api.errors import (
+    EntityRefused,
+    cause_to_show,
     is_lost_message,
     is_unchanged,
     translate_error,
-    was_never_sent,
-    without_cause,
 )
-from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.outbound.entities import Formatted
 from adapters.telegram.outbound.keyboards import Button
 from adapters.telegram.outbound.target import Target
@@ -35,31 +34,30 @@ from bot.errors import PlaceGone, PlatformError
 log = structlog.get_logger("keepthread.telegram")
 T = TypeVar("T")
 
-TRIES = 4
-"""Of a call that was not carried out for sure: over about 7 seconds."""
+MAX_MOVES = 4
+"""Changes of a group's id that one call follows."""
 
-NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+NO_LINK_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
 
 class MessageSender:
-    """Sends, edits and fetches for one bot.
+    """Sends, edits and deletes messages for one bot.
 
     Args:
-        moved: told when a group got a new id: the old and the new session of its main room.
+        on_moved: called when a group got a new id, with the old and the new session of its main room.
+        retry_pause_s: pause before the second try of a call; each further one is twice the last.
     """
 
     def __init__(
         self,
         bot: ExtBot[Priority],
-        budget: RateLimiter,
-        moved: Callable[[SessionKey, SessionKey], Awaitable[None]],
+        on_moved: Callable[[SessionKey, SessionKey], Awaitable[None]],
         *,
-        wait_s: float = 0.5,
+        retry_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self.bot = bot
-        self.budget = budget
-        self._moved = moved
-        self._wait_s = wait_s
+        self._on_moved = on_moved
+        self._retry_pause_s = retry_pause_s
         self._new_ids: dict[int, int] = {}
 
     async def send(
@@ -70,21 +68,21 @@ class MessageSender:
         *,
         priority: Priority = "required",
     ) -> int:
-        """Say something; the id of the message. Raises PlatformError."""
+        """Send a message; its id. Raises PlatformError."""
 
-        async def call(target: Target, said: Formatted) -> int:
+        async def call(target: Target, formatted: Formatted) -> int:
             message = await self.bot.send_message(
                 target.chat_id,
-                said.text,
-                entities=_entities(said),
+                formatted.text,
+                entities=message_entities(formatted),
                 reply_markup=_keyboard(buttons),
-                link_preview_options=NO_PREVIEW,
+                link_preview_options=NO_LINK_PREVIEW,
                 rate_limit_args=priority,
                 **target.parameters,
             )
             return message.message_id
 
-        return await self._with_or_without_looks(target, formatted, call, priority=priority)
+        return await self._call_formatted(target, formatted, call, priority=priority)
 
     async def edit(
         self,
@@ -95,17 +93,17 @@ class MessageSender:
         *,
         priority: Priority = "required",
     ) -> bool:
-        """Change what a message says. False: it is no longer there. Raises PlatformError."""
+        """Edit a message. False: it is no longer there. Raises PlatformError."""
 
-        async def call(target: Target, said: Formatted) -> bool:
+        async def call(target: Target, formatted: Formatted) -> bool:
             try:
                 await self.bot.edit_message_text(
-                    said.text,
+                    formatted.text,
                     target.chat_id,
                     message_id,
-                    entities=_entities(said),
+                    entities=message_entities(formatted),
                     reply_markup=_keyboard(buttons),
-                    link_preview_options=NO_PREVIEW,
+                    link_preview_options=NO_LINK_PREVIEW,
                     rate_limit_args=priority,
                 )
             except BadRequest as error:
@@ -115,14 +113,14 @@ class MessageSender:
                     raise
             return True
 
-        return await self._with_or_without_looks(
-            target, formatted, call, is_edit=True, priority=priority
+        return await self._call_formatted(
+            target, formatted, call, is_repeatable=True, priority=priority
         )
 
     async def set_buttons(
         self, target: Target, message_id: int, buttons: Sequence[Button] = ()
     ) -> None:
-        """Other buttons under a message, or none. Raises PlatformError."""
+        """Replace the buttons under a message. Raises PlatformError."""
 
         async def call(target: Target) -> None:
             try:
@@ -133,7 +131,7 @@ class MessageSender:
                 if not (is_unchanged(error) or is_lost_message(error)):
                     raise
 
-        await self.at(target, call, is_edit=True)
+        await self.call_at(target, call, is_repeatable=True)
 
     async def send_file(self, target: Target, name: str, content: bytes, caption: str = "") -> int:
         """Send a file; the id of its message. Raises PlatformError."""
@@ -144,86 +142,100 @@ class MessageSender:
             )
             return message.message_id
 
-        return await self.at(target, call)
+        return await self.call_at(target, call)
 
     async def delete(self, target: Target, message_id: int) -> None:
-        """Take a message of ours back. Raises PlatformError."""
-        await self.at(
-            target, lambda where: self.bot.delete_message(where.chat_id, message_id), is_edit=True
+        """Delete a message of the bot's. Raises PlatformError."""
+        await self.call_at(
+            target,
+            lambda target: self.bot.delete_message(target.chat_id, message_id),
+            is_repeatable=True,
         )
 
-    async def at(
+    async def call_at(
         self,
         target: Target,
         call: Callable[[Target], Awaitable[T]],
         *,
-        is_edit: bool = False,
+        is_repeatable: bool = False,
         priority: Priority = "required",
     ) -> T:
-        """`call` where `spot` is now. Follows groups that got a new id.
+        """`call` with `target` as it is now: groups that got a new id are followed.
 
-        What was not carried out for sure is tried again; what may have been, only if it `is_edit`,
-        which is the same twice. A courtesy is tried once.
+        See `retry_call` for what is tried again; a best-effort call is tried once.
 
         Raises:
             PlatformError: it failed.
         """
-        for attempt in range(TRIES):
-            here = replace(target, chat_id=self._new_ids.get(target.chat_id, target.chat_id))
-            try:
-                return await call(here)
-            except ChatMigrated as error:
-                await self.moved(here.chat_id, error.new_chat_id)
-            except TelegramError as error:
-                ours = translate_error(error)
-                if isinstance(ours, PlaceGone):
-                    log.info("nobody to answer there any more", chat=here.chat_id, why=ours.detail)
-                is_safe = isinstance(error, NetworkError) and (is_edit or was_never_sent(error))
-                is_last = attempt == TRIES - 1 or priority == "best_effort"
-                if is_last or not is_safe or isinstance(error, BadRequest):
-                    raise ours from without_cause(error)
-                log.info("trying again", chat=here.chat_id, error=ours.detail)
-                await asyncio.sleep(self._wait_s * 2**attempt)
-        raise PlatformError(f"chat {target.chat_id} moves again and again")
 
-    async def moved(self, old: int, new: int) -> None:
-        """A group became a supergroup: carry its conversation over, and answer there from now on."""
+        async def attempt() -> T:
+            for _ in range(MAX_MOVES):
+                chat_id = self._new_ids.get(target.chat_id, target.chat_id)
+                try:
+                    return await call(replace(target, chat_id=chat_id))
+                except ChatMigrated as error:
+                    await self.move_chat(chat_id, error.new_chat_id)
+                except TelegramError as error:
+                    ours = translate_error(error)
+                    if isinstance(ours, PlaceGone):
+                        log.info("chat gone", chat=chat_id, error=ours.detail)
+                    raise ours from cause_to_show(error)
+            raise PlatformError(f"chat {target.chat_id} moves again and again")
+
+        return await retry_call(
+            attempt,
+            is_repeatable=is_repeatable,
+            tries=1 if priority == "best_effort" else TRIES,
+            pause_s=self._retry_pause_s,
+        )
+
+    async def move_chat(self, old: int, new: int) -> None:
+        """Carry over the conversation of a group that became a supergroup, and answer there from now on."""
         if self._new_ids.get(old) != new:
             log.warning("a group has a new id; patterns in BOT_ALLOW need it too", old=old, new=new)
         account = str(self.bot.token.partition(":")[0])
-        await self._moved(
+        await self._on_moved(
             SessionKey("telegram", account, str(old)), SessionKey("telegram", account, str(new))
         )
         self._new_ids[old] = new
 
-    async def _with_or_without_looks(
+    async def _call_formatted(
         self,
         target: Target,
         formatted: Formatted,
         call: Callable[[Target, Formatted], Awaitable[T]],
         *,
-        is_edit: bool = False,
+        is_repeatable: bool = False,
         priority: Priority,
     ) -> T:
-        """`call` with entities; without them if Telegram dislikes one: words matter more than looks."""
+        """`call` with entities; without them if Telegram refuses one, so that no text is lost."""
         try:
-            return await self.at(
-                target, lambda where: call(where, formatted), is_edit=is_edit, priority=priority
+            return await self.call_at(
+                target,
+                lambda target: call(target, formatted),
+                is_repeatable=is_repeatable,
+                priority=priority,
             )
-        except PlatformError as error:
-            if "entit" not in error.detail.lower() or not formatted.entities:
+        except EntityRefused as error:
+            if not formatted.entities:
                 raise
-            log.warning("Telegram dislikes an entity; sent without looks", why=error.detail)
+            log.warning("entity refused, sending without entities", error=error.detail)
         bare = Formatted(formatted.text)
-        return await self.at(
-            target, lambda where: call(where, bare), is_edit=is_edit, priority=priority
+        return await self.call_at(
+            target,
+            lambda target: call(target, bare),
+            is_repeatable=is_repeatable,
+            priority=priority,
         )
 
 
-def _entities(formatted: Formatted) -> list[MessageEntity]:
+def message_entities(formatted: Formatted) -> list[MessageEntity]:
+    """The SDK's entities of `formatted`."""
     return [
-        MessageEntity(one.type, one.offset, one.length, url=one.url, language=one.language)
-        for one in formatted.entities
+        MessageEntity(
+            entity.type, entity.offset, entity.length, url=entity.url, language=entity.language
+        )
+        for entity in formatted.entities
     ]
 
 
@@ -231,5 +243,5 @@ def _keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
     if not buttons:
         return None
     return InlineKeyboardMarkup(
-        [[InlineKeyboardButton(one.label, callback_data=one.data) for one in buttons]]
+        [[InlineKeyboardButton(button.label, callback_data=button.data) for button in buttons]]
     )

@@ -1,38 +1,36 @@
-"""An answer while it grows: drafts in private chats, edits of one message elsewhere, and a sign of typing.
+"""Preview of a growing answer: drafts in private chats, edits of one message elsewhere.
 
-All of it is a courtesy: it never delays the answer, never raises, and gives up after three floods.
+All of it is best effort: it never delays the answer, never raises, and ends after three floods.
 Drafts: https://core.telegram.org/bots/api#sendmessagedraft (private chats, shown for 30 seconds).
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
-from telegram import MessageEntity
-from telegram.constants import ChatAction
-from telegram.error import BadRequest, EndPointNotFound, InvalidToken, TelegramError
+from telegram.error import BadRequest, EndPointNotFound, InvalidToken
 
-from adapters.telegram.api.errors import redact_token
+from adapters.shared.markdown_fences import open_fence
+from adapters.shared.retry import OutcomeUnknown
+from adapters.shared.throttled_updates import ThrottledUpdates
+from adapters.telegram.api.errors import redact_token, telegram_errors
+from adapters.telegram.api.rate_limiter import NoCapacity
 from adapters.telegram.outbound.entities import Formatted, render
 from adapters.telegram.outbound.keyboards import stop_button
-from adapters.telegram.outbound.messages import MessageSender
+from adapters.telegram.outbound.messages import MessageSender, message_entities
 from adapters.telegram.outbound.sent_messages import PartialAnswer
 from adapters.telegram.outbound.splitting import MESSAGE_UNITS, split
 from adapters.telegram.outbound.target import Target
-from bot.errors import PlaceGone, PlatformBusy, PlatformError, PlatformUnreachable
+from adapters.telegram.outbound.typing_indicator import TYPING_EVERY_S, TypingIndicator
+from bot.errors import PlatformBusy, PlatformError
 
 log = structlog.get_logger("keepthread.telegram")
 
-TYPING_EVERY_S = 4.5
-"""Telegram shows it for five seconds (core.telegram.org/bots/api#sendchataction)."""
-
-DRAFT_AGAIN_S = 20.0
+DRAFT_REFRESH_S = 20.0
 MAX_PACE_S = 10.0
 MAX_FLOODS = 3
 _TAIL_CHARS = 8_000
@@ -45,183 +43,146 @@ class Preview:
     """Shows the newest state of an answer at the pace that the chat allows.
 
     Args:
-        way: how it is shown.
-        trail: where it is noted which message shows it.
-        pace_s: least seconds between two shows; grows when Telegram says that it is too much.
-        typing_every_s: pause between two signs of typing.
-
-    Attributes:
-        message_id: of the message that is edited, once there is one.
-        drafts_fail: called when this Bot API server knows no drafts.
+        mode: how it is shown.
+        partial_answer: record of the message that shows it.
+        pace_s: least seconds between two updates; grows when Telegram says that it is too much.
+        typing_every_s: pause between two calls of the typing indicator.
+        on_drafts_unsupported: called when this Bot API server knows no drafts.
     """
 
     def __init__(
         self,
         sender: MessageSender,
         target: Target,
-        way: PreviewMode,
+        mode: PreviewMode,
         partial_answer: PartialAnswer,
         *,
         pace_s: float = 1.0,
         typing_every_s: float = TYPING_EVERY_S,
+        on_drafts_unsupported: Callable[[], None] = lambda: None,
     ) -> None:
         self._sender = sender
-        self._spot = target
+        self._target = target
+        self._mode: PreviewMode = mode
         self._partial_answer = partial_answer
-        self._has_looked_back = False
-        self._way: PreviewMode = way
         self._pace_s = pace_s
-        self._typing_every_s = typing_every_s
-        self._text = ""
-        self._shown: Formatted | None = None
-        self._news = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._on_drafts_unsupported = on_drafts_unsupported
+        self._typing = TypingIndicator(sender.bot, target, every_s=typing_every_s)
+        self._updates = ThrottledUpdates(
+            self._update,
+            pace_s=lambda: self._pace_s,
+            # An answer that is there at once needs no preview, and groups have few messages to spare.
+            first_s=0 if mode == "draft" else pace_s,
+            repeat_s=DRAFT_REFRESH_S,
+            name="preview",
+        )
+        self._shown = Formatted("")
         self._draft_id = random.randint(1, 2**31 - 1)  # noqa: S311  only has to differ from other drafts
         self._floods = 0
-        self.message_id: int | None = None
-        self.drafts_fail: Callable[[], None] = lambda: None
+        self._message_id: int | None = None
+        self._has_deleted_leftovers = False
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Show that an answer is coming."""
-        if not self._tasks:
-            self._tasks = [
-                asyncio.create_task(self._keep_typing(), name="typing"),
-                asyncio.create_task(self._keep_showing(), name="preview"),
-            ]
+        self._typing.start()
+        if self._mode != "off":
+            self._updates.start()
 
     def add(self, piece: str) -> None:
-        """More of the answer is there."""
-        self.begin()
-        self._text += piece
-        self._news.set()
+        """Append `piece` to the answer."""
+        self._typing.start()
+        if self._mode != "off":
+            self._updates.add(piece)
 
     async def end(self) -> None:
-        """Stop showing. A message that is on its way arrives first, so that its id is known."""
-        self._ended.set()
-        self._news.set()
-        tasks, self._tasks = self._tasks, []
-        if tasks:
-            tasks[0].cancel()  # no answer waits for a sign of typing
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                log.error("a preview failed", error=redact_token(repr(outcome)))
+        """Stop showing. An update on its way arrives first, so that its message's id is known."""
+        self._typing.stop()
+        await self._updates.end()
+        await self._typing.end()
 
-    async def take_back_earlier(self) -> None:
-        """Delete what a try of this answer has said that ended with its process. Raises nothing."""
-        if self._has_looked_back:
+    @property
+    def message_id(self) -> int | None:
+        """The id of the message that is edited, once there is one."""
+        return self._message_id
+
+    def release_message(self) -> int | None:
+        """Give the message away, so that the preview no longer owns it: its id, or None."""
+        message_id, self._message_id = self._message_id, None
+        return message_id
+
+    async def delete_leftovers(self) -> None:
+        """Delete the messages of an earlier try of this answer that ended with its process. Raises nothing."""
+        if self._has_deleted_leftovers:
             return
-        self._has_looked_back = True
-        for message_id in await self._partial_answer.left_behind():
+        self._has_deleted_leftovers = True
+        for message_id in await self._partial_answer.leftover_ids():
             try:
-                await self._sender.delete(self._spot, message_id)
+                await self._sender.delete(self._target, message_id)
             except PlatformError as error:
-                log.info("half an answer stays behind", error=error.detail)
+                log.info("partial answer not deleted", error=error.detail)
 
-    async def _keep_typing(self) -> None:
-        while not self._ended.is_set() and self._shown is None:
-            await self._try(
-                lambda: self._sender.bot.send_chat_action(
-                    self._spot.chat_id, ChatAction.TYPING, message_thread_id=self._spot.topic
-                )
-            )
-            await self._pause(self._ended, self._typing_every_s)
+    async def _update(self, text: str) -> bool:
+        """Show `text`. Whether it was shown. Raises PlatformError."""
+        wanted = newest(text)
+        try:
+            is_shown = self._mode == "draft" and await self._send_draft(wanted)
+            if self._mode == "edit" and wanted.text and wanted != self._shown:
+                is_shown = await self._send_or_edit_message(wanted)
+        except NoCapacity:
+            raise
+        except PlatformBusy:
+            self._slow_down()
+            raise
+        if not (is_shown and wanted.text):
+            return False
+        self._shown = wanted
+        self._typing.stop()
+        return True
 
-    async def _keep_showing(self) -> None:
-        if self._way == "draft":
-            await self._show_draft(Formatted(""))
-        else:  # what is answered at once needs no preview, and groups have few messages to spare
-            await self._pause(self._ended, self._pace_s)
-        while not self._ended.is_set() and self._way != "off":
-            is_news = await self._pause(self._news, DRAFT_AGAIN_S)
-            self._news.clear()
-            if self._ended.is_set():
-                return
-            if not (is_news or self._way == "draft"):
-                continue
-            wanted = newest(self._text)
-            if self._way == "draft":
-                await self._show_draft(wanted)
-            elif wanted.text and wanted != self._shown:
-                await self._show_message(wanted)
-            await self._pause(self._ended, self._pace_s)
-
-    async def _show_draft(self, wanted: Formatted) -> None:
-        if await self._try(lambda: self._send_draft(wanted)) and wanted.text:
-            self._shown = wanted
+    def _slow_down(self) -> None:
+        self._floods += 1
+        self._pace_s = min(MAX_PACE_S, self._pace_s * 2)
+        if self._floods >= MAX_FLOODS:
+            log.warning("previews ended", floods=self._floods)
+            self._updates.stop()
 
     async def _send_draft(self, wanted: Formatted) -> bool:
-        try:
-            return await self._sender.bot.send_message_draft(
-                self._spot.chat_id,
-                self._draft_id,
-                wanted.text,
-                message_thread_id=self._spot.topic,
-                entities=[
-                    MessageEntity(
-                        one.type, one.offset, one.length, url=one.url, language=one.language
-                    )
-                    for one in wanted.entities
-                ],
-                api_kwargs={"can_stop": True, "keep_on_stop": True},
-            )
-        except (InvalidToken, EndPointNotFound):
-            self._way = "edit"
-            self._news.set()
-            self.drafts_fail()
-        except BadRequest as error:
-            if wanted.text:  # an empty one may just not be liked there
-                log.info("no drafts here, editing instead", why=redact_token(str(error)))
-                self._way = "edit"
-                self._news.set()
+        """Whether it was shown. Where there are no drafts, the mode becomes `edit`."""
+        with telegram_errors():
+            try:
+                return await self._sender.bot.send_message_draft(
+                    self._target.chat_id,
+                    self._draft_id,
+                    wanted.text,
+                    message_thread_id=self._target.topic,
+                    entities=message_entities(wanted),
+                    api_kwargs={"can_stop": True, "keep_on_stop": True},
+                )
+            except (InvalidToken, EndPointNotFound):
+                self._mode = "edit"
+                self._on_drafts_unsupported()
+            except BadRequest as error:
+                if wanted.text:  # a refused empty draft says nothing about others
+                    log.info("drafts refused, editing instead", error=redact_token(str(error)))
+                    self._mode = "edit"
         return False
 
-    async def _show_message(self, wanted: Formatted) -> None:
-        buttons = stop_button(str(self._spot.topic or ""))
-
-        async def show() -> bool:
-            if self.message_id is None:
-                await self.take_back_earlier()
-                try:
-                    self.message_id = await self._sender.send(
-                        self._spot, wanted, buttons, priority="best_effort"
-                    )
-                except PlatformUnreachable:
-                    self._way = "off"  # it may be there all the same: a second would be too many
-                    raise
-                await self._partial_answer.add(self.message_id)
-                return True
+    async def _send_or_edit_message(self, wanted: Formatted) -> bool:
+        buttons = stop_button(str(self._target.topic or ""))
+        if self._message_id is not None:
             return await self._sender.edit(
-                self._spot, self.message_id, wanted, buttons, priority="best_effort"
+                self._target, self._message_id, wanted, buttons, priority="best_effort"
             )
-
-        if await self._try(show):
-            self._shown = wanted
-
-    async def _try(self, call: Callable[[], Awaitable[Any]]) -> bool:
-        """Whether it worked. Floods slow it down and, the third time, end it."""
-        before = self._sender.budget.of(self._spot.chat_id).floods
+        await self.delete_leftovers()
         try:
-            return bool(await call())
-        except (TelegramError, PlatformError) as error:
-            if self._sender.budget.of(self._spot.chat_id).floods > before:
-                self._floods += 1
-                self._pace_s = min(MAX_PACE_S, self._pace_s * 2)
-                if self._floods >= MAX_FLOODS:
-                    log.warning("no more previews of this answer", floods=self._floods)
-                    self._way = "off"
-            elif isinstance(error, PlaceGone):
-                self._way = "off"
-            elif not isinstance(error, PlatformBusy):
-                log.info("a preview failed", error=redact_token(repr(error)))
-            self._news.set()
-            return False
-
-    async def _pause(self, event: asyncio.Event, most_s: float) -> bool:
-        """Wait for `event`, at most so long. Whether it came."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), most_s)
-        return event.is_set()
+            self._message_id = await self._sender.send(
+                self._target, wanted, buttons, priority="best_effort"
+            )
+        except OutcomeUnknown:
+            self._updates.stop()  # it may be there all the same: a second would be too many
+            raise
+        await self._partial_answer.add(self._message_id)
+        return True
 
 
 def newest(markdown: str) -> Formatted:
@@ -229,8 +190,8 @@ def newest(markdown: str) -> Formatted:
     text = markdown
     if len(text) > _TAIL_CHARS + 4_000:
         cut = text.find("\n", len(text) - _TAIL_CHARS) + 1 or len(text) - _TAIL_CHARS
-        fences = [line for line in text[:cut].splitlines() if line.lstrip().startswith("```")]
-        text = (fences[-1].strip() + "\n" if len(fences) % 2 else "") + text[cut:]
+        fence = open_fence(text[:cut])
+        text = (fence.line.strip() + "\n" if fence else "") + text[cut:]
     pieces = split(render(text), limit=MESSAGE_UNITS - len(_MORE))
     if not pieces:
         return Formatted("")
@@ -243,5 +204,5 @@ def shifted(formatted: Formatted, lead: str) -> Formatted:
     """`formatted` with `lead` before it, which has one UTF-16 unit a character."""
     return Formatted(
         lead + formatted.text,
-        tuple(replace(one, offset=one.offset + len(lead)) for one in formatted.entities),
+        tuple(replace(entity, offset=entity.offset + len(lead)) for entity in formatted.entities),
     )

@@ -2,46 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
-from telegram import (
-    ReplyParameters,
-)
+from telegram import ReplyParameters
 
 from bot.conversation import Address
+
+_REPLY_CHAIN = "chain"
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramDetails:
+    """`Address.details` of a Telegram address.
+
+    Attributes:
+        reply_chain: id of the reply chain outside of topics, such as the comments of a post, or `""`.
+    """
+
+    reply_chain: str = ""
+
+    @classmethod
+    def read(cls, details: Mapping[str, str]) -> Self:
+        return cls(details.get(_REPLY_CHAIN, ""))
+
+    def write(self) -> dict[str, str]:
+        return {_REPLY_CHAIN: self.reply_chain} if self.reply_chain else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where in Telegram something is said.
+    """Place of a message in Telegram.
 
     Attributes:
         chat_id: the chat.
         topic: id of its topic, or None.
-        reply_to: id of the message that is answered, or None.
-        in_chain: every message answers it, not only the first: else they leave the comments of a post.
+        reply_to: id of the message replied to, or None.
+        in_reply_chain: every message is a reply, not only the first: else they leave the comments of a post.
     """
 
     chat_id: int
     topic: int | None = None
     reply_to: int | None = None
-    in_chain: bool = False
+    in_reply_chain: bool = False
 
     @classmethod
-    def of(cls, address: Address) -> Target:
+    def of(cls, address: Address) -> Self:
         session = address.session
         return cls(
             int(session.place),
             int(session.thread) if session.thread else None,
             int(address.reply_to_id) if address.reply_to_id and address.shared else None,
-            bool(address.details.get("chain")),
+            bool(TelegramDetails.read(address.details).reply_chain),
         )
 
     @property
-    def after_first(self) -> Target:
-        """For the further messages of an answer."""
-        return self if self.in_chain else replace(self, reply_to=None)
+    def after_first(self) -> Self:
+        """The target of the further messages of an answer."""
+        return self if self.in_reply_chain else replace(self, reply_to=None)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether Telegram is heard: the last completed poll or look at the webhook, or what is in the way."""
+"""Connection health: time of the last successful poll or webhook check, or the current error."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ from dataclasses import dataclass
 
 from bot.ports import Health
 
-SILENT_S = 120.0
+MAX_SILENCE_S = 120.0
 
 
 @dataclass(slots=True)
 class Heartbeat:
-    """A heartbeat. A process that does not listen (a mere worker) is always well.
+    """Heartbeat of the transport. A process that only sends is always healthy.
 
     Attributes:
-        beat_at: when it was last heard, on the monotonic clock; None: not listening.
+        beat_at: time of the last beat, on the monotonic clock; None: not receiving.
+        error: why there is none now, or `""`.
     """
 
     beat_at: float | None = None
-    detail: str = ""
+    error: str = ""
 
-    def begin(self) -> None:
+    def start(self) -> None:
         self.beat_at = time.monotonic()
-        self.detail = "connecting"
+        self.error = "connecting"
 
     def beat(self) -> None:
         self.beat_at = time.monotonic()
-        self.detail = ""
+        self.error = ""
 
-    def trouble(self, detail: str) -> None:
-        self.detail = detail
+    def fail(self, error: str) -> None:
+        self.error = error
 
     def health(self) -> Health:
         if self.beat_at is None:
             return Health(True, "sending only")
-        if self.detail:
-            return Health(False, self.detail)
-        silent_s = time.monotonic() - self.beat_at
-        if silent_s > SILENT_S:
-            return Health(False, f"nothing heard from Telegram for {silent_s:.0f} s")
+        if self.error:
+            return Health(False, self.error)
+        silence_s = time.monotonic() - self.beat_at
+        if silence_s > MAX_SILENCE_S:
+            return Health(False, f"nothing heard from Telegram for {silence_s:.0f} s")
         return Health(True)

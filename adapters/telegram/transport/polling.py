@@ -16,6 +16,7 @@ from adapters.telegram.api.errors import (
     CONFLICT_CURE,
     TOKEN_CURE,
     is_unknown_method,
+    is_webhook_conflict,
     translate_error,
     wait_of,
 )
@@ -27,23 +28,23 @@ from bot.errors import StoreError
 log = structlog.get_logger("keepthread.telegram")
 
 
-MAX_PACE_S = 30.0
-REFUSED_PAUSE_S = 60.0
+MAX_PAUSE_S = 30.0
+MAX_REFUSED_PAUSE_S = 60.0
 
 
 class Polling:
-    """Asks for updates for ever, and says in words what is in the way.
+    """Polls for updates, and reports to the heartbeat what is in the way.
 
     Args:
-        take: deals with an update; raises StoreError if it must come again.
+        handle: see `UpdateHandler`.
         wait_s: the first pause after a failure; it doubles up to half a minute.
-        read_s: a poll whose answer comes later than this after its time is given up.
+        read_s: a poll whose response comes later than this after its time is given up.
     """
 
     def __init__(
         self,
         client: Client,
-        take: UpdateHandler,
+        handle: UpdateHandler,
         heartbeat: Heartbeat,
         *,
         poll_s: int = 30,
@@ -51,7 +52,7 @@ class Polling:
         read_s: float = READ_S,
     ) -> None:
         self._client = client
-        self._take = take
+        self._handle = handle
         self._heartbeat = heartbeat
         self._poll_s = poll_s
         self._first_wait_s = wait_s
@@ -63,39 +64,39 @@ class Polling:
         """Poll until cancelled."""
         await self._remove_webhook()
         while True:
-            # The first answer comes at once: it tells that we are heard, also after trouble.
-            poll_s = 0 if self._heartbeat.detail else self._poll_s
+            # After an error the response comes at once, so that the heartbeat recovers.
+            poll_s = 0 if self._heartbeat.error else self._poll_s
             try:
-                updates = await self._client.raw_updates(
+                updates = await self._client.fetch_updates(
                     self._offset, poll_s, ALLOWED_UPDATES, read_s=self._read_s
                 )
             except TelegramError as error:
                 await self._recover(error)
                 continue
-            if await self._take_all(updates):
+            if await self._handle_all(updates):
                 self._failures = 0
                 self._heartbeat.beat()
 
-    async def _take_all(self, updates: list[Any]) -> bool:
-        """Take in what came, in order. False: from some update on it must come again."""
+    async def _handle_all(self, updates: list[Any]) -> bool:
+        """Handle updates in order. False: from some update on they must come again."""
         for raw in updates:
             try:
-                await handle_raw_update(raw, self._client, self._take)
+                await handle_raw_update(raw, self._client, self._handle)
             except StoreError as error:
-                self._heartbeat.trouble(error.user_text)
+                self._heartbeat.fail(error.user_text)
                 log.warning("updates wait at Telegram until memory works", error=repr(error))
                 await self._pause()
                 return False
             if update_id_of(raw) >= 0:
                 self._offset = update_id_of(raw) + 1
         if updates and all(update_id_of(raw) < 0 for raw in updates):
-            self._heartbeat.trouble("Telegram sends updates that cannot be confirmed.")
+            self._heartbeat.fail("Telegram sends updates that cannot be confirmed.")
             await self._pause()
             return False
         return True
 
     async def _remove_webhook(self) -> None:
-        """Telegram gives updates to one side only. What waits is kept."""
+        """Remove a webhook, without which Telegram gives no updates to polls. Waiting updates are kept."""
         while True:
             try:
                 await self._client.delete_webhook()
@@ -108,27 +109,27 @@ class Polling:
 
     async def _recover(self, error: TelegramError) -> None:
         ours = translate_error(error)
-        if isinstance(error, Conflict) and "webhook" in str(error).lower():
-            log.warning("somebody set a webhook for this bot; it is removed")
-            self._heartbeat.trouble("A webhook was set for this bot; it is being removed.")
+        if isinstance(error, Conflict) and is_webhook_conflict(error):
+            log.warning("webhook was set elsewhere; it is removed")
+            self._heartbeat.fail("A webhook was set for this bot; it is being removed.")
             await self._pause()
             await self._remove_webhook()
         elif isinstance(error, Conflict):
             log.error("cannot poll", error=ours.detail, cure=CONFLICT_CURE)
-            self._heartbeat.trouble(f"{ours.detail} {CONFLICT_CURE}")
+            self._heartbeat.fail(f"{ours.detail} {CONFLICT_CURE}")
             await self._pause()
         elif isinstance(error, (InvalidToken, EndPointNotFound)):
             log.error("cannot poll", error=ours.detail, cure=TOKEN_CURE)
-            self._heartbeat.trouble(f"{ours.detail} {TOKEN_CURE}")
-            await self._pause(REFUSED_PAUSE_S)
+            self._heartbeat.fail(f"{ours.detail} {TOKEN_CURE}")
+            await self._pause(MAX_REFUSED_PAUSE_S)
         elif isinstance(error, RetryAfter):
-            self._heartbeat.trouble(ours.detail)
+            self._heartbeat.fail(ours.detail)
             await asyncio.sleep(wait_of(error))
         else:
             log.warning("Telegram cannot be reached", error=ours.detail)
-            self._heartbeat.trouble(f"Telegram cannot be reached: {ours.detail}")
+            self._heartbeat.fail(f"Telegram cannot be reached: {ours.detail}")
             await self._pause()
 
-    async def _pause(self, most_s: float = MAX_PACE_S) -> None:
-        await asyncio.sleep(min(most_s, self._first_wait_s * 2 ** min(self._failures, 12)))
+    async def _pause(self, max_s: float = MAX_PAUSE_S) -> None:
+        await asyncio.sleep(min(max_s, self._first_wait_s * 2 ** min(self._failures, 12)))
         self._failures += 1

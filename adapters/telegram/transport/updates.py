@@ -1,4 +1,4 @@
-"""Raw updates as both transports hand them on."""
+"""Raw updates: their ids, and how both transports hand them on."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ log = structlog.get_logger("keepthread.telegram")
 
 
 UpdateHandler = Callable[[Update], Awaitable[None]]
+"""Handles an update. Raises StoreError if it must come again."""
 
 
 def update_id_of(raw: object) -> int:
-    """The id of an update as it came; -1 if it has none."""
-    found = raw.get("update_id") if isinstance(raw, dict) else None
-    return found if type(found) is int and found >= 0 else -1
+    """The id of a raw update; -1 if it has none."""
+    id_ = raw.get("update_id") if isinstance(raw, dict) else None
+    return id_ if type(id_) is int and id_ >= 0 else -1
 
 
-async def handle_raw_update(raw: Any, client: Client, take: UpdateHandler) -> None:
-    """Deal with an update as it came. One that breaks something is logged and let go: it would for ever.
+async def handle_raw_update(raw: Any, client: Client, handle: UpdateHandler) -> None:
+    """Parse and handle a raw update. One that raises is logged and dropped: it would raise for ever.
 
     Raises:
         StoreError: it must come again.
     """
     if update_id_of(raw) < 0:
-        log.error("something that is no update", kind=type(raw).__name__)
+        log.error("not an update", kind=type(raw).__name__)
         return
     try:
-        await take(parse_update(raw, client))
+        await handle(parse_update(raw, client))
     except StoreError:
         raise
     except Exception:
-        log.exception("an update could not be dealt with", update_id=update_id_of(raw))
+        log.exception("update dropped", update_id=update_id_of(raw))

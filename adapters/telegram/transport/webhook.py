@@ -1,4 +1,4 @@
-"""Telegram calls us: the secret is compared in constant time, and 200 means that the inbox has it.
+"""Webhook transport: the secret is compared in constant time, and 200 means that the inbox has the update.
 
 https://core.telegram.org/bots/api#setwebhook
 """
@@ -30,47 +30,47 @@ log = structlog.get_logger("keepthread.telegram")
 
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105  the name of a header
 MAX_BYTES = 4 * 1024 * 1024
-LOOK_EVERY_S = 60.0
+CHECK_EVERY_S = 60.0
 
 
 class Webhook:
-    """The route, and the registration behind it.
+    """HTTP route for updates, and its registration at Telegram.
 
     Args:
-        take: gives what deals with updates; None while the bot does not know itself yet.
+        handler: returns the handler of updates; None while the bot's identity is not known.
     """
 
     def __init__(
         self,
         client: Client,
-        take: Callable[[], UpdateHandler | None],
+        handler: Callable[[], UpdateHandler | None],
         heartbeat: Heartbeat,
         *,
         url: str,
         secret: str,
-        look_every_s: float = LOOK_EVERY_S,
+        check_every_s: float = CHECK_EVERY_S,
     ) -> None:
         self._client = client
-        self._take = take
+        self._handler = handler
         self._heartbeat = heartbeat
         self.url = url
         self._secret = secret
-        self._look_every_s = look_every_s
+        self._check_every_s = check_every_s
 
     def route(self) -> Route:
         return Route(WEBHOOK_PATH, self._serve, methods=["POST"])
 
     async def run(self) -> None:
-        """Register, and look now and then whether it still stands, until cancelled."""
-        await self._retrying(self._register)
+        """Register, and check the registration now and then, until cancelled."""
+        await self._retry(self._register)
         while True:
-            await self._retrying(self._look)
-            await asyncio.sleep(self._look_every_s)
+            await self._retry(self._check)
+            await asyncio.sleep(self._check_every_s)
 
     async def _serve(self, request: Request) -> Response:
         given = request.headers.get(SECRET_HEADER, "").encode()
         if not hmac.compare_digest(given, self._secret.encode()):
-            log.warning("a webhook call without our secret")
+            log.warning("webhook call without the secret")
             return PlainTextResponse("not for you", 403)
         if int(request.headers.get("content-length") or 0) > MAX_BYTES:
             return PlainTextResponse("too large", 413)
@@ -80,11 +80,11 @@ class Webhook:
             return PlainTextResponse("no update", 400)
         if update_id_of(raw) < 0:
             return PlainTextResponse("no update", 400)
-        take = self._take()
-        if take is None:
+        handle = self._handler()
+        if handle is None:
             return PlainTextResponse("not ready", 503, {"Retry-After": "2"})
         try:
-            await handle_raw_update(raw, self._client, take)
+            await handle_raw_update(raw, self._client, handle)
         except StoreError as error:
             log.warning("an update waits at Telegram until memory works", error=repr(error))
             return PlainTextResponse("not taken in", 503, {"Retry-After": "2"})
@@ -96,33 +96,35 @@ class Webhook:
         )
         log.info("webhook set", url=self.url)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         try:
             info = await self._client.get_webhook_info()
         except InvalidToken as error:
             if not is_unknown_method(error):
                 raise
-            await self._client.get_me()  # that server cannot tell; this still proves line and token
+            await (
+                self._client.get_me()
+            )  # that server has no such method; this proves connection and token
             self._heartbeat.beat()
             return
         if info.url != self.url:
-            log.warning("the webhook was changed by somebody; it is set again", was=info.url)
+            log.warning("webhook was changed elsewhere; it is set again", was=info.url)
             await self._register()
         if info.last_error_message and info.pending_update_count and _is_fresh(info):
-            self._heartbeat.trouble(f"Telegram cannot call the webhook: {info.last_error_message}")
+            self._heartbeat.fail(f"Telegram cannot call the webhook: {info.last_error_message}")
             log.warning("Telegram cannot call the webhook", error=info.last_error_message)
             return
         self._heartbeat.beat()
 
-    async def _retrying(self, call: Callable[[], Awaitable[None]]) -> None:
+    async def _retry(self, call: Callable[[], Awaitable[None]]) -> None:
         pause_s = 0.5
         while True:
             try:
                 return await call()
             except TelegramError as error:
                 ours = translate_error(error)
-                self._heartbeat.trouble(f"{ours.detail} {ours.cure}".strip())
-                log.error("the webhook cannot be set or seen", error=ours.detail, cure=ours.cure)
+                self._heartbeat.fail(f"{ours.detail} {ours.cure}".strip())
+                log.error("webhook cannot be set or checked", error=ours.detail, cure=ours.cure)
             await asyncio.sleep(pause_s)
             pause_s = min(30.0, pause_s * 2)
 

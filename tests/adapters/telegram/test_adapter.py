@@ -17,11 +17,12 @@ from telegram import BotCommandScopeAllGroupChats, BotCommandScopeChat
 from telegram.error import BadRequest, Forbidden, InvalidToken, NetworkError, RetryAfter, TimedOut
 from telegram.ext import InvalidCallbackData
 
+from adapters.shared.retry import OutcomeUnknown
 from adapters.telegram.adapter import ADAPTER
 from adapters.telegram.api.client import make_client
-from adapters.telegram.api.errors import NoCapacity, redact_token, translate_error, was_never_sent
+from adapters.telegram.api.errors import redact_token, translate_error, was_never_sent
 from adapters.telegram.api.rate_limiter import RateLimiter
-from adapters.telegram.command_menu import described, menus
+from adapters.telegram.command_menu import bot_commands, menus
 from adapters.telegram.settings import TelegramSettings
 from bot.commands import BUILTIN
 from bot.conversation import Address, Attachment, SessionKey, Speaker
@@ -240,7 +241,9 @@ def test_admins_of_the_bot_see_all_commands_in_their_own_chat() -> None:
         specs for scope, specs in found if isinstance(scope, BotCommandScopeAllGroupChats)
     )
     assert not any(one.admin_in_shared for one in members)
-    assert all(1 <= len(one.description) <= 256 for _, specs in found for one in described(specs))
+    assert all(
+        1 <= len(one.description) <= 256 for _, specs in found for one in bot_commands(specs)
+    )
 
 
 # -- errors --------------------------------------------------------------------------------------
@@ -257,7 +260,6 @@ SAMPLES = {
     errors.RetryAfter: RetryAfter(5),
     errors.TelegramError: errors.TelegramError("x"),
     errors.TimedOut: TimedOut("x"),
-    NoCapacity: NoCapacity("x"),
 }
 
 
@@ -280,8 +282,7 @@ def test_every_error_of_the_sdk_is_in_the_table() -> None:
         "PassportDecryptionError": PlatformError,
         "RetryAfter": PlatformBusy,
         "TelegramError": PlatformError,
-        "TimedOut": PlatformUnreachable,
-        "NoCapacity": PlatformBusy,
+        "TimedOut": OutcomeUnknown,
     }
 
 
@@ -302,7 +303,7 @@ def test_only_what_was_surely_not_sent_may_come_again(cause: Exception, again: b
 
 
 def test_neither_a_bad_request_nor_a_time_out_may_come_again_blindly() -> None:
-    assert not was_never_sent(BadRequest("x"))
+    assert not isinstance(translate_error(BadRequest("x")), PlatformUnreachable)
     assert not was_never_sent(TimedOut("x"))
     assert was_never_sent(NetworkError("Bad Gateway"))
 

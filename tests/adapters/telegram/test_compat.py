@@ -200,8 +200,8 @@ async def test_a_webhook_is_well_where_nothing_tells_of_it(
 ) -> None:
     forget(monkeypatch, "getWebhookInfo")
     heartbeat = Heartbeat()
-    heartbeat.begin()
-    webhook = Webhook(client, lambda: None, heartbeat, url="", secret="s", look_every_s=0.05)
+    heartbeat.start()
+    webhook = Webhook(client, lambda: None, heartbeat, url="", secret="s", check_every_s=0.05)
     async with serve_http(Starlette(routes=[webhook.route()]), "127.0.0.1", 0) as port:
         webhook.url = f"http://127.0.0.1:{port}/telegram"
         task = asyncio.create_task(webhook.run())

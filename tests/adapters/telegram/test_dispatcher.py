@@ -448,7 +448,7 @@ async def test_a_menu_that_telegram_refuses_for_now_is_set_later(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(TelegramConnection, "menu_again_s", 0.02)
+    monkeypatch.setattr(TelegramConnection, "menu_retry_s", 0.02)
     telegram.fail("setMyCommands", 429, "Too Many Requests: retry after 0.1", 1, 5, retry_after=0.1)
     telegram.fail("setMyCommands", 502, "Bad Gateway")
     async with serving(telegram, model, settings, monkeypatch):
@@ -458,7 +458,7 @@ async def test_a_menu_that_telegram_refuses_for_now_is_set_later(
 async def test_who_is_an_administrator_is_not_waited_for_without_end(
     world: World,
 ) -> None:
-    world.connection.ask_s = 0.1
+    world.connection.admin_check_timeout_s = 0.1
     world.telegram.hang("getChatMember", times=9)
     world.telegram.say(GROUP, ANNA, "/reset@keepthread_bot")
     await world.answered(GROUP, "/reset is for admins here")

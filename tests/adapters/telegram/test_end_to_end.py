@@ -66,7 +66,7 @@ async def test_under_one_message_a_second_ten_questions_are_all_answered(
 async def test_an_answer_outlives_a_ban_that_is_longer_than_its_turn_is_patient(
     world: World,
 ) -> None:
-    world.connection.sender.budget.patience_s = 0.5
+    world.connection.limiter.max_wait_s = 0.5
     world.telegram.fail("sendMessage", 429, "Too Many Requests: retry after 0.6", retry_after=0.6)
     world.telegram.say(ANNA, ANNA, "hello")
     await world.answered(ANNA, "You said: hello")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.telegram.outbound.entities import Entity, Formatted, closed, render
+from adapters.shared.markdown_fences import close_fence
+from adapters.telegram.outbound.entities import Entity, Formatted, render
 from adapters.telegram.outbound.splitting import split
 from bot.text import utf16_length
 from tests.fakes.telegram.chats import checked_text
@@ -267,7 +268,7 @@ def test_cutting_loses_nothing_doubles_nothing_and_keeps_the_limits(
     markdown: str, limit: int, most: int
 ) -> None:
     whole = render(markdown)
-    pieces = split(whole, limit=limit, most_entities=most)
+    pieces = split(whole, limit=limit, max_entities=most)
     joined = "".join(piece.text for piece in pieces)
     assert re.sub(r"\s", "", joined) == re.sub(r"\s", "", whole.text)
     for piece in pieces:
@@ -314,11 +315,11 @@ def test_a_cut_link_leads_to_the_same_place_in_both_messages() -> None:
     ],
 )
 def test_what_follows_an_answer_that_was_cut_off_stands_in_no_code_block(cut: str) -> None:
-    formatted = render(f"{closed(cut)}\n\nIt was cut off.")
+    formatted = render(f"{close_fence(cut)}\n\nIt was cut off.")
     assert formatted.text.endswith("\n\nIt was cut off.")
     assert not any("cut off" in words for _, words in looks(formatted))
 
 
 @pytest.mark.parametrize("whole", ["", "a", "```\na\n```\nb", "a ``` b", "```` a```b"])
 def test_a_text_without_an_open_code_block_stays_as_it_is(whole: str) -> None:
-    assert closed(whole) == whole
+    assert close_fence(whole) == whole

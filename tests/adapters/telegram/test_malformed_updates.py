@@ -14,7 +14,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.inbound.callbacks import Callbacks
 from adapters.telegram.inbound.dispatcher import Dispatcher
 from adapters.telegram.inbound.parse import BotIdentity
@@ -83,7 +82,7 @@ class Wire:
     updates: list[Any]
     token: str = f"{BOT_ID}:loopback"
 
-    async def raw_updates(
+    async def fetch_updates(
         self, offset: int | None, poll_s: int, allowed: Sequence[str], *, read_s: float
     ) -> list[Any]:
         self.updates = [one for one in self.updates if not is_confirmed(one, offset or 0)]
@@ -108,13 +107,13 @@ def parsed(updates: list[Any]) -> list[str]:
         client: Any = Wire(updates)
         core: Any = Tape()
         background = Mute()
-        sender = MessageSender(client, RateLimiter(), core.migrate)
+        sender = MessageSender(client, core.migrate)
         me = BotIdentity(BOT_ID, "keepthread_bot", reads_all=True)
         callbacks = Callbacks(
             core, me, sender, SentMessages(core.key_values, str(BOT_ID)), background
         )
         dispatcher = Dispatcher(core, me, sender, lambda _: None, background, callbacks)  # type: ignore[arg-type,return-value]
-        polling = Polling(client, dispatcher.take, Heartbeat(), wait_s=0)
+        polling = Polling(client, dispatcher.dispatch, Heartbeat(), wait_s=0)
         with pytest.raises(Confirmed), capture_logs():
             await polling.run()
         return [one.text for one in core.taken]

@@ -37,7 +37,7 @@ def parsed(raw: dict[str, Any], *, edited: bool = False) -> ParsedMessage:
 def test_a_private_message_is_for_the_bot_and_keyed_by_chat(chats: TelegramServer) -> None:
     one = parsed(chats.message(ANNA, ANNA, "Hello", message_id=77))
     incoming = one.incoming
-    assert one.addressing == "mine"
+    assert one.addressee == "this_bot"
     assert str(incoming.session) == f"telegram/{BOT_ID}/41/"
     assert (incoming.text, incoming.message_id, incoming.kind) == ("Hello", "77", "message")
     assert incoming.event_id == f"telegram:{BOT_ID}:7"
@@ -64,23 +64,23 @@ def test_a_thread_id_is_a_topic_only_if_the_message_says_so(chats: TelegramServe
 
 
 @pytest.mark.parametrize(
-    ("text", "addressing", "left"),
+    ("text", "addressee", "left"),
     [
-        ("@keepthread_bot what is this?", "mine", "what is this?"),
-        ("@KeepThread_Bot, what is this?", "mine", "what is this?"),
-        ("what is this, @keepthread_bot", "mine", "what is this,"),
-        ("what does @keepthread_bot do here?", "mine", "what does @keepthread_bot do here?"),
-        ("😀😀 @keepthread_bot hi", "mine", "😀😀 @keepthread_bot hi"),
+        ("@keepthread_bot what is this?", "this_bot", "what is this?"),
+        ("@KeepThread_Bot, what is this?", "this_bot", "what is this?"),
+        ("what is this, @keepthread_bot", "this_bot", "what is this,"),
+        ("what does @keepthread_bot do here?", "this_bot", "what does @keepthread_bot do here?"),
+        ("😀😀 @keepthread_bot hi", "this_bot", "😀😀 @keepthread_bot hi"),
         ("@keepthread_bot_two hi", "nobody", "@keepthread_bot_two hi"),
         ("keepthread_bot is a bot", "nobody", "keepthread_bot is a bot"),
         ("hello all", "nobody", "hello all"),
     ],
 )
 def test_in_groups_a_mention_makes_it_the_bots(
-    chats: TelegramServer, text: str, addressing: str, left: str
+    chats: TelegramServer, text: str, addressee: str, left: str
 ) -> None:
     one = parsed(chats.message(GROUP, BEN, text))
-    assert (one.addressing, one.incoming.text) == (addressing, left)
+    assert (one.addressee, one.incoming.text) == (addressee, left)
 
 
 def test_a_mention_in_a_caption_counts_too(chats: TelegramServer) -> None:
@@ -89,13 +89,13 @@ def test_a_mention_in_a_caption_counts_too(chats: TelegramServer) -> None:
     photo = [{"file_id": "p", "file_unique_id": "p", "width": 9, "height": 9}]
     raw = chats.message(GROUP, BEN, caption=caption, caption_entities=entities, photo=photo)
     one = parsed(raw)
-    assert (one.addressing, one.incoming.text) == ("mine", "look")
+    assert (one.addressee, one.incoming.text) == ("this_bot", "look")
 
 
 def test_a_mention_of_a_bot_by_its_id_counts_too(chats: TelegramServer) -> None:
     user = {"id": BOT_ID, "is_bot": True, "first_name": "Keepthread"}
     entities = [{"type": "text_mention", "offset": 0, "length": 2, "user": user}]
-    assert parsed(chats.message(GROUP, BEN, "Kt hi", entities=entities)).addressing == "mine"
+    assert parsed(chats.message(GROUP, BEN, "Kt hi", entities=entities)).addressee == "this_bot"
 
 
 def test_an_answer_to_the_bot_is_for_the_bot_and_brings_what_it_answers(
@@ -104,14 +104,14 @@ def test_an_answer_to_the_bot_is_for_the_bot_and_brings_what_it_answers(
     said = chats.message(GROUP, BEN, "the moon is made of cheese")
     said["from"] = chats.me()
     one = parsed(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
-    assert one.addressing == "mine"
+    assert one.addressee == "this_bot"
     assert one.incoming.quoted == "the moon is made of cheese"
 
 
 def test_an_answer_to_somebody_else_is_not_for_the_bot_but_is_quoted(chats: TelegramServer) -> None:
     said = chats.message(GROUP, BEN, "the moon")
     one = parsed(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
-    assert one.addressing == "nobody"
+    assert one.addressee == "nobody"
     asked = parsed(
         chats.message(GROUP, ANNA, "@keepthread_bot is it?", reply_to=said["message_id"])
     )
@@ -132,7 +132,7 @@ def test_a_topic_opened_by_the_bot_does_not_make_everything_in_it_an_answer(
     opened = chats.message(FORUM, BEN, None, thread=5)
     opened |= {"from": chats.me(), "forum_topic_created": {"name": "Cats", "icon_color": 1}}
     one = parsed(chats.message(FORUM, BEN, "just talking", thread=5, reply_to=opened["message_id"]))
-    assert (one.addressing, one.incoming.quoted, one.target) == ("nobody", "", None)
+    assert (one.addressee, one.incoming.quoted, one.replied_to) == ("nobody", "", None)
 
 
 def test_a_picture_that_is_asked_about_comes_along(chats: TelegramServer) -> None:
@@ -147,20 +147,20 @@ def test_a_picture_that_is_asked_about_comes_along(chats: TelegramServer) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "command", "addressing"),
+    ("text", "kind", "command", "addressee"),
     [
-        ("/reset", "command", "reset", "mine"),
-        ("/Export json", "command", "export json", "mine"),
-        ("/reset@keepthread_bot now", "command", "reset now", "mine"),
-        ("/reset@KEEPTHREAD_BOT", "command", "reset", "mine"),
-        ("/reset@other_bot", "command", "reset", "other"),
+        ("/reset", "command", "reset", "this_bot"),
+        ("/Export json", "command", "export json", "this_bot"),
+        ("/reset@keepthread_bot now", "command", "reset now", "this_bot"),
+        ("/reset@KEEPTHREAD_BOT", "command", "reset", "this_bot"),
+        ("/reset@other_bot", "command", "reset", "other_bot"),
     ],
 )
 def test_commands_lose_slash_and_name(
-    chats: TelegramServer, text: str, kind: str, command: str, addressing: str
+    chats: TelegramServer, text: str, kind: str, command: str, addressee: str
 ) -> None:
     one = parsed(chats.message(GROUP, BEN, text))
-    assert (one.incoming.kind, one.incoming.text, one.addressing) == (kind, command, addressing)
+    assert (one.incoming.kind, one.incoming.text, one.addressee) == (kind, command, addressee)
 
 
 def test_a_path_is_no_command(chats: TelegramServer) -> None:
@@ -198,7 +198,7 @@ def test_bots_and_the_machinery_say_nothing(chats: TelegramServer) -> None:
 def test_a_post_of_the_channel_whose_comments_are_here_is_for_nobody(chats: TelegramServer) -> None:
     raw = chats.message(GROUP, BEN, "@keepthread_bot news!", is_automatic_forward=True)
     raw["sender_chat"] = {"id": -1009, "type": "channel", "title": "News"}
-    assert parsed(raw).addressing == "nobody"
+    assert parsed(raw).addressee == "nobody"
 
 
 def test_looks_become_markdown(chats: TelegramServer) -> None:
@@ -263,7 +263,7 @@ def test_things_become_words(chats: TelegramServer, raw: dict[str, Any], words: 
 def test_what_nobody_here_can_read_has_a_name(chats: TelegramServer) -> None:
     video = {**FILE, "width": 1, "height": 1, "duration": 1}
     one = parsed(chats.message(ANNA, ANNA, video=video))
-    assert (one.cannot_read, one.is_empty) == ("videos", True)
+    assert (one.unsupported, one.is_empty) == ("videos", True)
 
 
 def test_whom_a_forwarded_message_is_from_is_said(chats: TelegramServer) -> None:
@@ -280,8 +280,8 @@ def test_what_a_button_carries_comes_back_and_fits() -> None:
     assert callbacks == [
         CallbackData("rate", "5", "up"),
         CallbackData("rate", "5", "down"),
-        CallbackData("do", "5", "retry"),
-        CallbackData("do", "5", ""),
+        CallbackData("command", "5", "retry"),
+        CallbackData("command", "5", ""),
     ]
     assert offer_buttons("", [CommandButton("Long", "x" * 80)]) == []
     assert CallbackData.parse("somebody else's") is None

@@ -44,6 +44,7 @@ class Desk:
     sent_messages: SentMessages
     moves: list[tuple[SessionKey, SessionKey]]
     key_values: InMemoryKeyValueStore
+    limiter: RateLimiter
     replies: list[TelegramReply] = field(default_factory=list)
 
     def reply(
@@ -51,7 +52,7 @@ class Desk:
         chat: int,
         topic: int | None = None,
         *,
-        way: PreviewMode = "edit",
+        mode: PreviewMode = "edit",
         reply_to: int | None = None,
         chain: str = "",
         pace_s: float = 0.02,
@@ -62,7 +63,7 @@ class Desk:
                 self.sender,
                 self.sent_messages,
                 address(chat, topic, reply_to, chain),
-                way=way,
+                mode=mode,
                 pace_s=pace_s,
                 rated=True,
                 **options,
@@ -89,13 +90,13 @@ def turn(answer: str, state: str = "complete", chat: int = ANNA) -> Turn:
 
 @asynccontextmanager
 async def working(
-    telegram: TelegramServer, budget: RateLimiter | None = None, token: str = ""
+    telegram: TelegramServer, limiter: RateLimiter | None = None, token: str = ""
 ) -> AsyncIterator[Desk]:
     settings = TelegramSettings.load(
         telegram_bot_token=token or telegram.token, telegram_api_url=telegram.url
     )
-    budget = budget or RateLimiter(0.02, 500)
-    client, request = make_client(settings, budget)
+    limiter = limiter or RateLimiter(0.02, 500)
+    client, request = make_client(settings, limiter)
     moves: list[tuple[SessionKey, SessionKey]] = []
 
     async def moved(old: SessionKey, new: SessionKey) -> None:
@@ -103,7 +104,9 @@ async def working(
 
     key_values = InMemoryKeyValueStore()
     sent_messages = SentMessages(key_values, str(BOT_ID))
-    desk = Desk(MessageSender(client, budget, moved, wait_s=0.02), sent_messages, moves, key_values)
+    desk = Desk(
+        MessageSender(client, moved, retry_pause_s=0.02), sent_messages, moves, key_values, limiter
+    )
     try:
         yield desk
     finally:
@@ -261,7 +264,7 @@ async def test_offers_are_buttons(desk: Desk, telegram: TelegramServer) -> None:
 async def test_in_private_an_answer_grows_as_a_draft_and_becomes_one_message(
     desk: Desk, telegram: TelegramServer
 ) -> None:
-    reply = desk.reply(ANNA, way="draft")
+    reply = desk.reply(ANNA, mode="draft")
     chat = telegram.chat(ANNA)
     await reply.set_status("thinking")
     await wait_until(lambda: chat.drafts_shown == [""])  # Telegram shows “Thinking…”
@@ -278,8 +281,9 @@ async def test_an_empty_draft_that_is_not_liked_does_not_end_drafts(
     desk: Desk, telegram: TelegramServer
 ) -> None:
     telegram.fail("sendMessageDraft", 400, "Bad Request: message text is empty")
-    reply = desk.reply(ANNA, way="draft")
+    reply = desk.reply(ANNA, mode="draft")
     await reply.set_status("thinking")
+    await wait_until(lambda: telegram.called("sendMessageDraft"))
     await reply.show("One")
     await wait_until(lambda: telegram.chat(ANNA).drafts_shown == ["One"])
     await reply.finish(turn("One"))
@@ -290,7 +294,7 @@ async def test_where_a_chat_takes_no_drafts_this_answer_grows_by_edits(
     desk: Desk, telegram: TelegramServer
 ) -> None:
     telegram.fail("sendMessageDraft", 400, "Bad Request: TEXTDRAFT_PEER_INVALID", times=9)
-    reply = desk.reply(ANNA, way="draft")
+    reply = desk.reply(ANNA, mode="draft")
     await reply.show("One")
     await wait_until(lambda: telegram.texts(ANNA) == ["One"])
     await reply.finish(turn("One two"))
@@ -302,8 +306,7 @@ async def test_where_there_are_no_drafts_one_message_is_edited(
 ) -> None:
     telegram.drafts = False
     told: list[int] = []
-    reply = desk.reply(ANNA, way="draft")
-    reply.preview.drafts_fail = lambda: told.append(1)
+    reply = desk.reply(ANNA, mode="draft", on_drafts_unsupported=lambda: told.append(1))
     await reply.set_status("thinking")
     await reply.show("One ")
     await wait_until(lambda: telegram.texts(ANNA) == ["One"])
@@ -410,7 +413,7 @@ async def test_no_answer_waits_for_a_second_try_of_a_courtesy(
 async def test_showing_never_fails_an_answer(desk: Desk, telegram: TelegramServer) -> None:
     for method in ("sendMessageDraft", "sendChatAction"):
         telegram.fail(method, 500, "Internal Server Error", times=50)
-    reply = desk.reply(ANNA, way="draft")
+    reply = desk.reply(ANNA, mode="draft")
     await reply.set_status("thinking")
     await reply.show("some")
     await reply.finish(turn("something"))
@@ -453,7 +456,7 @@ async def test_while_a_chat_is_closed_nothing_goes_there_and_other_chats_go_on(
 ) -> None:
     telegram.fail("sendMessage", 429, "Too Many Requests: retry after 1", retry_after=1)
     first = asyncio.create_task(desk.reply(GROUP).finish(turn("one")))
-    await wait_until(lambda: desk.sender.budget.of(GROUP).floods)
+    await wait_until(lambda: desk.limiter.limits_of(GROUP).lane.open_at)
     second = desk.reply(GROUP)
     await second.set_status("thinking")
     await second.show("two")
@@ -576,12 +579,12 @@ async def test_an_answer_of_which_only_a_part_arrived_is_said_whole_and_once(
     answer = " ".join(f"w{n}" for n in range(1_800))
     asked = telegram.message(chat, BEN, "?")["message_id"]
     telegram.fail("sendMessage", 500, "Internal Server Error", times=4, later=2)
-    reply = desk.reply(chat, reply_to=asked, way="off")
+    reply = desk.reply(chat, reply_to=asked, mode="off")
     with pytest.raises(PlatformUnreachable):
         await reply.finish(turn(answer))
     await reply.aclose()
     assert len(telegram.seen(chat)) == 2
-    again = desk.reply(chat, reply_to=asked, way="off")
+    again = desk.reply(chat, reply_to=asked, mode="off")
     delivery = await again.finish(turn(answer))
     await again.aclose()
     assert " ".join(telegram.texts(chat)).split() == answer.split()
@@ -593,7 +596,7 @@ async def test_a_ban_in_the_middle_of_an_answer_is_no_proof_that_nothing_arrived
     telegram: TelegramServer,
 ) -> None:
     telegram.fail("sendMessage", 429, "Too Many Requests: retry after 9", later=1, retry_after=9)
-    async with working(telegram, RateLimiter(0.02, 500, patience_s=1)) as desk:
+    async with working(telegram, RateLimiter(0.02, 500, max_wait_s=1)) as desk:
         with pytest.raises(PlatformUnreachable) as raised:
             await desk.reply(ANNA).finish(turn("word " * 1_500))
     assert raised.value.retry_after_s == 9

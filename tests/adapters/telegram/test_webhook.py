@@ -45,14 +45,14 @@ class Hook:
 
 @asynccontextmanager
 async def hooked(
-    telegram: TelegramServer, *, is_ready: bool = True, look_every_s: float = 0.05
+    telegram: TelegramServer, *, is_ready: bool = True, check_every_s: float = 0.05
 ) -> AsyncIterator[Hook]:
     settings = TelegramSettings.load(
         telegram_bot_token=telegram.token, telegram_api_url=telegram.url
     )
     client, request = make_client(settings, RateLimiter())
     heartbeat = Heartbeat()
-    heartbeat.begin()
+    heartbeat.start()
     hook = Hook("", [], heartbeat)
 
     async def take(update: Update) -> None:
@@ -64,7 +64,7 @@ async def hooked(
     def taker() -> UpdateHandler | None:
         return take if is_ready else None
 
-    webhook = Webhook(client, taker, heartbeat, url="", secret=SECRET, look_every_s=look_every_s)
+    webhook = Webhook(client, taker, heartbeat, url="", secret=SECRET, check_every_s=check_every_s)
     async with serve_http(Starlette(routes=[webhook.route()]), "127.0.0.1", 0) as port:
         hook.url = webhook.url = f"http://127.0.0.1:{port}/telegram"
         task = asyncio.create_task(webhook.run())
