@@ -111,12 +111,12 @@ def test_passwords_and_secret_addresses_are_redacted(text: str, kept: str) -> No
         "Bearers of news",
     ],
 )
-def test_what_is_no_secret_stays_readable(text: str) -> None:
+def test_text_without_secrets_stays_readable(text: str) -> None:
     assert redact(text) == text
 
 
 @given(st.text(), st.sampled_from(sorted(TOKENS)))
-def test_nothing_around_a_token_can_shield_it(around: str, vendor: str) -> None:
+def test_no_surrounding_text_shields_a_token(around: str, vendor: str) -> None:
     token = TOKENS[vendor]
     assert secret_part(token) not in redact(f"{around} {token} {around}")
 
@@ -132,7 +132,7 @@ class Thing:
 
 @pytest.mark.parametrize("style", ["json", "text"])
 @pytest.mark.parametrize("vendor", TOKENS)
-def test_no_way_into_the_log_carries_a_token(
+def test_every_way_into_the_log_is_redacted(
     capsys: pytest.CaptureFixture[str], style: str, vendor: str
 ) -> None:
     log = Log(capsys, style=style)
@@ -165,7 +165,7 @@ def test_no_way_into_the_log_carries_a_token(
     assert "went wrong" in text
 
 
-def test_every_line_is_an_event_that_programs_can_read(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_line_is_a_json_event(capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(capsys)
     structlog.get_logger("keepthread.test").info(
         "done", turn="t1", count=3, share=0.5, ok=True, nothing=None, ids=("a", "b")
@@ -196,7 +196,7 @@ def test_an_address_with_a_password_leaves_the_line_readable(
     assert event["redis"] == f"redis://{REDACTED}@h"
 
 
-def test_what_is_less_than_the_level_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_below_the_level_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(capsys, "error")
     structlog.get_logger("keepthread.test").warning("quiet")
     logging.getLogger("some.library").warning("quiet")
@@ -204,7 +204,7 @@ def test_what_is_less_than_the_level_is_not_logged(capsys: pytest.CaptureFixture
     assert [event["event"] for event in log.events] == ["loud"]
 
 
-def test_each_request_of_a_library_is_no_news(capsys: pytest.CaptureFixture[str]) -> None:
+def test_requests_of_libraries_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
     log = Log(capsys)
     for name in ("httpx", "telegram.Bot", "slack_sdk.web", "openai._base_client"):
         logging.getLogger(name).info("HTTP Request: POST")
@@ -218,7 +218,9 @@ def test_configuring_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None
     assert len(log.events) == 1
 
 
-def test_people_get_text_and_pipes_get_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_style_is_text_on_a_terminal_and_json_in_a_pipe(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     log = Log(capsys, style="auto")
     structlog.get_logger("keepthread.test").info("piped")
     assert log.events[0]["event"] == "piped"
@@ -230,7 +232,7 @@ def test_people_get_text_and_pipes_get_json(capsys: pytest.CaptureFixture[str]) 
     assert not text.startswith("{")
 
 
-def test_no_name_of_a_stranger_steers_the_terminal_that_shows_it(
+def test_text_logs_hold_no_control_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log = Log(capsys, style="text")

@@ -49,7 +49,7 @@ def echo(hold: asyncio.Event | None = None) -> Behaviour:
     """Answers "echo" and the last message, word by word; after the first word once `hold` is set."""
 
     async def behave(exchange: Exchange) -> web.StreamResponse:
-        content = exchange.seen.messages[-1]["content"]
+        content = exchange.received.messages[-1]["content"]
         words = f"echo {content if isinstance(content, str) else content[0]['text']}".split(" ")
         response = await exchange.open()
         for number, word in enumerate(words):

@@ -39,7 +39,7 @@ async def test_empty_lines_and_a_missing_last_line_end_do_no_harm(
     assert len(model.requests) == 2
 
 
-async def test_no_words_at_all_are_no_error(program: Program, model: ModelServer) -> None:
+async def test_empty_input_is_no_error(program: Program, model: ModelServer) -> None:
     assert await run(program, "chat") == (0, "", "")
     assert not model.requests
 
@@ -95,7 +95,7 @@ async def test_an_export_never_overwrites_a_file(program: Program) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in paths)
 
 
-async def test_a_refused_key_is_told_on_standard_error(
+async def test_a_refused_key_is_reported_on_standard_error(
     program: Program, model: ModelServer
 ) -> None:
     model.script = [fail(401, "invalid_api_key", "Incorrect API key provided")]
@@ -114,7 +114,7 @@ async def test_a_broken_answer_keeps_what_was_shown(program: Program, model: Mod
     assert "cut off" in err
 
 
-async def test_a_store_that_cannot_be_reached_is_told(program: Program) -> None:
+async def test_an_unreachable_store_is_reported(program: Program) -> None:
     program.settings["REDIS_URL"] = "redis://127.0.0.1:1/0"
     status, out, err = await run(program, "chat", stdin="hello\n")
     assert (status, out) == (1, "")
@@ -145,7 +145,7 @@ async def test_answers_come_as_they_are_written(program: Program, model: ModelSe
     assert not _alive_in(program.home)
 
 
-async def test_a_reader_that_has_seen_enough_ends_it_quietly(
+async def test_a_reader_that_closes_the_pipe_ends_it_quietly(
     program: Program, model: ModelServer
 ) -> None:
     model.script = [say("one\n" + "many more words\n" * 20_000, size=4_000, delay_s=0.05)]
@@ -197,7 +197,7 @@ async def test_a_file_as_input_and_a_full_disk_as_output(program: Program) -> No
     assert b"No space left" in process.stderr
 
 
-async def test_killed_in_mid_answer_it_loses_nothing_before(
+async def test_a_kill_in_mid_answer_loses_no_earlier_turn(
     program: Program, model: ModelServer
 ) -> None:
     await run(program, "chat", stdin="my name is Ada\n")
@@ -216,7 +216,7 @@ async def test_killed_in_mid_answer_it_loses_nothing_before(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_told_to_end_in_mid_answer_it_remembers_what_was_shown(
+async def test_sigterm_in_mid_answer_keeps_what_was_shown(
     program: Program, model: ModelServer, number: signal.Signals
 ) -> None:
     model.script = [stall("Once upon")]
@@ -234,7 +234,7 @@ async def test_told_to_end_in_mid_answer_it_remembers_what_was_shown(
     assert (turn["state"], turn["answer"]) == ("stopped", "Once upon")
 
 
-async def test_two_at_the_same_time_share_the_memory(program: Program) -> None:
+async def test_two_processes_at_the_same_time_share_the_memory(program: Program) -> None:
     with program.start("chat") as first:
         assert first.stdin
         assert first.stdout
@@ -248,7 +248,7 @@ async def test_two_at_the_same_time_share_the_memory(program: Program) -> None:
     assert last == b"Your name is Ada.\n"
 
 
-async def test_conversations_can_be_looked_at_and_forgotten(program: Program) -> None:
+async def test_conversations_can_be_shown_and_forgotten(program: Program) -> None:
     """By processes of their own; tests/bot/cli/test_sessions.py has the rest."""
     await run(program, "chat", "-s", "bees", stdin="my name is Ada\n")
     listed = json.loads((await run(program, "sessions", "list", "--json"))[1])
@@ -259,7 +259,7 @@ async def test_conversations_can_be_looked_at_and_forgotten(program: Program) ->
     assert out == "I do not know your name.\n"
 
 
-async def test_doctor_is_content_with_what_works_by_itself(program: Program) -> None:
+async def test_doctor_passes_without_any_setting(program: Program) -> None:
     status, out, _ = await run(program, "doctor", "--json")
     assert status == 0, out
     states = {check["name"]: check["state"] for check in json.loads(out)}

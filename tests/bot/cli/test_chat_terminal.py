@@ -58,7 +58,7 @@ async def test_an_answer_is_shown_as_markdown_and_remembered(
     assert "thinking" not in terminal.text
 
 
-async def test_an_answer_longer_than_the_screen_is_all_there(
+async def test_an_answer_longer_than_the_screen_is_complete(
     terminal: Terminal, model: ModelServer
 ) -> None:
     paragraphs = "\n\n".join(f"Paragraph number {number}." for number in range(30))
@@ -88,7 +88,7 @@ async def test_control_c_stops_an_answer_and_keeps_the_prompt(
     assert any("Once upon a time" in text for text in told)
 
 
-async def test_control_c_before_the_first_word_stops_too(
+async def test_control_c_before_the_first_word_stops_the_answer_too(
     terminal: Terminal, model: ModelServer
 ) -> None:
     model.script = [stall("")]
@@ -179,7 +179,7 @@ async def test_alt_enter_and_pasting_make_several_lines(
     assert model.requests[0].messages[-1]["content"] == "one\ntwo, three\nfour"
 
 
-async def test_words_typed_during_an_answer_wait_for_the_next_line(
+async def test_keys_typed_during_an_answer_wait_for_the_next_line(
     terminal: Terminal, model: ModelServer
 ) -> None:
     model.script = [stall("Once upon a time")]
@@ -203,7 +203,7 @@ async def test_control_d_pressed_during_an_answer_leaves_after_it(
     assert "one two three" in terminal.text
 
 
-async def test_a_terminal_of_few_letters_shows_what_it_can(
+async def test_an_ascii_terminal_shows_replacement_characters(
     program: Program, model: ModelServer
 ) -> None:
     environment = {**program.environment, "PYTHONIOENCODING": "ascii"}
@@ -216,7 +216,7 @@ async def test_a_terminal_of_few_letters_shows_what_it_can(
         assert await there(terminal.wait_for_exit) == 0
 
 
-async def test_an_error_is_readable_and_the_talk_goes_on(
+async def test_an_error_is_readable_and_the_conversation_goes_on(
     terminal: Terminal, model: ModelServer
 ) -> None:
     model.script = [fail(401, "invalid_api_key", "Incorrect API key")]
@@ -240,7 +240,7 @@ async def test_the_command_quit_leaves(terminal: Terminal) -> None:
     assert await there(terminal.wait_for_exit) == 0
 
 
-async def test_a_window_that_is_closed_ends_it_and_its_server(
+async def test_a_closed_window_ends_the_process_and_its_server(
     program: Program, model: ModelServer
 ) -> None:
     model.script = [stall("Once upon a time")]

@@ -63,7 +63,7 @@ def test_an_empty_inbox_says_so(shell: Shell) -> None:
     assert json.loads(shell.out("inbox", "list", "--json")) == nothing
 
 
-def test_dead_letters_are_listed_whatever_stands_in_them(shell: Shell, inbox: With) -> None:
+def test_dead_letters_are_listed_whatever_their_text(shell: Shell, inbox: With) -> None:
     text = "[/b] hello \x1b[31m\x9b" + "\nand more " * 20
     (letter,) = inbox(given_up(text))
     _, title, row = shell.out("inbox", "list").splitlines()
@@ -80,7 +80,7 @@ def test_dead_letters_are_listed_whatever_stands_in_them(shell: Shell, inbox: Wi
     assert shown["reason"] == "ModelBroken: [/engine] on fire"
 
 
-def test_what_waits_is_counted(shell: Shell, inbox: With) -> None:
+def test_the_list_counts_ready_and_waiting_conversations(shell: Shell, inbox: With) -> None:
     async def put(inbox: Inbox, *_: object) -> None:
         await inbox.enqueue(make_message("now"))
         await inbox.enqueue(make_message("later", "C2"), hold_s=60)
@@ -90,7 +90,7 @@ def test_what_waits_is_counted(shell: Shell, inbox: With) -> None:
     assert (found["ready"], found["waiting"]) == (1, 1)
 
 
-def test_letters_are_put_back_one_by_one_or_all_together(shell: Shell, inbox: With) -> None:
+def test_letters_are_requeued_one_by_one_or_all_together(shell: Shell, inbox: With) -> None:
     letters = inbox(given_up("a", "b", "c"))
     assert shell.out("inbox", "retry", letters[0].id) == "1 put back; 0 cannot be read.\n"
     assert inbox(depth) == (1, 0)
@@ -99,7 +99,7 @@ def test_letters_are_put_back_one_by_one_or_all_together(shell: Shell, inbox: Wi
     assert json.loads(shell.out("inbox", "list", "--json"))["dead"] == []
 
 
-def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With) -> None:
+def test_a_letter_is_requeued_into_a_full_conversation(shell: Shell, inbox: With) -> None:
     (letter,) = inbox(given_up("precious"))
 
     async def crowd(inbox: Inbox, *_: object) -> list[str]:
@@ -114,7 +114,7 @@ def test_a_letter_is_put_back_however_much_waits_there(shell: Shell, inbox: With
     assert inbox(waiting)[-1] == "precious"
 
 
-def test_a_letter_nobody_can_read_stays_and_is_told(shell: Shell, inbox: With) -> None:
+def test_an_unreadable_letter_stays_and_is_reported(shell: Shell, inbox: With) -> None:
     (letter,) = inbox(given_up("x"))
 
     async def spoil(inbox: Inbox, letters: DeadLetters, redis: Redis) -> None:
@@ -134,7 +134,7 @@ def test_a_letter_nobody_can_read_stays_and_is_told(shell: Shell, inbox: With) -
     assert shell.out("inbox", "drop", "--all") == "1 thrown away.\n"
 
 
-def test_letters_are_thrown_away_one_by_one(shell: Shell, inbox: With) -> None:
+def test_letters_are_dropped_one_by_one(shell: Shell, inbox: With) -> None:
     letters = inbox(given_up("a", "b"))
     assert shell.out("inbox", "drop", letters[0].id) == "1 thrown away.\n"
     (left,) = json.loads(shell.out("inbox", "list", "--json"))["dead"]
@@ -145,7 +145,7 @@ def test_letters_are_thrown_away_one_by_one(shell: Shell, inbox: With) -> None:
 @pytest.mark.parametrize(
     "letter", ["nonsense", "3/1700000000000-0", "³/1-0", "0/99999999999999999999-0"]
 )
-def test_a_letter_that_does_not_exist_is_told_in_words(
+def test_a_letter_that_does_not_exist_is_an_error_without_traceback(
     shell: Shell, command: str, letter: str
 ) -> None:
     done = shell.run("inbox", command, letter)
@@ -155,7 +155,7 @@ def test_a_letter_that_does_not_exist_is_told_in_words(
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])
-def test_naming_none_throws_nothing_away(shell: Shell, inbox: With, command: str) -> None:
+def test_a_command_without_letters_changes_nothing(shell: Shell, inbox: With, command: str) -> None:
     inbox(given_up("a"))
     done = shell.run("inbox", command)
     assert done.exit_code == 2

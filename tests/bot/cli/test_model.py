@@ -45,7 +45,7 @@ async def listed(**environment: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_list_tells_what_state_the_model_is_in(data: Path) -> None:
+async def test_list_shows_the_state_of_the_model(data: Path) -> None:
     (row,) = await listed()
     assert row == {
         "file": str(data / DEFAULT.file_name),
@@ -61,7 +61,7 @@ async def test_list_tells_what_state_the_model_is_in(data: Path) -> None:
     assert (await listed())[0]["state"] == "damaged"
 
 
-async def test_list_tells_which_model_answers(data: Path, tmp_path: Path) -> None:
+async def test_list_shows_which_model_is_in_use(data: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.gguf"
     own.write_bytes(b"GGUF of my own")
     default, mine = await listed(BOT_LOCAL_MODEL=str(own))

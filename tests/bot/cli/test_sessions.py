@@ -46,7 +46,7 @@ async def tell(store: Store, session: SessionKey, *texts: str, state: Any = "com
         await store.history.append(TurnWrite(done, tokens=tokens_of(done)))
 
 
-def test_without_conversations_the_list_says_so(shell: Shell) -> None:
+def test_an_empty_list_says_so(shell: Shell) -> None:
     assert shell.out("sessions", "list") == "No conversations yet.\n"
     assert json.loads(shell.out("sessions", "list", "--json")) == []
 
@@ -62,7 +62,7 @@ def test_conversations_are_listed_by_their_keys(shell: Shell, store: Any) -> Non
     assert {SessionKey.parse(one["session"]): one["turns"] for one in plain} == {WORK: 2, CHAT: 1}
 
 
-def test_the_newest_turns_are_shown_as_they_were_said(shell: Shell, store: Any) -> None:
+def test_show_prints_the_newest_turns_unchanged(shell: Shell, store: Any) -> None:
     store(lambda s: tell(s, WORK, "one", "two", "[bold]three[/b] \x1b]0;gotcha\x07"))
     store(lambda s: tell(s, WORK, "four", state="failed"))
     text = shell.out("sessions", "show", "work", "--last", "2")
@@ -94,7 +94,7 @@ def test_an_export_goes_to_a_file_or_to_the_screen(
     assert json.loads(shell.out("sessions", "export", str(CHAT), "--json")) == data
 
 
-def test_reset_begins_anew_and_may_keep_the_old(shell: Shell, store: Any) -> None:
+def test_reset_begins_a_generation_and_may_keep_the_old_one(shell: Shell, store: Any) -> None:
     store(lambda s: tell(s, WORK, "one"))
     assert shell.out("sessions", "reset", "work", "--keep") == f"{WORK}: reset, 1 turn\n"
     assert len(json.loads(shell.out("sessions", "export", "work"))["earlier"]) == 1
@@ -103,7 +103,7 @@ def test_reset_begins_anew_and_may_keep_the_old(shell: Shell, store: Any) -> Non
     assert answer == {"session": str(WORK), "reset": True, "turns": 1}
 
 
-def test_forgetting_asks_first_and_erases_earlier_talks_too(shell: Shell, store: Any) -> None:
+def test_forget_asks_first_and_erases_earlier_generations_too(shell: Shell, store: Any) -> None:
     store(lambda s: tell(s, WORK, "one"))
     shell.out("sessions", "reset", "work", "--keep")
     store(lambda s: tell(s, WORK, "two"))
@@ -115,7 +115,7 @@ def test_forgetting_asks_first_and_erases_earlier_talks_too(shell: Shell, store:
     assert shell.run("sessions", "export", "work").exit_code == 1
 
 
-def test_control_c_at_the_question_erases_nothing(
+def test_control_c_at_the_confirmation_erases_nothing(
     shell: Shell, store: Any, settings: Settings, tmp_path: Path
 ) -> None:
     assert settings.redis_url
@@ -133,7 +133,7 @@ def test_control_c_at_the_question_erases_nothing(
 
 @pytest.mark.parametrize("command", ["show", "export", "reset", "forget"])
 @pytest.mark.parametrize("name", ["wrok", "slack/T1/C1/"])
-def test_a_conversation_that_does_not_exist_is_told_in_words(
+def test_a_conversation_that_does_not_exist_is_an_error_without_traceback(
     shell: Shell, command: str, name: str
 ) -> None:
     done = shell.run("sessions", command, name)

@@ -78,7 +78,7 @@ CLASSES = sorted(
 """All but those that carry a status: for them the status counts."""
 
 
-def test_every_class_of_the_libraries_is_known_here() -> None:
+def test_every_exception_class_of_the_libraries_is_listed() -> None:
     assert {cls.__name__ for cls in CLASSES} == set(EXPECTED)
 
 
@@ -95,7 +95,7 @@ def an(cls: type[Exception], words: str = "words") -> Exception:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_each_class_becomes_ours(cls: type[Exception]) -> None:
+def test_each_exception_class_is_translated(cls: type[Exception]) -> None:
     ours = translate_error(an(cls))
     assert type(ours) is EXPECTED[cls.__name__]
     assert ours.detail == "words"
@@ -103,19 +103,19 @@ def test_each_class_becomes_ours(cls: type[Exception]) -> None:
         assert ours.cure
 
 
-def test_what_is_no_error_of_a_library_is_a_broken_model_too() -> None:
+def test_exceptions_of_other_libraries_are_translated_too() -> None:
     assert type(translate_error(json.JSONDecodeError("no", "{", 0))) is ModelBroken
     assert type(translate_error(ExceptionGroup("several", [ValueError("x")]))) is ModelBroken
     assert type(translate_error(TimeoutError())) is ModelTimeout
     assert type(translate_error(ConnectionResetError("gone"))) is ModelUnreachable
 
 
-def test_ours_pass_as_they_are() -> None:
+def test_our_own_errors_pass_unchanged() -> None:
     error = LocalModelError("no room")
     assert translate_error(error) is error
 
 
-def test_the_table_holds_nothing_twice_over() -> None:
+def test_the_table_has_no_redundant_row() -> None:
     """A row that says what its nearest ancestor says too is no row."""
     rows = error_table()
     for cls, row in rows.items():
@@ -146,7 +146,7 @@ def answer(status: int, code: object = None, message: str = "no", **headers: str
 @pytest.mark.parametrize(
     ("status", "kind"), STATUSES.items(), ids=lambda it: getattr(it, "__name__", it)
 )
-def test_each_status_becomes_ours(status: int, kind: type[ModelError]) -> None:
+def test_each_http_status_is_translated(status: int, kind: type[ModelError]) -> None:
     ours = translate_error(answer(status))
     assert type(ours) is kind
     assert "Traceback" not in ours.detail
@@ -166,7 +166,7 @@ def test_each_status_becomes_ours(status: int, kind: type[ModelError]) -> None:
         (401, None, "maximum context length", ModelKeyRefused),
     ],
 )
-def test_a_code_or_the_words_tell_more_than_the_status(
+def test_an_error_code_or_message_overrides_the_status(
     status: int, code: str | None, message: str, kind: type[ModelError]
 ) -> None:
     assert type(translate_error(answer(status, code, message))) is kind
@@ -186,7 +186,7 @@ def test_a_code_or_the_words_tell_more_than_the_status(
         (403, ModelKeyRefused),
     ],
 )
-def test_an_error_event_within_a_stream_is_told_by_its_code(
+def test_an_error_event_within_a_stream_is_translated_by_its_code(
     code: object, kind: type[ModelError]
 ) -> None:
     event = openai.APIError("in the stream", request=REQUEST, body={"code": code})
@@ -207,20 +207,20 @@ def test_an_error_event_within_a_stream_is_told_by_its_code(
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_when_to_come_back_is_read_in_every_form(
+def test_retry_after_is_read_in_every_form(
     status: int, headers: dict[str, str], wait_s: float | None
 ) -> None:
     found = translate_error(answer(status, **headers)).retry_after_s
     assert found == wait_s
 
 
-def test_when_to_come_back_may_be_a_date() -> None:
+def test_retry_after_may_be_a_date() -> None:
     at = datetime.now(UTC) + timedelta(days=1)
     found = translate_error(answer(429, **{"retry-after": format_datetime(at, usegmt=True)}))
     assert found.retry_after_s == pytest.approx(86_400, rel=0.01)
 
 
-def test_no_key_gets_into_the_words() -> None:
+def test_an_error_text_holds_no_key() -> None:
     like_openais, own = "sk-" + "a1B2" * 6, "correct horse battery"
     error = answer(401, message=f"Incorrect API key provided: {like_openais} or {own}")
     error.__cause__ = ValueError(f"Authorization: Bearer {like_openais}, {own}")
@@ -231,9 +231,9 @@ def test_no_key_gets_into_the_words() -> None:
     assert "Incorrect API key provided" in ours.detail
 
 
-def test_a_word_that_stands_for_no_key_is_no_secret() -> None:
+def test_the_placeholder_for_no_key_is_not_redacted() -> None:
     assert translate_error(answer(400, message="none of it"), "none").detail == "none of it"
 
 
-def test_the_words_of_a_failure_are_bounded() -> None:
+def test_an_error_detail_is_bounded() -> None:
     assert len(translate_error(answer(500, message="x" * 10_000)).detail) <= 500

@@ -1,4 +1,4 @@
-"""The second model: asked when the first is down, and only then."""
+"""The fallback model: asked when the primary is down, and only then."""
 
 from __future__ import annotations
 
@@ -20,45 +20,39 @@ from tests.fakes.model_server import ModelServer
 PROMPT = Prompt((Message("user", "hello"),))
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    async with ModelServer() as running:
-        yield running
-
-
-def pair(server: ModelServer, *, first_patience_s: float = 30) -> FallbackModel:
+def pair(model: ModelServer, *, primary_timeout_s: float = 30) -> FallbackModel:
     return FallbackModel(
         *(
             OpenAIModel(
-                Endpoint(name, "k", server.base_url, first_token_timeout_s=patience_s, retries=0)
+                Endpoint(name, "k", model.base_url, first_token_timeout_s=timeout_s, retries=0)
             )
-            for name, patience_s in (("first", first_patience_s), ("second", 30.0))
+            for name, timeout_s in (("first", primary_timeout_s), ("second", 30.0))
         )
     )
 
 
 @pytest.fixture
-async def both(server: ModelServer) -> AsyncIterator[FallbackModel]:
-    made = pair(server)
+async def fallback_model(model: ModelServer) -> AsyncIterator[FallbackModel]:
+    made = pair(model)
     yield made
     await made.aclose()
 
 
-async def ask(model: Model) -> tuple[str, str]:
-    """What was answered, and by whom."""
+async def ask(fallback_model: Model) -> tuple[str, str]:
+    """The answer, and the name of the model that gave it."""
     text, by = "", ""
-    async with aclosing(model.stream(PROMPT)) as pieces:
-        async for piece in pieces:
-            text, by = text + piece.text, piece.model or by
+    async with aclosing(fallback_model.stream(PROMPT)) as deltas:
+        async for delta in deltas:
+            text, by = text + delta.text, delta.model or by
     return text, by
 
 
-def asked(server: ModelServer) -> list[str]:
-    return [seen.body["model"] for seen in server.requests]
+def asked(model: ModelServer) -> list[str]:
+    return [seen.body["model"] for seen in model.requests]
 
 
 @pytest.mark.parametrize(
-    "down",
+    "outage",
     [
         fake.fail(500),
         fake.fail(429),
@@ -69,21 +63,21 @@ def asked(server: ModelServer) -> list[str]:
         fake.garbage(),
     ],
 )
-async def test_whatever_keeps_the_first_from_answering_the_second_answers(
-    server: ModelServer, both: FallbackModel, down: fake.Behaviour
+async def test_the_fallback_answers_whatever_the_outage_of_the_primary(
+    model: ModelServer, fallback_model: FallbackModel, outage: fake.Behaviour
 ) -> None:
-    server.script = [down]
-    assert await ask(both) == ("You said: hello", "second")
-    assert asked(server) == ["first", "second"]
+    model.script = [outage]
+    assert await ask(fallback_model) == ("You said: hello", "second")
+    assert asked(model) == ["first", "second"]
 
 
-async def test_a_first_model_that_says_nothing_is_not_waited_for_in_vain(
-    server: ModelServer,
+async def test_the_fallback_answers_when_the_primary_hangs(
+    model: ModelServer,
 ) -> None:
-    server.script = [fake.hang()]
-    both = pair(server, first_patience_s=0.2)
-    assert await ask(both) == ("You said: hello", "second")
-    await both.aclose()
+    model.script = [fake.hang()]
+    fallback_model = pair(model, primary_timeout_s=0.2)
+    assert await ask(fallback_model) == ("You said: hello", "second")
+    await fallback_model.aclose()
 
 
 @pytest.mark.parametrize(
@@ -95,42 +89,45 @@ async def test_a_first_model_that_says_nothing_is_not_waited_for_in_vain(
         (fake.cut("half an answer"), errors.AnswerCut),
     ],
 )
-async def test_what_the_second_would_refuse_too_or_would_say_twice_is_not_asked_of_it(
-    server: ModelServer,
-    both: FallbackModel,
+async def test_the_fallback_is_not_asked_after_a_refused_prompt_or_half_an_answer(
+    model: ModelServer,
+    fallback_model: FallbackModel,
     refusal: fake.Behaviour,
     kind: type[errors.ModelError],
 ) -> None:
-    server.script = [refusal]
+    model.script = [refusal]
     with pytest.raises(kind):
-        await ask(both)
-    assert asked(server) == ["first"]
+        await ask(fallback_model)
+    assert asked(model) == ["first"]
 
 
-async def test_a_first_that_was_down_is_left_alone_for_a_while(server: ModelServer) -> None:
-    models = [
-        OpenAIModel(Endpoint(n, "k", server.base_url, retries=0)) for n in ("first", "second")
-    ]
-    patient, hasty = FallbackModel(*models), FallbackModel(*models, cooldown_s=0)
-    for model, expected in ((patient, ["first", "second", "second"]), (hasty, ["first"] * 2)):
-        server.requests.clear()
-        server.script = [fake.fail(500), fake.say("one"), fake.say("two")]
-        await ask(model)
-        await ask(model)
-        assert [name for name in asked(server) if model is patient or name == "first"] == expected
-    await patient.aclose()
+async def test_a_primary_that_was_down_is_skipped_during_the_cooldown(model: ModelServer) -> None:
+    models = [OpenAIModel(Endpoint(n, "k", model.base_url, retries=0)) for n in ("first", "second")]
+    cooling, eager = FallbackModel(*models), FallbackModel(*models, cooldown_s=0)
+    for fallback_model, expected in (
+        (cooling, ["first", "second", "second"]),
+        (eager, ["first"] * 2),
+    ):
+        model.requests.clear()
+        model.script = [fake.fail(500), fake.say("one"), fake.say("two")]
+        await ask(fallback_model)
+        await ask(fallback_model)
+        assert [
+            name for name in asked(model) if fallback_model is cooling or name == "first"
+        ] == expected
+    await cooling.aclose()
 
 
-async def test_when_both_are_down_the_second_says_why(
-    server: ModelServer, both: FallbackModel
+async def test_the_error_of_the_fallback_is_raised_when_both_are_down(
+    model: ModelServer, fallback_model: FallbackModel
 ) -> None:
-    server.script = [fake.fail(500), fake.fail(401)]
+    model.script = [fake.fail(500), fake.fail(401)]
     with pytest.raises(errors.ModelKeyRefused):
-        await ask(both)
+        await ask(fallback_model)
 
 
-async def test_the_second_may_live_elsewhere_with_a_key_of_its_own(
-    server: ModelServer, settings: Settings
+async def test_the_fallback_may_have_another_endpoint_and_key(
+    model: ModelServer, settings: Settings
 ) -> None:
     async with ModelServer(default=fake.fail(401)) as broken:
         given = settings.model_copy(
@@ -138,15 +135,15 @@ async def test_the_second_may_live_elsewhere_with_a_key_of_its_own(
                 "openai_base_url": broken.base_url,
                 "openai_api_key": SecretStr("one"),
                 "bot_fallback_model": "other",
-                "bot_fallback_base_url": server.base_url,
+                "bot_fallback_base_url": model.base_url,
                 "bot_fallback_api_key": SecretStr("two"),
             }
         )
-        model = build_model(given, _never)
-        assert await ask(model) == ("You said: hello", "other")
-        await model.aclose()
+        fallback_model = build_model(given, _never)
+        assert await ask(fallback_model) == ("You said: hello", "other")
+        await fallback_model.aclose()
         assert broken.requests[0].headers["Authorization"] == "Bearer one"
-    assert server.requests[0].headers["Authorization"] == "Bearer two"
+    assert model.requests[0].headers["Authorization"] == "Bearer two"
 
 
 async def _never() -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The model over a real HTTP stream: what it gives, and its bad days."""
+"""The model over a real HTTP stream: answers, retries, limits, failures."""
 
 from __future__ import annotations
 
@@ -30,29 +30,23 @@ KEY = "test-key-that-nobody-may-see"
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    async with ModelServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def model(server: ModelServer) -> AsyncIterator[OpenAIModel]:
-    made = OpenAIModel(Endpoint("gpt-5-mini", KEY, server.base_url, first_token_timeout_s=60))
+async def client(model: ModelServer) -> AsyncIterator[OpenAIModel]:
+    made = OpenAIModel(Endpoint("gpt-5-mini", KEY, model.base_url, first_token_timeout_s=60))
     yield made
     await made.aclose()
 
 
-async def ask(model: Any, prompt: Prompt = PROMPT) -> tuple[str, Usage | None]:
+async def ask(client: Any, prompt: Prompt = PROMPT) -> tuple[str, Usage | None]:
     text, usage = "", None
-    async with aclosing(model.stream(prompt)) as pieces:
-        async for piece in pieces:
-            text += piece.text
-            usage = piece.usage or usage
+    async with aclosing(client.stream(prompt)) as deltas:
+        async for delta in deltas:
+            text += delta.text
+            usage = delta.usage or usage
     return text, usage
 
 
-async def test_an_answer_streams_and_says_what_it_cost(model: OpenAIModel) -> None:
-    text, usage = await ask(model)
+async def test_an_answer_streams_and_ends_with_its_usage(client: OpenAIModel) -> None:
+    text, usage = await ask(client)
     assert text == "You said: hello"
     assert usage is not None
     assert usage.input_tokens > 0
@@ -86,60 +80,64 @@ FAILURES: list[tuple[fake.Behaviour, type[errors.ModelError]]] = [
 
 
 @pytest.mark.parametrize(("behaviour", "expected"), FAILURES)
-async def test_each_failure_has_its_word_and_is_not_tried_again_in_vain(
-    server: ModelServer, behaviour: fake.Behaviour, expected: type[errors.ModelError]
+async def test_each_final_failure_has_its_error_and_is_not_retried(
+    model: ModelServer, behaviour: fake.Behaviour, expected: type[errors.ModelError]
 ) -> None:
-    server.script = [behaviour]
-    patience_s = 0.4 if expected is errors.ModelTimeout else 30
-    endpoint = Endpoint("gpt-5-mini", KEY, server.base_url, first_token_timeout_s=patience_s)
-    model = OpenAIModel(endpoint)
+    model.script = [behaviour]
+    first_token_timeout_s = 0.4 if expected is errors.ModelTimeout else 30
+    endpoint = Endpoint(
+        "gpt-5-mini", KEY, model.base_url, first_token_timeout_s=first_token_timeout_s
+    )
+    client = OpenAIModel(endpoint)
     with pytest.raises(errors.ModelError) as caught:
-        await ask(model)
-    await model.aclose()
+        await ask(client)
+    await client.aclose()
     assert type(caught.value) is expected
     assert KEY not in str(caught.value) + caught.value.user_text + caught.value.cure
-    assert len(server.requests) <= 1  # none, if a limit was over before it arrived
+    assert len(model.requests) <= 1  # none, if a limit was over before it arrived
 
 
 @pytest.mark.parametrize(
     "behaviour", [fake.fail(500), fake.fail(503), fake.fail(429), fake.cut("")]
 )
-async def test_what_passes_by_itself_is_asked_again_while_nothing_was_shown(
-    server: ModelServer, model: OpenAIModel, behaviour: fake.Behaviour
+async def test_a_transient_failure_is_retried_while_no_text_was_shown(
+    model: ModelServer, client: OpenAIModel, behaviour: fake.Behaviour
 ) -> None:
-    server.script = [behaviour]
-    assert (await ask(model))[0] == "You said: hello"
-    assert len(server.requests) == 2
+    model.script = [behaviour]
+    assert (await ask(client))[0] == "You said: hello"
+    assert len(model.requests) == 2
 
 
-async def test_retry_after_reaches_the_person(server: ModelServer, model: OpenAIModel) -> None:
-    server.script = [fake.fail(429, "rate_limit_exceeded", retry_after_s=42)]
+async def test_retry_after_is_part_of_the_user_text(
+    model: ModelServer, client: OpenAIModel
+) -> None:
+    model.script = [fake.fail(429, "rate_limit_exceeded", retry_after_s=42)]
     with pytest.raises(errors.ModelBusy) as caught:
-        await ask(model)
+        await ask(client)
     assert caught.value.retry_after_s == 42
     assert "42 seconds" in caught.value.user_text
 
 
-async def test_cancelling_closes_the_stream(server: ModelServer, model: OpenAIModel) -> None:
-    server.script = [fake.stall("so")]
-    task = asyncio.create_task(ask(model))
-    await wait_until(lambda: server.open_streams == 1)
+async def test_cancelling_closes_the_stream(model: ModelServer, client: OpenAIModel) -> None:
+    model.script = [fake.stall("so")]
+    task = asyncio.create_task(ask(client))
+    await wait_until(lambda: model.open_streams == 1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await wait_until(lambda: server.open_streams == 0)
+    await wait_until(lambda: model.open_streams == 0)
 
 
-async def test_an_endless_answer_ends_at_the_limit(server: ModelServer) -> None:
-    server.script = [fake.say("x" * 10_000, size=1, delay_s=0.02)]
-    model = OpenAIModel(Endpoint("m", KEY, server.base_url, timeout_s=0.5))
+async def test_an_endless_answer_ends_at_the_limit(model: ModelServer) -> None:
+    model.script = [fake.say("x" * 10_000, size=1, delay_s=0.02)]
+    client = OpenAIModel(Endpoint("m", KEY, model.base_url, timeout_s=0.5))
     with pytest.raises(errors.ModelTimeout):
-        await ask(model)
-    await model.aclose()
+        await ask(client)
+    await client.aclose()
 
 
-def alive(*, comments: bool) -> fake.Behaviour:
-    """Begins to answer, and then says nothing; perhaps with comments that keep the line alive."""
+def silent(*, comments: bool) -> fake.Behaviour:
+    """Begins an answer and then sends no text; with `comments`, it sends those."""
 
     async def behave(exchange: fake.Exchange) -> web.StreamResponse:
         response = await exchange.open()
@@ -151,40 +149,40 @@ def alive(*, comments: bool) -> fake.Behaviour:
     return behave
 
 
-@pytest.mark.parametrize("behaviour", [fake.hang(), alive(comments=True), alive(comments=False)])
+@pytest.mark.parametrize("behaviour", [fake.hang(), silent(comments=True), silent(comments=False)])
 @pytest.mark.parametrize(
     ("limits", "words"),
     [((0.2, 30), "nothing for 0.2 s"), ((30, 0.2), "not ended after 0.2 s")],
 )
-async def test_silence_ends_at_the_sooner_of_both_limits(
-    server: ModelServer, behaviour: fake.Behaviour, limits: tuple[float, float], words: str
+async def test_a_silent_stream_ends_at_the_sooner_of_both_limits(
+    model: ModelServer, behaviour: fake.Behaviour, limits: tuple[float, float], words: str
 ) -> None:
-    server.script = [behaviour]
-    model = OpenAIModel(Endpoint("m", KEY, server.base_url, *limits, retries=0))
+    model.script = [behaviour]
+    client = OpenAIModel(Endpoint("m", KEY, model.base_url, *limits, retries=0))
     with pytest.raises(errors.ModelTimeout) as caught:
-        await ask(model)
-    await model.aclose()
+        await ask(client)
+    await client.aclose()
     assert caught.value.detail in (words, "Request timed out.")
-    await wait_until(lambda: server.open_streams == 0)
+    await wait_until(lambda: model.open_streams == 0)
 
 
-async def test_whoever_stops_reading_closes_the_stream(
-    server: ModelServer, model: OpenAIModel
+async def test_a_reader_that_stops_closes_the_stream(
+    model: ModelServer, client: OpenAIModel
 ) -> None:
-    server.script = [fake.stall("so")]
-    async with aclosing(model.stream(PROMPT)) as pieces:
-        assert (await anext(pieces)).text == "so"
-    await wait_until(lambda: server.open_streams == 0)
+    model.script = [fake.stall("so")]
+    async with aclosing(client.stream(PROMPT)) as deltas:
+        assert (await anext(deltas)).text == "so"
+    await wait_until(lambda: model.open_streams == 0)
 
 
-async def test_a_cancellation_is_heard_at_any_moment(
-    server: ModelServer, model: OpenAIModel
+async def test_a_cancellation_takes_effect_at_any_moment(
+    model: ModelServer, client: OpenAIModel
 ) -> None:
     """Also when a chunk arrives at the same time: `asyncio.wait_for` would lose it (Python 3.11)."""
-    await ask(model)
-    server.default = fake.stall("so it begins and never ends")
+    await ask(client)
+    model.default = fake.stall("so it begins and never ends")
     for turns in range(30):
-        task = asyncio.create_task(ask(model))
+        task = asyncio.create_task(ask(client))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
@@ -193,32 +191,32 @@ async def test_a_cancellation_is_heard_at_any_moment(
 
 
 async def test_a_key_that_the_endpoint_repeats_is_not_shown(
-    server: ModelServer, model: OpenAIModel
+    model: ModelServer, client: OpenAIModel
 ) -> None:
-    server.script = [fake.fail(401, "invalid_api_key", f"Incorrect API key provided: {KEY}")]
+    model.script = [fake.fail(401, "invalid_api_key", f"Incorrect API key provided: {KEY}")]
     with pytest.raises(errors.ModelKeyRefused) as caught:
-        await ask(model)
+        await ask(client)
     assert "Incorrect API key provided" in caught.value.detail
     assert KEY not in repr(caught.value)
 
 
-async def test_an_address_that_leads_nowhere_is_one_of_our_errors() -> None:
-    model = OpenAIModel(Endpoint("m", KEY, "http://nöt a host/v1", retries=0))
+async def test_an_invalid_base_url_is_unreachable_with_a_cure() -> None:
+    client = OpenAIModel(Endpoint("m", KEY, "http://nöt a host/v1", retries=0))
     with pytest.raises(errors.ModelUnreachable) as caught:
-        await ask(model)
+        await ask(client)
     assert "OPENAI_BASE_URL" in caught.value.cure
-    await model.aclose()
+    await client.aclose()
 
 
-async def test_an_address_where_nobody_listens_says_so(model: OpenAIModel) -> None:
+async def test_a_closed_port_is_unreachable(client: OpenAIModel) -> None:
     absent = OpenAIModel(Endpoint("m", KEY, "http://127.0.0.1:9/v1", retries=0))
     with pytest.raises(errors.ModelUnreachable):
         await ask(absent)
     await absent.aclose()
 
 
-async def test_the_wire_carries_the_same_with_and_without_the_short_cut(
-    server: ModelServer,
+async def test_a_lean_request_equals_that_of_chat_openai(
+    model: ModelServer,
 ) -> None:
     messages = [
         SystemMessage("s"),
@@ -236,54 +234,54 @@ async def test_the_wire_carries_the_same_with_and_without_the_short_cut(
             chosen = cls(
                 model="m",
                 api_key=KEY,
-                base_url=server.base_url,
+                base_url=model.base_url,
                 stream_usage=True,
                 temperature=0.1,
                 http_async_client=client,
             )
             async for _ in chosen.astream(messages):
                 pass
-    plain, lean = (seen.body for seen in server.requests)
+    plain, lean = (seen.body for seen in model.requests)
     assert plain == lean
     assert len(lean["messages"]) == 4
 
 
-async def test_the_short_cut_is_still_where_upstream_goes_along(
-    server: ModelServer, model: OpenAIModel, monkeypatch: pytest.MonkeyPatch
+async def test_a_lean_request_bypasses_the_transformation_of_messages(
+    model: ModelServer, client: OpenAIModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If langchain-openai or openai build a request elsewhere, long histories are slow again."""
-    walked: list[Any] = []
+    transformed: list[Any] = []
 
-    async def watch(data: Any, kind: Any) -> Any:
-        walked.append(data)
+    async def recording_transform(data: Any, kind: Any) -> Any:
+        transformed.append(data)
         return await transform(data, kind)
 
     transform = completions.async_maybe_transform
-    monkeypatch.setattr(completions, "async_maybe_transform", watch)
-    await ask(model)
-    assert [body["messages"] for body in walked] == [[]]
-    assert len(server.requests[0].messages) == 2
+    monkeypatch.setattr(completions, "async_maybe_transform", recording_transform)
+    await ask(client)
+    assert [body["messages"] for body in transformed] == [[]]
+    assert len(model.requests[0].messages) == 2
 
 
 async def test_the_cache_key_goes_to_openai_only(
-    server: ModelServer, model: OpenAIModel, monkeypatch: pytest.MonkeyPatch
+    model: ModelServer, client: OpenAIModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await ask(model)
-    assert "prompt_cache_key" not in server.requests[0].body
+    await ask(client)
+    assert "prompt_cache_key" not in model.requests[0].body
     monkeypatch.setattr(openai, "OPENAI_HOST", "127.0.0.1")
-    await ask(model)
-    assert server.requests[1].body["prompt_cache_key"] == "talk-1"
-    await ask(model, Prompt(PROMPT.messages))
-    assert "prompt_cache_key" not in server.requests[2].body
+    await ask(client)
+    assert model.requests[1].body["prompt_cache_key"] == "talk-1"
+    await ask(client, Prompt(PROMPT.messages))
+    assert "prompt_cache_key" not in model.requests[2].body
     monkeypatch.undo()
     assert Endpoint("m", KEY).is_openai
     assert Endpoint("m", KEY, "https://api.openai.com/v1").is_openai
     assert not Endpoint("m", KEY, "https://api.openai.com.example.org/v1").is_openai
 
 
-async def test_pictures_travel_as_image_blocks(server: ModelServer, model: OpenAIModel) -> None:
-    await ask(model, Prompt((Message("user", "what is it?", ("data:image/png;base64,AA==",)),)))
-    content = server.requests[0].messages[-1]["content"]
+async def test_pictures_are_sent_as_image_blocks(model: ModelServer, client: OpenAIModel) -> None:
+    await ask(client, Prompt((Message("user", "what is it?", ("data:image/png;base64,AA==",)),)))
+    content = model.requests[0].messages[-1]["content"]
     assert [block["type"] for block in content] == ["text", "image_url"]
 
 
@@ -291,8 +289,8 @@ def test_each_event_loop_has_its_own_connections() -> None:
     made = OpenAIModel(Endpoint("m", KEY, None))
 
     async def once() -> str:
-        async with ModelServer() as server:
-            made.endpoint = replace(made.endpoint, base_url=server.base_url)
+        async with ModelServer() as model:
+            made.endpoint = replace(made.endpoint, base_url=model.base_url)
             text, _ = await ask(made)
             await made.aclose()
             return text
@@ -300,22 +298,22 @@ def test_each_event_loop_has_its_own_connections() -> None:
     assert [asyncio.run(once()) for _ in range(3)] == ["You said: hello"] * 3
 
 
-async def test_the_second_model_answers_when_the_first_is_down(server: ModelServer) -> None:
+async def test_the_fallback_answers_when_the_primary_is_unreachable(model: ModelServer) -> None:
     first = OpenAIModel(Endpoint("first", KEY, "http://127.0.0.1:9/v1", retries=0))
-    second = OpenAIModel(Endpoint("second", KEY, server.base_url))
-    model = FallbackModel(first, second)
-    assert (await ask(model))[0] == "You said: hello"
-    assert server.requests[0].body["model"] == "second"
-    await model.aclose()
+    second = OpenAIModel(Endpoint("second", KEY, model.base_url))
+    client = FallbackModel(first, second)
+    assert (await ask(client))[0] == "You said: hello"
+    assert model.requests[0].body["model"] == "second"
+    await client.aclose()
 
 
-async def test_a_half_shown_answer_is_never_continued_by_the_second_model(
-    server: ModelServer,
+async def test_the_fallback_never_continues_a_half_shown_answer(
+    model: ModelServer,
 ) -> None:
-    server.script = [fake.truncated("half")]
-    both = [OpenAIModel(Endpoint(name, KEY, server.base_url)) for name in ("first", "second")]
-    model = FallbackModel(*both)
+    model.script = [fake.truncated("half")]
+    both = [OpenAIModel(Endpoint(name, KEY, model.base_url)) for name in ("first", "second")]
+    client = FallbackModel(*both)
     with pytest.raises(errors.AnswerCut):
-        await ask(model)
-    assert len(server.requests) == 1
-    await model.aclose()
+        await ask(client)
+    assert len(model.requests) == 1
+    await client.aclose()

@@ -1,4 +1,4 @@
-"""Speech becomes words through the endpoint, and each refusal has its own error."""
+"""Transcription at an endpoint, and the error of each refusal."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from bot.settings import Settings
 VOICE = Attachment("audio", "voice.oga", "audio/ogg")
 
 
-class Ear:
-    """An endpoint that hears what the bytes say."""
+class TranscriptionEndpoint:
+    """Endpoint on loopback that takes the uploaded bytes for the text."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -35,7 +35,7 @@ class Ear:
         self.headers: dict[str, str] = {}
         self.seen: list[dict[str, Any]] = []
 
-    async def hear(self, request: web.Request) -> web.Response:
+    async def transcribe(self, request: web.Request) -> web.Response:
         form = await request.post()
         file = form["file"]
         assert isinstance(file, web.FileField)
@@ -53,20 +53,22 @@ class Ear:
 
 
 @pytest.fixture
-async def ear() -> AsyncIterator[tuple[Ear, Transcriber]]:
-    ear = Ear()
+async def pair() -> AsyncIterator[tuple[TranscriptionEndpoint, Transcriber]]:
+    endpoint = TranscriptionEndpoint()
     app = web.Application(client_max_size=MAX_AUDIO_BYTES * 2)
-    app.router.add_post("/v1/audio/transcriptions", ear.hear)
+    app.router.add_post("/v1/audio/transcriptions", endpoint.transcribe)
     async with TestServer(app) as server:
         settings = Settings.load(
             openai_api_key="key", openai_base_url=str(server.make_url("/v1")), redis_url="redis://x"
         )
         async with Transcriber(settings) as transcriber:
-            yield ear, transcriber
+            yield endpoint, transcriber
 
 
-async def test_a_voice_message_becomes_words(ear: tuple[Ear, Transcriber]) -> None:
-    endpoint, transcriber = ear
+async def test_a_voice_message_is_transcribed(
+    pair: tuple[TranscriptionEndpoint, Transcriber],
+) -> None:
+    endpoint, transcriber = pair
     assert await transcriber.transcribe(b"hello there", VOICE) == "hello there"
     assert endpoint.seen == [
         {
@@ -90,31 +92,36 @@ async def test_a_voice_message_becomes_words(ear: tuple[Ear, Transcriber]) -> No
         (200, [], ModelBroken),
     ],
 )
-async def test_refusals_are_told_apart(
-    ear: tuple[Ear, Transcriber], status: int, body: Any, error: type[KeepthreadError]
+async def test_each_status_has_its_own_error(
+    pair: tuple[TranscriptionEndpoint, Transcriber],
+    status: int,
+    body: Any,
+    error: type[KeepthreadError],
 ) -> None:
-    endpoint, transcriber = ear
+    endpoint, transcriber = pair
     endpoint.status, endpoint.body = status, body
     with pytest.raises(error):
         await transcriber.transcribe(b"x", VOICE)
 
 
-async def test_a_busy_endpoint_says_when_to_come_back(ear: tuple[Ear, Transcriber]) -> None:
-    endpoint, transcriber = ear
+async def test_a_busy_endpoint_sets_retry_after(
+    pair: tuple[TranscriptionEndpoint, Transcriber],
+) -> None:
+    endpoint, transcriber = pair
     endpoint.status, endpoint.headers = 429, {"Retry-After": "7"}
     with pytest.raises(ModelBusy) as caught:
         await transcriber.transcribe(b"x", VOICE)
     assert caught.value.retry_after_s == 7
 
 
-async def test_too_much_audio_is_not_sent(ear: tuple[Ear, Transcriber]) -> None:
-    endpoint, transcriber = ear
+async def test_too_much_audio_is_not_sent(pair: tuple[TranscriptionEndpoint, Transcriber]) -> None:
+    endpoint, transcriber = pair
     with pytest.raises(PromptTooLong):
         await transcriber.transcribe(b"x" * (MAX_AUDIO_BYTES + 1), VOICE)
     assert not endpoint.seen
 
 
-async def test_nobody_listens_behind_a_closed_port_or_the_local_model() -> None:
+async def test_transcription_fails_at_a_closed_port_and_with_the_local_model() -> None:
     local = Settings.load(redis_url="redis://x")
     async with Transcriber(local) as transcriber:
         assert not transcriber.is_configured

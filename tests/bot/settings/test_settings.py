@@ -35,7 +35,7 @@ def setenv(monkeypatch: pytest.MonkeyPatch) -> SetEnv:
     return monkeypatch.setenv
 
 
-def test_without_anything_set_the_defaults_hold() -> None:
+def test_the_defaults_hold_without_any_setting() -> None:
     settings = Settings.load()
     assert settings.bot_history_tokens == 16_000
     assert settings.bot_allow == ()
@@ -127,7 +127,7 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "UTF-8" in caught.value.cure
 
 
-def test_all_misspelt_names_are_told_at_once_and_others_left_alone(setenv: SetEnv) -> None:
+def test_all_misspelt_names_are_listed_at_once_and_foreign_names_ignored(setenv: SetEnv) -> None:
     for name in ("BOT_MODLE", "SLACK_ZZZZZZZZ", "ROBOT_MODEL", "OPENAI_ORG", "LANGSMITH_X"):
         setenv(name, "x")
     with pytest.raises(SettingsError) as caught:
@@ -191,7 +191,7 @@ def test_an_impossible_value_is_named(setenv: SetEnv, name: str, value: str) -> 
         ),
     ],
 )
-def test_what_cannot_stand_together_is_refused(
+def test_an_impossible_combination_is_refused(
     setenv: SetEnv, given: dict[str, str], named: list[str]
 ) -> None:
     for name, value in given.items():
@@ -202,7 +202,7 @@ def test_what_cannot_stand_together_is_refused(
 
 
 @pytest.mark.parametrize("name", ["BOT_ALLOW", "BOT_ADMINS"])
-def test_a_pattern_of_a_platform_that_is_not_there_is_refused(setenv: SetEnv, name: str) -> None:
+def test_a_pattern_of_an_unknown_platform_is_refused(setenv: SetEnv, name: str) -> None:
     setenv(name, "telegram:42 slakc:T1/U1")
     with pytest.raises(SettingsError, match="'slakc:T1/U1' is of no platform") as caught:
         load_settings()
@@ -216,7 +216,7 @@ async def test_a_system_prompt_that_leaves_no_room_is_refused(settings: Settings
             pass
 
 
-def test_several_mistakes_are_told_at_once_and_show_no_secret(setenv: SetEnv) -> None:
+def test_several_mistakes_are_listed_at_once_without_secrets(setenv: SetEnv) -> None:
     for name, value in SECRETS.items():
         setenv(name, value)
     setenv("BOT_HTTP_PORT", SECRET)
@@ -277,7 +277,7 @@ def test_the_old_names_of_langsmith_work_and_the_new_ones_go_first(setenv: SetEn
     assert not settings.langsmith_tracing
 
 
-def test_folders_are_understood_from_the_home_folder_on(setenv: SetEnv, tmp_path: Path) -> None:
+def test_paths_are_expanded_and_made_absolute(setenv: SetEnv, tmp_path: Path) -> None:
     setenv("HOME", str(tmp_path))
     setenv("BOT_DATA_DIR", "~/keep")
     setenv("BOT_LOCAL_MODEL", "model.gguf")

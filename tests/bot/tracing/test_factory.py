@@ -66,8 +66,7 @@ async def main():
     tracer = build_tracer(Settings()) if sys.argv[1] == "ours" else None
     from langchain_openai import ChatOpenAI
     chat = ChatOpenAI(model="echo-1", base_url=sys.argv[2], api_key="none", max_retries=0)
-    async for _ in chat.astream("hi"):
-        pass
+    print("".join([str(chunk.content) async for chunk in chat.astream("hi")]))
     from langchain_core.tracers.langchain import wait_for_all_tracers
     wait_for_all_tracers()
     if tracer is not None:
@@ -107,9 +106,10 @@ async def test_langchain_does_not_trace_on_its_own_when_our_settings_say_no(
 async def test_a_variable_of_langchains_first_tracer_breaks_no_call(
     endpoint: ModelServer, tmp_path: Path
 ) -> None:
-    await run_script(
+    output = await run_script(
         STREAM_AN_ANSWER, "ours", endpoint.base_url, cwd=tmp_path, LANGCHAIN_TRACING="1"
     )
+    assert output == "echo hi\n"
 
 
 async def test_nothing_is_sent_when_tracing_is_off(

@@ -1,4 +1,4 @@
-"""The local model's server, real, with a small real model, and processes that share, leave and are killed."""
+"""The runtime of the local model: a real server and model, and processes that share, leave and are killed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,12 @@ import pytest
 
 from bot.conversation import Usage
 from bot.errors import AnswerCut, LocalModelError, PromptTooLong
-from bot.model.local import doctor, hardware
 from bot.model.local.lazy import LOCAL_ANSWER_TOKENS, LazyModel
 from bot.model.local.runtime import CONTEXT_TOKENS, PARALLEL_ANSWERS, LocalRuntime
 from bot.ports import Message, Prompt
 from bot.settings import Settings
 from bot.wiring import LOCAL_HISTORY_TOKENS, open_components
 from tests.fakes.model_server import ModelServer
-from tests.fakes.small_model import small_model
 from tests.support.wait import wait_until
 
 USER = textwrap.dedent("""
@@ -99,28 +97,18 @@ def lazy(settings: Settings, runtime: LocalRuntime) -> LazyModel:
 
 
 async def answer(model: LazyModel, text: str, limit: int = 10_000) -> tuple[str, Usage | None]:
-    """What it says, up to so many pieces, and what that took."""
-    said, usage, pieces = "", None, 0
+    """The answer, cut after `limit` deltas, and its usage."""
+    said, usage, deltas = "", None, 0
     prompt = Prompt((Message("user", text),))
     with suppress(AnswerCut):  # so small a model may not come to an end by itself
         async with aclosing(model.stream(prompt)) as stream:
-            async for piece in stream:
-                said += piece.text
-                usage = piece.usage or usage
-                pieces += 1
-                if pieces >= limit:
+            async for delta in stream:
+                said += delta.text
+                usage = delta.usage or usage
+                deltas += 1
+                if deltas >= limit:
                     break
     return said, usage
-
-
-@pytest.fixture(scope="session")
-def gguf() -> Path:
-    return small_model()
-
-
-@pytest.fixture
-def local(tmp_path: Path, gguf: Path) -> Settings:
-    return Settings.load(bot_data_dir=tmp_path / "data", bot_local_model=gguf)
 
 
 @pytest.fixture(scope="module")
@@ -137,30 +125,30 @@ def shared(gguf: Path) -> Iterator[tuple[Settings, LocalRuntime]]:
 
 
 @pytest.fixture
-async def model(shared: tuple[Settings, LocalRuntime]) -> AsyncIterator[LazyModel]:
+async def lazy_model(shared: tuple[Settings, LocalRuntime]) -> AsyncIterator[LazyModel]:
     model = lazy(*shared)
     yield model
     await model.aclose()
 
 
-async def test_an_answer_streams_and_is_counted(model: LazyModel) -> None:
-    said, usage = await answer(model, "What is the capital of France?")
+async def test_an_answer_streams_and_ends_with_its_usage(lazy_model: LazyModel) -> None:
+    said, usage = await answer(lazy_model, "What is the capital of France?")
     assert said
     assert usage is not None
     assert usage.input_tokens > 5
     assert usage.output_tokens > 3
 
 
-async def test_four_are_answered_at_the_same_time(model: LazyModel) -> None:
+async def test_four_answers_stream_at_the_same_time(lazy_model: LazyModel) -> None:
     begun, all_begun = 0, asyncio.Event()
 
     async def ask(number: int) -> str:
         nonlocal begun
         said, first = "", True
         prompt = Prompt((Message("user", f"Write a long story about {number} foxes."),))
-        async with aclosing(model.stream(prompt)) as stream:
-            async for piece in stream:
-                said += piece.text
+        async with aclosing(lazy_model.stream(prompt)) as stream:
+            async for delta in stream:
+                said += delta.text
                 if first:
                     begun, first = begun + 1, False
                     if begun == 4:
@@ -174,7 +162,7 @@ async def test_four_are_answered_at_the_same_time(model: LazyModel) -> None:
     assert all(answers)
 
 
-async def test_an_answer_nobody_reads_any_more_is_stopped(
+async def test_an_abandoned_answer_is_stopped(
     shared: tuple[Settings, LocalRuntime],
 ) -> None:
     settings, runtime = shared
@@ -203,12 +191,12 @@ async def test_an_answer_nobody_reads_any_more_is_stopped(
     await model.aclose()
 
 
-async def test_a_prompt_beyond_its_room_is_refused_in_our_words(model: LazyModel) -> None:
+async def test_a_prompt_beyond_the_context_is_too_long(lazy_model: LazyModel) -> None:
     with pytest.raises(PromptTooLong):
-        await answer(model, "word " * (CONTEXT_TOKENS + 100))
+        await answer(lazy_model, "word " * (CONTEXT_TOKENS + 100))
 
 
-async def test_what_is_asked_of_the_local_model_fits_its_server() -> None:
+async def test_requests_to_the_local_model_suit_its_server() -> None:
     async with ModelServer() as server:
 
         async def place() -> tuple[str, str]:
@@ -241,11 +229,11 @@ async def test_other_users_of_the_machine_are_refused(
     assert runtime.api_key not in " ".join(server.cmdline())
 
 
-async def test_processes_share_one_server_that_ends_with_the_last(local: Settings) -> None:
-    told: list[tuple[str, int, int]] = []
-    runtime = await LocalRuntime.start(local, lambda *heard: told.append(heard))
-    assert told[0] == ("Loading the model", 0, 0)
-    assert told[-1] == ("Loading the model", 1, 1)
+async def test_processes_share_one_server_that_ends_with_its_last_user(local: Settings) -> None:
+    progress: list[tuple[str, int, int]] = []
+    runtime = await LocalRuntime.start(local, lambda *report: progress.append(report))
+    assert progress[0] == ("Loading the model", 0, 0)
+    assert progress[-1] == ("Loading the model", 1, 1)
     with User(local) as other:
         assert await asyncio.to_thread(other.wait_for_url) == runtime.base_url
         await runtime.aclose()
@@ -307,7 +295,7 @@ async def test_a_cancelled_start_leaves_no_server_behind(local: Settings) -> Non
     await wait_until(lambda: not servers(local))
 
 
-async def test_a_file_that_does_not_load_is_told_with_what_the_server_said(
+async def test_a_file_that_does_not_load_is_an_error_with_the_servers_log(
     tmp_path: Path, gguf: Path
 ) -> None:
     with gguf.open("rb") as file:
@@ -320,7 +308,9 @@ async def test_a_file_that_does_not_load_is_told_with_what_the_server_said(
     assert servers(settings) == []
 
 
-async def test_the_bot_answers_with_nothing_set_but_a_file(settings: Settings, gguf: Path) -> None:
+async def test_the_components_answer_with_only_a_model_file_set(
+    settings: Settings, gguf: Path
+) -> None:
     short = {"bot_max_answer_tokens": 30, "bot_temperature": 0.0}
     settings = settings.model_copy(update={"bot_local_model": gguf, **short})
     async with open_components(settings) as bot:
@@ -328,55 +318,11 @@ async def test_the_bot_answers_with_nothing_set_but_a_file(settings: Settings, g
         said = ""
         prompt = Prompt((Message("user", "What is the capital of France?"),), cache_key="x")
         with suppress(AnswerCut):  # it may well have more to say
-            async for piece in bot.model.stream(prompt):
-                said += piece.text
+            async for delta in bot.model.stream(prompt):
+                said += delta.text
         assert said
         assert len(servers(settings)) == 1
     assert servers(settings) == []
-
-
-def cpu(tmp_path: Path, flags: str) -> Path:
-    path = tmp_path / "cpuinfo"
-    path.write_text(f"processor\t: 0\nflags\t\t: fpu sse2 {flags}\n\nprocessor\t: 1\n")
-    return path
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/cpuinfo")
-def test_a_processor_without_avx2_is_told_before_it_crashes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hardware.platform, "machine", lambda: "x86_64")
-    with pytest.raises(LocalModelError, match="no AVX2") as caught:
-        hardware.check_hardware(cpu(tmp_path, "avx fma f16c"))
-    assert "OPENAI_API_KEY" in caught.value.cure
-    assert "OPENAI_BASE_URL" in caught.value.cure
-    hardware.check_hardware(cpu(tmp_path, "avx avx2 fma f16c"))
-    monkeypatch.setattr(hardware.platform, "machine", lambda: "aarch64")
-    hardware.check_hardware(cpu(tmp_path, ""))
-
-
-async def test_without_the_runtime_both_ways_out_are_named(
-    local: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(LocalModelError, match="not installed") as caught:
-        await LocalRuntime.start(local)
-    assert "pip install 'keepthread[local]'" in caught.value.cure
-    assert "OPENAI_API_KEY" in caught.value.cure
-    (runtime, file, _) = await doctor.check(local)
-    assert (runtime.state, file.state) == ("failed", "ok")
-
-
-async def test_doctor_tells_of_a_model_that_is_not_fetched_and_fetches_nothing(
-    tmp_path: Path,
-) -> None:
-    settings = Settings.load(bot_data_dir=tmp_path / "data")
-    runtime, file, memory = await doctor.check(settings)
-    assert runtime.state == "ok"
-    assert (file.state, file.detail) == ("warning", "not fetched yet (1,117 MB)")
-    assert "keepthread model fetch" in file.cure
-    assert memory.state in ("ok", "warning", "off")
-    assert not (tmp_path / "data").exists()
 
 
 def test_the_servers_environment_holds_no_secret_of_ours(

