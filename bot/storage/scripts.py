@@ -55,6 +55,7 @@ class Script:
         return await self.run(client, keys, args)
 
     async def run(self, client: Any, keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
+        """Run the script with KEYS and ARGV from `bind`."""
         try:
             return await client.evalsha(self.digest, len(keys), *keys, *args)
         except NoScriptError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from bot.background import cancel_all
 from bot.errors import StoreError
@@ -17,7 +18,7 @@ from bot.worker.state import WorkerState
 PERSON_BUSY_S = 0.3
 """Delay of a turn whose person has as many running as they may."""
 
-Execute = Callable[[Lease], Awaitable[TurnOutcome]]
+Execute = Callable[[Lease], Coroutine[Any, Any, TurnOutcome]]
 
 
 class TurnRunner:
@@ -83,7 +84,7 @@ class TurnRunner:
 
     async def _run_as_task(self, lease: Lease) -> TurnOutcome | None:
         """The outcome of `execute`, in a task that can be cancelled without its completion."""
-        task = lease.task = asyncio.create_task(_coroutine(self._execute(lease)))
+        task = lease.task = asyncio.create_task(self._execute(lease))
         await asyncio.wait({task})
         if lease.is_lost:
             return None
@@ -124,7 +125,3 @@ def _person(turn: ClaimedTurn) -> tuple[str, str]:
     if not turn.incoming:
         return "", turn.lane
     return turn.session.platform, turn.incoming[0].speaker.id
-
-
-async def _coroutine(awaitable: Awaitable[TurnOutcome]) -> TurnOutcome:
-    return await awaitable

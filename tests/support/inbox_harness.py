@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,9 +14,8 @@ from bot.inbox.inbox import Inbox
 from bot.inbox.keys import InboxKeys
 from bot.metrics import Metrics
 from bot.settings import Settings
-from bot.worker.leases import Lease
 from bot.worker.options import Timing, WorkerOptions
-from bot.worker.outcome import TurnOutcome
+from bot.worker.running import Execute
 from bot.worker.worker import Worker
 
 ALL_SHARDS = range(8)
@@ -80,7 +79,7 @@ async def idle_ms(redis: Redis, inbox: Inbox, turn: ClaimedTurn) -> int:
 @asynccontextmanager
 async def running_worker(
     inbox: Inbox,
-    execute: Callable[[Lease], Awaitable[TurnOutcome]],
+    execute: Execute,
     settings: Settings,
     *,
     name: str = "w1",

@@ -14,7 +14,7 @@ from bot.storage.scripts import Script, script
 POSITION = re.compile(r"\b(KEYS|ARGV)\[")
 SCRIPTS = [
     (package, Path(entry.name).stem)
-    for package in ("bot.inbox",)
+    for package in ("bot.inbox", "bot.memory")
     for entry in files(package).joinpath("lua").iterdir()
 ]
 
