@@ -1,4 +1,4 @@
-"""Who may do what, where: one table, and what happens when the platform cannot be asked."""
+"""Authorizer: rights by person and place in one table, and a platform that cannot be asked."""
 
 from __future__ import annotations
 
@@ -81,7 +81,11 @@ TABLE: list[tuple[str, Speaker, Address, str]] = [
 async def test_rights_follow_who_it_is_and_whom_it_concerns(
     who: str, speaker: Speaker, address: Address, may: str, action: str
 ) -> None:
-    allow = tuple(one for one in ALLOW if one != "slack:T1/C9") if address is CHANNEL else ALLOW
+    allow = (
+        tuple(pattern for pattern in ALLOW if pattern != "slack:T1/C9")
+        if address is CHANNEL
+        else ALLOW
+    )
     expected = may == ALL or (may == TALK and action in OPEN)
     assert await authorizer(allow).allowed(address, speaker, action) is expected
 
@@ -92,7 +96,7 @@ def test_every_command_is_in_the_table() -> None:
     assert set(Registry(BUILTIN).admin_actions) == set(GUARDED)
 
 
-async def test_nobody_is_let_in_from_telegram_until_listed() -> None:
+async def test_a_person_of_telegram_is_admitted_only_if_listed() -> None:
     nobody = authorizer(())
     assert not await nobody.allowed(PRIVATE, PERSON)
     assert not await nobody.allowed(GROUP, PERSON)
@@ -101,7 +105,7 @@ async def test_nobody_is_let_in_from_telegram_until_listed() -> None:
     assert not await everybody.allowed(CHANNEL, GUEST)
 
 
-async def test_people_at_home_are_in_unless_their_workspace_is_narrowed_down() -> None:
+async def test_members_are_admitted_unless_their_workspace_is_narrowed_down() -> None:
     assert await authorizer(()).allowed(CHANNEL, MEMBER)
     narrowed = authorizer(("slack:T1/U5",))
     assert await narrowed.allowed(CHANNEL, SLACK_ADMIN)
@@ -110,7 +114,7 @@ async def test_people_at_home_are_in_unless_their_workspace_is_narrowed_down() -
     assert await elsewhere.allowed(CHANNEL, MEMBER)
 
 
-async def test_who_has_no_known_home_is_a_guest() -> None:
+async def test_a_speaker_without_an_account_is_a_guest() -> None:
     assert not await authorizer(()).allowed(CHANNEL, Speaker("U1"))
 
 
@@ -124,7 +128,7 @@ async def test_a_listed_admin_who_is_not_let_in_may_do_nothing() -> None:
     assert not await authorizer(()).allowed(PRIVATE, PERSON, "reset")
 
 
-async def test_the_platforms_own_admins_count_only_if_the_operator_wants_it() -> None:
+async def test_the_platforms_own_admins_count_only_if_settings_say_so() -> None:
     without = Authorizer(
         ALLOW, ADMINS, False, {"slack": platform_knows}, Registry(BUILTIN).admin_actions
     )
@@ -132,7 +136,7 @@ async def test_the_platforms_own_admins_count_only_if_the_operator_wants_it() ->
     assert await without.allowed(CHANNEL, LISTED_ADMIN, "reset")
 
 
-async def test_when_the_platform_cannot_be_asked_nobody_is_an_admin_and_it_is_asked_again() -> None:
+async def test_a_platform_that_cannot_be_asked_makes_nobody_an_admin_and_is_asked_again() -> None:
     asked = 0
 
     async def unsteady(address: Address, speaker: Speaker) -> bool:
@@ -147,7 +151,7 @@ async def test_when_the_platform_cannot_be_asked_nobody_is_an_admin_and_it_is_as
     assert await rights.allowed(CHANNEL, MEMBER, "reset")
 
 
-async def test_the_platform_is_asked_once_in_a_while_for_each_person_and_place() -> None:
+async def test_the_platform_is_asked_once_per_lifetime_for_each_person_and_place() -> None:
     asked: list[tuple[str, str]] = []
 
     async def check(address: Address, speaker: Speaker) -> bool:
@@ -168,7 +172,7 @@ async def test_the_platform_is_asked_once_in_a_while_for_each_person_and_place()
     assert len(asked) == 3
 
 
-async def test_remembering_answers_of_the_platform_takes_bounded_room() -> None:
+async def test_the_cache_of_the_platforms_answers_is_bounded() -> None:
     asked: Counter[str] = Counter()
 
     async def check(address: Address, speaker: Speaker) -> bool:

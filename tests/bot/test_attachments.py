@@ -1,4 +1,4 @@
-"""Documents become words within a budget, or a note why not."""
+"""Reader of documents: text within a budget, or a note why there is none."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_text_of_other_encodings_is_read(encoding: str) -> None:
     assert (await read_document("naïve café".encode(encoding), NOTE, 100)).text == "naïve café"
 
 
-async def test_what_is_cut_off_is_said() -> None:
+async def test_a_cut_of_a_long_text_is_noted() -> None:
     text = (await read_document(b"x" * 500, NOTE, 100)).text
     assert text == "x" * 100 + "\n[cut off here: the first 100 of 500 characters]"
 
@@ -79,13 +79,13 @@ async def test_a_pdf_is_read_page_by_page_until_the_budget_is_used() -> None:
         (b"x" * (20 * 1024 * 1024 + 1), "huge.txt", "larger than 21.0 MB"),
     ],
 )
-async def test_what_cannot_be_read_says_why(data: bytes, name: str, why: str) -> None:
+async def test_an_unreadable_file_becomes_a_note_of_why(data: bytes, name: str, why: str) -> None:
     text = (await read_document(data, Attachment("document", name), 1_000)).text
     assert text.startswith("[not read: ")
     assert why in text
 
 
-def test_sizes_are_checked_before_anything_is_fetched() -> None:
+def test_a_known_size_is_checked_before_the_download() -> None:
     big = Attachment("document", "film.mkv", size_bytes=30_000_000)
     assert too_large(big) == "[not read: film.mkv (30.0 MB) is larger than 21.0 MB]"
     assert not too_large(Attachment("document", "a.txt", size_bytes=4_000))
@@ -95,7 +95,7 @@ def test_sizes_are_checked_before_anything_is_fetched() -> None:
 
 
 @given(st.binary(max_size=300), st.sampled_from(["a.txt", "b.pdf", "", "c.zip"]))
-async def test_no_bytes_break_the_reader(data: bytes, name: str) -> None:
+async def test_the_reader_survives_any_bytes(data: bytes, name: str) -> None:
     for start in (b"", b"%PDF-1.4\n"):
         read = await read_document(start + data, Attachment("document", name), 50)
         assert len(read.text) < 250

@@ -193,7 +193,7 @@ async def test_export_gives_a_file_for_people_and_one_for_programs(private: Room
     assert "export json" in await private.word("export pdf")
 
 
-async def test_an_export_among_others_names_each_speaker_once(shared: Room) -> None:
+async def test_export_of_a_shared_conversation_names_each_speaker_once(shared: Room) -> None:
     await shared.ask("hello")
     await shared.ask("good day", CORA)
     (_, content), = (await shared.tell("export")).files  # fmt: skip
@@ -203,7 +203,7 @@ async def test_an_export_among_others_names_each_speaker_once(shared: Room) -> N
     assert text.count("Cora") == 2, "once in what she said, once in what was answered"
 
 
-async def test_leave_keeps_quiet_until_it_is_spoken_to(shared: Room) -> None:
+async def test_leave_ends_taking_part_until_the_next_question(shared: Room) -> None:
     sessions = shared.core.services.sessions
     await shared.remember("hello")
     assert await sessions.takes_part(SHARED)
@@ -213,7 +213,7 @@ async def test_leave_keeps_quiet_until_it_is_spoken_to(shared: Room) -> None:
     assert await sessions.takes_part(SHARED)
 
 
-async def test_whoami_gives_the_very_pattern_that_settings_take(shared: Room) -> None:
+async def test_whoami_shows_the_pattern_that_settings_take(shared: Room) -> None:
     text = await shared.word("whoami")
     assert "**Ada**, `loop:A1/U1`, no admin here" in text
     assert f"`{SHARED}`" in text
@@ -225,7 +225,7 @@ async def test_stop_says_so_when_nothing_runs(private: Room) -> None:
     assert await private.word("cancel") == "There is nothing to stop."
 
 
-async def test_help_lists_each_command_with_the_first_line_of_its_docstring(private: Room) -> None:
+async def test_help_lists_each_command_with_its_summary(private: Room) -> None:
     lines = (await private.word("help")).splitlines()
     assert len(lines) == len(BUILTIN)
     for line, spec in zip(lines, BUILTIN, strict=True):
@@ -235,7 +235,9 @@ async def test_help_lists_each_command_with_the_first_line_of_its_docstring(priv
         assert all(f"`{alias}`" in line for alias in spec.aliases)
 
 
-async def test_help_tells_what_is_for_admins_only_where_it_is(private: Room, shared: Room) -> None:
+async def test_help_marks_commands_for_admins_only_in_shared_places(
+    private: Room, shared: Room
+) -> None:
     assert "admins" not in await private.word("help")
     marked = [line for line in (await shared.word("help")).splitlines() if "admins" in line]
     names = [line.split("`")[1] for line in marked]
@@ -243,7 +245,9 @@ async def test_help_tells_what_is_for_admins_only_where_it_is(private: Room, sha
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS.admin_actions))
-async def test_what_concerns_everybody_is_refused_with_a_word(shared: Room, command: str) -> None:
+async def test_a_command_for_admins_is_refused_to_others_with_a_sentence(
+    shared: Room, command: str
+) -> None:
     await shared.remember("hello")
     text = await shared.word(command)
     assert "is for admins here" in text
@@ -252,7 +256,7 @@ async def test_what_concerns_everybody_is_refused_with_a_word(shared: Room, comm
     assert await shared.questions() == []
 
 
-async def test_a_stranger_is_told_that_nobody_knows_them(shared: Room) -> None:
+async def test_a_stranger_is_refused_every_command(shared: Room) -> None:
     await shared.remember("hello")
     assert "not on the list" in await shared.word("reset", Speaker("U9", "Eve", "T9"))
     assert "not on the list" in await shared.word("help", Speaker("U9", "Eve", "T9"))
@@ -267,7 +271,7 @@ async def test_a_stranger_is_told_that_nobody_knows_them(shared: Room) -> None:
         ("", "“help” lists them all."),
     ],
 )
-async def test_an_unknown_command_is_told_with_the_nearest_one(
+async def test_an_unknown_command_is_answered_with_the_nearest_one(
     private: Room, text: str, hint: str
 ) -> None:
     await private.remember("hello")
@@ -278,7 +282,7 @@ async def test_an_unknown_command_is_told_with_the_nearest_one(
 
 
 @pytest.mark.parametrize("text", [" reset", "reset\nplease", "Reset\tnow", "reset   "])
-async def test_blanks_of_any_kind_end_a_commands_name(private: Room, text: str) -> None:
+async def test_a_commands_name_ends_at_a_blank_of_any_kind(private: Room, text: str) -> None:
     await private.remember("hello")
     assert await private.word(text) == "Forgotten: 1 turn."
 
@@ -292,11 +296,13 @@ async def test_blanks_of_any_kind_end_a_commands_name(private: Room, text: str) 
         ("retry", False), ("again\n", False), (" reset", False),
     ],
 )  # fmt: skip
-def test_what_only_looks_need_not_wait_for_a_running_answer(text: str, reads: bool) -> None:
+def test_a_command_that_only_reads_does_not_wait_for_a_running_answer(
+    text: str, reads: bool
+) -> None:
     assert COMMANDS.is_reading(text) is reads
 
 
-def test_no_two_commands_share_a_name() -> None:
+def test_builtin_commands_have_distinct_names() -> None:
     names = [name for spec in BUILTIN for name in spec.names]
     assert len(set(names)) == len(names)
     assert all(COMMANDS.find(name.upper()) for name in names)

@@ -15,7 +15,7 @@ from tests.support.wait import wait_until
 TOO_LONG = fail(400, "context_length_exceeded")
 
 
-async def test_a_stop_before_the_beginning_asks_no_model(harness: HandlerHarness) -> None:
+async def test_a_stop_before_the_beginning_calls_no_model(harness: HandlerHarness) -> None:
     stop, reply = StopSignal(), RecordingReply()
     stop.request()
     done = await harness.ask("hello", reply=reply, stop=stop)
@@ -57,7 +57,7 @@ async def test_a_stop_while_the_turn_is_written_leaves_the_answer_whole(
     assert (done.state, done.answer) == ("complete", "You said: hello")
 
 
-async def test_asking_twice_to_stop_is_asking_once(harness: HandlerHarness) -> None:
+async def test_a_stop_requested_twice_ends_one_answer(harness: HandlerHarness) -> None:
     harness.model.script = [stall("so")]
     stop, reply = StopSignal(), RecordingReply()
     asked = asyncio.create_task(harness.ask("hello", reply=reply, stop=stop))
@@ -90,7 +90,9 @@ async def test_a_prompt_that_is_too_long_for_the_model_is_asked_again_with_less_
     assert "number 2" not in str(asked.messages[2:]), "what did not fit stays out"
 
 
-async def test_a_prompt_that_is_too_long_without_any_past_is_told(harness: HandlerHarness) -> None:
+async def test_a_prompt_that_is_too_long_without_any_past_fails_the_turn(
+    harness: HandlerHarness,
+) -> None:
     await harness.ask("hello")
     harness.model.script = [TOO_LONG, TOO_LONG, say("never")]
     reply = RecordingReply()
