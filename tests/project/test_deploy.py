@@ -105,7 +105,7 @@ def test_the_example_shows_every_setting_once_and_no_secret() -> None:
     assert not [name for name, value in given.items() if value], "filled in already"
 
 
-def test_what_the_example_shows_are_the_defaults_or_what_may_be_set(
+def test_values_of_the_example_are_the_defaults_or_may_be_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, shown = example()

@@ -76,7 +76,7 @@ def test_every_alert_leads_to_a_section_of_the_runbook() -> None:
         assert any(heading.startswith(section) for heading in headings), section
 
 
-def test_what_the_runbook_points_at_is_there() -> None:
+def test_every_link_of_the_runbook_leads_somewhere() -> None:
     headings = re.findall(r"^## (.+)$", RUNBOOK, re.MULTILINE)
     anchors = {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}
     for target in re.findall(r"\]\(([^)\s]+)\)", RUNBOOK):

@@ -88,7 +88,7 @@ async def test_a_question_is_corrected_and_answered_again(day: Day) -> None:
     assert "monda" not in day.asked()
 
 
-async def test_what_is_deleted_is_forgotten(day: Day) -> None:
+async def test_a_deleted_message_is_forgotten(day: Day) -> None:
     thread = await day.slack.say("C1", ADA, f"{BOT} the password is swordfish")
     await day.answers(1, "C1", thread)
     second = await day.slack.say("C1", ADA, "and my name is Ada", thread)

@@ -23,7 +23,7 @@ async def day(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         yield found
 
 
-async def test_what_is_said_while_it_answers_is_answered_next_and_nothing_is_dropped(
+async def test_messages_during_an_answer_are_answered_next_and_none_is_dropped(
     day: Day,
 ) -> None:
     gate = asyncio.Event()
@@ -40,7 +40,7 @@ async def test_what_is_said_while_it_answers_is_answered_next_and_nothing_is_dro
     assert len(day.model.requests) == 2
 
 
-async def test_what_was_said_in_private_does_not_follow_anybody_into_the_channel(day: Day) -> None:
+async def test_a_private_talk_does_not_follow_anybody_into_the_channel(day: Day) -> None:
     day.slack.server.add_channel("D2", "private", {BEN})
     await day.slack.say("D1", ADA, "my name is Ada")
     await day.answers(1, "D1")

@@ -51,7 +51,7 @@ async def test_people_from_elsewhere_talk_where_they_are_listed(settings: Settin
         assert incoming.address.recipient_account == "T9"
 
 
-async def test_who_somebody_is_comes_from_slack_and_not_from_the_event(
+async def test_identities_come_from_slack_and_not_from_the_event(
     http: InboundHarness,
 ) -> None:
     """CVE-2026-28480 elsewhere: a list matched what could be changed."""
@@ -91,7 +91,7 @@ async def test_a_name_is_asked_for_once(http: InboundHarness) -> None:
 
 
 @pytest.mark.parametrize("transport", ["http", "socket"])
-async def test_what_one_person_says_is_taken_in_as_it_came(
+async def test_messages_of_one_person_are_enqueued_in_the_order_they_came(
     settings: Settings, transport: str
 ) -> None:
     """The first words name somebody whom Slack takes its time to name; the second name nobody."""

@@ -60,7 +60,7 @@ async def test_people_see_help_and_their_own_conversations(world: InboundHarness
         assert spec.summary in text
 
 
-async def test_who_left_a_channel_neither_sees_nor_exports_its_conversations(
+async def test_a_person_who_left_a_channel_neither_sees_nor_exports_its_conversations(
     world: InboundHarness,
 ) -> None:
     world.core.own = (ConversationSummary(THREAD, 3, AT), ConversationSummary(DIRECT, 1, AT))

@@ -68,7 +68,7 @@ def test_nothing_is_lost_and_nothing_doubled_by_splitting(text: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(MARKDOWN)
-def test_what_is_said_again_is_what_opened_the_block(text: str) -> None:
+def test_a_continued_code_block_repeats_the_fence_that_opened_it(text: str) -> None:
     pieces = split(text)
     for before, piece in zip([None, *pieces], pieces, strict=False):
         if piece.lead:
@@ -187,7 +187,7 @@ def test_a_call_is_calm_before_its_last_character_has_come(text: str, data: st.D
     assert disable_mentions(text).startswith(disable_mentions_so_far(so_far))
 
 
-def test_what_only_looks_like_a_call_stays_as_it_is() -> None:
+def test_text_that_only_looks_like_a_call_stays_as_it_is() -> None:
     for text in (
         "mail ada@here.com",
         "List<@NonNull String>",

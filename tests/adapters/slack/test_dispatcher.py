@@ -86,7 +86,7 @@ async def test_while_redis_is_down_nothing_is_acknowledged_and_slack_sends_again
     assert len(world.core.enqueued) == 1
 
 
-async def test_what_slack_sends_again_is_recognised_and_a_first_delivery_is_not(
+async def test_a_redelivered_event_is_recognised_and_a_first_delivery_is_not(
     world: InboundHarness,
 ) -> None:
     with capture_logs() as logs:
@@ -177,7 +177,9 @@ async def test_an_edit_to_a_command_runs_nothing(http: InboundHarness) -> None:
     ("name", "message"),
     [("message_deleted", "1700000001.000200"), ("message_tombstone", "1700000000.000100")],
 )
-async def test_what_is_deleted_is_forgotten(http: InboundHarness, name: str, message: str) -> None:
+async def test_a_deleted_message_is_forgotten(
+    http: InboundHarness, name: str, message: str
+) -> None:
     await http.deliver(name)
     (delete,) = http.core.enqueued
     assert (delete.kind, delete.session, delete.message_id) == ("delete", THREAD, message)

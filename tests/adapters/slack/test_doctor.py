@@ -147,7 +147,7 @@ async def test_slack_is_asked_once_who_the_bot_is(server: SlackServer) -> None:
         ({"slack_signing_secret": "x"}, "SLACK_BOT_TOKEN"),
     ],
 )
-def test_what_is_missing_or_mixed_up_is_named(given: dict[str, str], named: str) -> None:
+def test_tokens_that_are_missing_or_mixed_up_are_named(given: dict[str, str], named: str) -> None:
     settings = SlackSettings.load(**given)
     assert settings.any_set
     with pytest.raises(SettingsError, match=named) as raised:

@@ -78,7 +78,7 @@ async def test_a_mention_is_answered_in_its_thread_once_however_often_slack_tell
     assert len(model.requests) == 1
 
 
-async def test_what_is_my_name_works_across_a_restart_and_threads_never_mix(
+async def test_a_name_is_remembered_across_a_restart_and_threads_never_mix(
     processes: ServeProcesses,
 ) -> None:
     slack = processes.slack
@@ -214,7 +214,7 @@ async def test_an_answer_is_stopped_in_another_process_than_the_one_that_writes_
         )
 
 
-async def test_what_was_said_while_nobody_listened_is_answered_later(
+async def test_messages_sent_while_the_bot_was_down_are_answered_later(
     processes: ServeProcesses,
 ) -> None:
     slack = processes.slack

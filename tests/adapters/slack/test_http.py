@@ -29,12 +29,12 @@ BODY, TYPE = encoded(slack("message_im"))
 JSON = {"Content-Type": TYPE}
 
 
-async def test_what_slack_signed_is_taken_in(world: InboundHarness) -> None:
+async def test_a_request_signed_by_slack_is_enqueued(world: InboundHarness) -> None:
     assert await world.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
     assert len(world.core.enqueued) == 1
 
 
-async def test_what_slack_did_not_sign_starts_nothing(world: InboundHarness) -> None:
+async def test_a_request_without_slacks_signature_starts_nothing(world: InboundHarness) -> None:
     good = signed(SIGNING_SECRET, BODY)
     forged = [
         {},

@@ -90,7 +90,7 @@ def test_the_events_it_subscribes_to_are_those_the_code_understands() -> None:
     assert understood - OLDER_EVENTS == subscribed == set(EVENTS)
 
 
-def test_what_people_can_press_is_what_the_code_hears() -> None:
+def test_buttons_of_the_manifest_are_those_that_the_code_handles() -> None:
     features = manifest()["features"]
     assert [one["command"] for one in features["slash_commands"]] == [action_ids.SLASH_COMMAND]
     ids = {one["callback_id"] for one in features["shortcuts"]}

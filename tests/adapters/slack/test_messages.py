@@ -143,7 +143,7 @@ async def test_an_edit_of_a_message_that_is_gone_says_so(harness: OutboundHarnes
 
 
 @pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
-async def test_what_can_be_edited_no_more_is_taken_back_before_it_is_said_anew(
+async def test_a_message_that_cannot_be_edited_is_deleted_before_it_is_posted_anew(
     harness: OutboundHarness, code: str
 ) -> None:
     place = target(harness)
@@ -348,7 +348,7 @@ def test_a_missing_scope_is_named() -> None:
     assert "files:read" in error.cure
 
 
-def test_what_is_not_in_the_table_is_an_error_nobody_repeats() -> None:
+def test_an_error_outside_the_table_is_not_retried() -> None:
     error = translate_error("chat.update", refusal("brand_new_error"))
     assert type(error) is PlatformError
     assert not error.can_retry
@@ -389,7 +389,7 @@ def test_our_errors_remember_slacks_word() -> None:
         (lambda harness: harness.server.fail("chat.postMessage", status=503, times=99), ResultUnknown),
     ],
 )  # fmt: skip
-async def test_what_slack_refuses_is_raised_in_our_words(
+async def test_a_refusal_of_slack_is_raised_as_our_error(
     harness: OutboundHarness, break_it: object, kind: type[PlatformError]
 ) -> None:
     place = target(harness)

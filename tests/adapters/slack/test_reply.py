@@ -167,7 +167,7 @@ async def test_a_failure_keeps_what_was_shown_says_why_and_offers_another_try(
     assert actions(harness, address) == {AGAIN}
 
 
-async def test_what_is_refused_is_not_offered_again(harness: OutboundHarness) -> None:
+async def test_a_refused_question_is_not_offered_again(harness: OutboundHarness) -> None:
     address = harness.ask()
     await harness.reply(address).fail(turn_of(address, state="failed"), AccessRefused("No."))
     assert harness.seen(address) == "⚠️ No."
@@ -223,7 +223,7 @@ async def test_an_answer_that_is_there_in_part_is_completed(
 
 
 @pytest.mark.parametrize("growing", ["stream", "edits"])
-async def test_what_a_killed_process_left_becomes_the_answer_of_the_next(
+async def test_messages_left_by_a_killed_process_become_the_answer_of_the_next(
     harness: OutboundHarness, growing: str
 ) -> None:
     harness.server.is_agent = growing == "stream"
@@ -348,7 +348,7 @@ async def test_a_response_address_where_nobody_listens_loses_no_word(
     assert [one.text for one in harness.server.ephemerals("C1", "U1")] == ["Heard?"]
 
 
-async def test_who_is_not_in_the_channel_is_told_in_direct_messages(
+async def test_a_person_outside_the_channel_is_told_in_direct_messages(
     harness: OutboundHarness,
 ) -> None:
     address = ephemeral_address(harness, harness.ask("C1"), response=False)

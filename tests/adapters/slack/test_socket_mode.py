@@ -71,7 +71,7 @@ async def events() -> AsyncIterator[SlackEvents]:
         yield found
 
 
-async def test_what_comes_over_the_link_is_taken_in_and_then_acknowledged(
+async def test_an_event_over_the_socket_is_enqueued_and_then_acknowledged(
     events: SlackEvents,
 ) -> None:
     recorder = EnvelopeRecorder()
@@ -91,7 +91,7 @@ async def test_an_acknowledgement_can_carry_words_for_the_person(events: SlackEv
     assert delivery.answer == {"text": "Not here."}
 
 
-async def test_what_could_not_be_taken_in_is_not_acknowledged_and_comes_again(
+async def test_an_update_that_was_not_enqueued_is_not_confirmed_and_comes_again(
     events: SlackEvents,
 ) -> None:
     recorder = EnvelopeRecorder()

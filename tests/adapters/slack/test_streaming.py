@@ -213,7 +213,7 @@ async def test_where_slack_does_not_stream_one_message_is_edited_and_can_be_stop
     assert {button["action_id"] for button in message.buttons} == {FEEDBACK}
 
 
-async def test_what_a_workspace_cannot_do_is_tried_once(harness: OutboundHarness) -> None:
+async def test_a_feature_that_a_workspace_lacks_is_tried_once(harness: OutboundHarness) -> None:
     harness.server.unknown |= {"chat.startStream"}
     for _ in range(3):
         await tell(harness, harness.ask(), "Yes.")

@@ -57,7 +57,7 @@ def lines(found: Sequence[Overheard]) -> list[str]:
     return [f"{one.speaker.label}: {one.text}" for one in found]
 
 
-async def test_what_was_said_comes_in_order_with_names_and_without_the_mention(
+async def test_thread_messages_come_in_order_with_names_and_without_the_mention(
     server: SlackServer,
 ) -> None:
     address = thread(

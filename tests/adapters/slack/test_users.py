@@ -61,7 +61,7 @@ async def test_many_who_ask_for_one_person_ask_once(server: SlackServer) -> None
     assert len(server.called("users.info")) == 2
 
 
-async def test_who_is_not_named_in_time_is_named_the_next_time(server: SlackServer) -> None:
+async def test_a_person_not_named_in_time_is_named_the_next_time(server: SlackServer) -> None:
     server.fail("users.info", delay_s=0.2, status=200, error="internal_error")
     async with asking(server) as users:
         assert await users.names("T1", ["U2"], wait_s=0.01) == {}

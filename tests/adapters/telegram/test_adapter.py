@@ -187,7 +187,7 @@ async def test_administrators_are_those_of_the_very_group(
     assert await world.connection.is_admin(address(chat), Speaker(str(speaker))) is is_admin
 
 
-async def test_who_is_an_administrator_cannot_be_asked_of_a_group_that_is_gone(
+async def test_administrators_of_a_group_that_is_gone_cannot_be_asked_for(
     world: World,
 ) -> None:
     world.telegram.chat(GROUP).gone = "bot was kicked from the supergroup chat"

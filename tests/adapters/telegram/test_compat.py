@@ -92,7 +92,7 @@ async def test_an_administrator_is_known_by_the_status_alone(
     assert not await world.connection.is_admin(place, Speaker(str(BEN)))
 
 
-async def test_who_answers_a_poll_of_an_older_kind_is_heard(world: World) -> None:
+async def test_an_answer_to_a_poll_of_an_older_kind_is_received(world: World) -> None:
     poll = world.telegram.message(GROUP, BEN, None, poll=OLD_POLL)
     world.telegram.say(
         GROUP, ANNA, "@keepthread_bot what do you think?", reply_to=poll["message_id"]
@@ -100,7 +100,7 @@ async def test_who_answers_a_poll_of_an_older_kind_is_heard(world: World) -> Non
     await world.answered(GROUP, "what do you think?")
 
 
-async def test_who_sends_what_cannot_be_read_is_told_so(world: World) -> None:
+async def test_a_person_is_told_that_their_content_cannot_be_read(world: World) -> None:
     world.telegram.say(ANNA, ANNA, None, poll=OLD_POLL)
     await world.answered(ANNA, "I cannot read messages of this kind")
 

@@ -53,7 +53,7 @@ async def test_in_a_group_the_bot_speaks_only_when_spoken_to(world: World) -> No
     assert len(world.telegram.seen(GROUP)) == 2
 
 
-async def test_what_others_say_where_the_bot_takes_part_is_remembered_but_not_answered(
+async def test_messages_of_others_where_the_bot_takes_part_are_remembered_but_not_answered(
     world: World,
 ) -> None:
     world.telegram.say(GROUP, BEN, "before anybody asked me in")
@@ -296,7 +296,7 @@ async def test_a_document_is_read_and_a_too_large_one_is_not_even_fetched(world:
     assert len(world.telegram.called("getFile")) == fetched
 
 
-async def test_what_cannot_be_read_is_said(world: World) -> None:
+async def test_an_unreadable_attachment_is_mentioned(world: World) -> None:
     video = {"file_id": "v", "file_unique_id": "v", "width": 1, "height": 1, "duration": 1}
     world.telegram.say(ANNA, ANNA, video=video)
     await world.answered(ANNA, "I cannot read videos, sorry.")
@@ -315,7 +315,7 @@ async def test_a_sticker_reaches_the_model_in_words(world: World) -> None:
     await world.answered(ANNA, "[sticker 🙃]")
 
 
-async def test_what_telegram_invents_next_is_said_to_be_unknown(world: World) -> None:
+async def test_an_unknown_kind_of_content_is_said_to_be_unknown(world: World) -> None:
     world.telegram.say(ANNA, ANNA, hologram={"file_id": "h"})
     await world.answered(ANNA, "I cannot read messages of this kind, sorry.")
     pinned = world.telegram.message(ANNA, ANNA, "hi")
@@ -324,7 +324,7 @@ async def test_what_telegram_invents_next_is_said_to_be_unknown(world: World) ->
     assert len(world.telegram.seen(ANNA)) == 1
 
 
-async def test_what_is_spoken_is_heard_where_the_endpoint_can(world: World) -> None:
+async def test_speech_is_transcribed_where_the_endpoint_can(world: World) -> None:
     world.model.transcript = "the secret word is xylophone"
     voice = world.telegram.upload("voice.oga", b"OggS")
     raw = {"file_id": voice, "file_unique_id": voice, "file_size": 4, "duration": 3}
@@ -455,7 +455,7 @@ async def test_a_menu_that_telegram_refuses_for_now_is_set_later(
         await wait_until(lambda: "all_chat_administrators:fr" in telegram.commands)
 
 
-async def test_who_is_an_administrator_is_not_waited_for_without_end(
+async def test_the_question_for_administrators_has_a_time_limit(
     world: World,
 ) -> None:
     world.connection.admin_check_timeout_s = 0.1

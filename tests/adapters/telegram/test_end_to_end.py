@@ -121,7 +121,7 @@ async def test_an_answer_that_takes_long_in_one_topic_keeps_no_other_waiting(wor
     assert world.model.open_streams == 1
 
 
-async def test_what_goes_wrong_inside_is_told_in_a_sentence_and_nothing_more(world: World) -> None:
+async def test_an_internal_error_is_told_in_a_sentence_and_nothing_more(world: World) -> None:
     world.model.default = fail(401, message="Incorrect API key provided: secret")
     world.telegram.say(ANNA, ANNA, "hello")
     await world.answered(ANNA, "⚠️")
@@ -188,7 +188,7 @@ async def test_an_empty_list_and_names_on_it_let_nobody_in(
     assert model.requests == []
 
 
-async def test_who_is_no_longer_on_the_list_changes_nothing_in_any_way(
+async def test_a_person_no_longer_on_the_list_changes_nothing_in_any_way(
     telegram: TelegramServer,
     model: ModelServer,
     settings: Settings,

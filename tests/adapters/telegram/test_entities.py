@@ -63,7 +63,7 @@ def test_marks_become_entities_and_not_text() -> None:
         "<?php echo 1 ?>",
     ],
 )
-def test_what_looks_like_html_or_a_footnote_or_a_spoiler_is_kept(text: str) -> None:
+def test_text_that_looks_like_html_or_a_footnote_or_a_spoiler_is_kept(text: str) -> None:
     assert render(text).text == text
 
 
@@ -314,7 +314,7 @@ def test_a_cut_link_leads_to_the_same_place_in_both_messages() -> None:
         "> ```\n> c",
     ],
 )
-def test_what_follows_an_answer_that_was_cut_off_stands_in_no_code_block(cut: str) -> None:
+def test_the_text_after_a_cut_off_answer_stands_in_no_code_block(cut: str) -> None:
     formatted = render(f"{close_fence(cut)}\n\nIt was cut off.")
     assert formatted.text.endswith("\n\nIt was cut off.")
     assert not any("cut off" in words for _, words in looks(formatted))

@@ -210,7 +210,7 @@ def test_a_spoilt_update_stalls_nothing_and_costs_no_other(updates: list[Any]) -
 @given(st.lists(json_values | st.fixed_dictionaries({"update_id": json_values}), max_size=6))
 @example([None])
 @example([{"update_id": None}, {"update_id": True}, {"update_id": -5}])
-def test_what_is_no_update_at_all_stalls_nothing_either(updates: list[Any]) -> None:
+def test_a_body_that_is_no_update_stalls_nothing_either(updates: list[Any]) -> None:
     without_number = [one for one in updates if not is_numbered(one)]
     assert parsed([*without_number, last(7)]) == [LAST]
 

@@ -260,7 +260,7 @@ def test_things_become_words(chats: TelegramServer, raw: dict[str, Any], words: 
     assert (one.incoming.text, one.incoming.attachments) == (words, ())
 
 
-def test_what_nobody_here_can_read_has_a_name(chats: TelegramServer) -> None:
+def test_unsupported_content_has_a_name(chats: TelegramServer) -> None:
     video = {**FILE, "width": 1, "height": 1, "duration": 1}
     one = parsed(chats.message(ANNA, ANNA, video=video))
     assert (one.unsupported, one.is_empty) == ("videos", True)
@@ -272,7 +272,7 @@ def test_whom_a_forwarded_message_is_from_is_said(chats: TelegramServer) -> None
     assert one.text == "[forwarded from Zoë]\nnews"
 
 
-def test_what_a_button_carries_comes_back_and_fits() -> None:
+def test_button_data_comes_back_and_fits() -> None:
     buttons = rating_buttons("5") + offer_buttons(
         "5", [CommandButton("Again", "retry"), CommandButton("No")]
     )

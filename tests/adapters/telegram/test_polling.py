@@ -63,7 +63,9 @@ async def polling(
         await request.shutdown()
 
 
-async def test_who_polls_is_ready_at_once_though_nobody_writes(telegram: TelegramServer) -> None:
+async def test_a_polling_connection_is_ready_at_once_without_any_update(
+    telegram: TelegramServer,
+) -> None:
     async with polling(telegram, Taker(), poll_s=50) as heartbeat:
         await wait_until(lambda: heartbeat.health().ready)
         assert not heartbeat.error
@@ -96,7 +98,7 @@ async def test_an_update_is_not_confirmed_while_memory_does_not_work(
         await wait_until(lambda: heartbeat.health().ready)
 
 
-async def test_what_was_not_taken_in_before_the_end_comes_to_the_next_process(
+async def test_updates_not_confirmed_before_the_end_come_to_the_next_process(
     telegram: TelegramServer,
 ) -> None:
     telegram.say(ANNA, ANNA, "one")

@@ -236,7 +236,7 @@ async def test_a_failure_keeps_what_was_shown_and_offers_another_try(
     assert shown.data == ["do::retry"]
 
 
-async def test_what_went_wrong_is_said_below_a_code_block_that_was_cut_off(
+async def test_an_error_is_told_below_a_code_block_that_was_cut_off(
     desk: Desk, telegram: TelegramServer
 ) -> None:
     await desk.reply(GROUP).fail(turn("```python\nprint(1", "failed"), AnswerCut())
@@ -538,7 +538,7 @@ async def die(desk: Desk, reply: TelegramReply) -> None:
     desk.replies.remove(reply)
 
 
-async def test_what_a_killed_process_has_shown_is_taken_back_by_the_next(
+async def test_messages_shown_by_a_killed_process_are_taken_back_by_the_next(
     desk: Desk, telegram: TelegramServer
 ) -> None:
     asked = telegram.message(GROUP, BEN, "?")["message_id"]
@@ -626,7 +626,7 @@ async def test_an_edit_whose_answer_was_lost_is_made_again(
     assert telegram.texts(GROUP) == ["whole"]
 
 
-async def test_what_the_server_did_not_carry_out_is_sent_again(
+async def test_a_call_that_the_server_did_not_execute_is_sent_again(
     desk: Desk, telegram: TelegramServer
 ) -> None:
     telegram.fail("sendMessage", 502, "Bad Gateway", times=2)
@@ -661,7 +661,7 @@ async def test_a_dead_line_is_an_error_of_ours_without_the_token(
         (GROUP, "bot was kicked from the supergroup chat"),
     ],
 )
-async def test_who_cannot_be_reached_any_more_is_not_tried_again(
+async def test_a_person_who_cannot_be_reached_is_not_tried_again(
     desk: Desk, telegram: TelegramServer, chat: int, why: str
 ) -> None:
     telegram.chat(chat).gone = why

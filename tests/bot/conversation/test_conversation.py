@@ -91,7 +91,7 @@ def test_two_sessions_never_have_the_same_name(one: SessionKey, other: SessionKe
 
 
 @given(texts)
-def test_what_is_no_session_key_is_refused_or_written_back_the_same(text: str) -> None:
+def test_a_text_that_is_no_session_key_is_refused_or_written_back_the_same(text: str) -> None:
     try:
         key = SessionKey.parse(text)
     except ValueError:

@@ -133,7 +133,7 @@ async def test_a_summary_never_grows_over_its_share(
 
 
 @pytest.mark.parametrize("word", ["tea", "чай", "茶茶茶", "🍵"])
-async def test_what_the_model_is_asked_to_fold_fits_into_it(
+async def test_the_prompt_of_a_summary_fits_into_the_model(
     compactor: Compactor, server: ModelServer, word: str
 ) -> None:
     past = await talk(compactor.history, turns=3, words=3000, word=word)
@@ -262,7 +262,7 @@ async def test_a_conversation_that_was_reset_meanwhile_gets_no_old_summary(
     assert (now.summary, now.window) == ("", ())
 
 
-async def test_what_is_deleted_while_it_is_folded_gets_into_no_summary(
+async def test_a_message_deleted_while_it_is_folded_gets_into_no_summary(
     compactor: Compactor, server: ModelServer
 ) -> None:
     gate = asyncio.Event()

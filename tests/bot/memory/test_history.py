@@ -58,7 +58,7 @@ async def window(history: RedisHistory) -> list[str]:
     return [item.turn.id for item in (await history.read(KEY)).window]
 
 
-async def test_what_was_written_is_read_in_order(history: RedisHistory) -> None:
+async def test_turns_are_read_in_the_order_they_were_written(history: RedisHistory) -> None:
     turns = await tell(history, "a", "b", "c")
     past = await history.read(KEY)
     assert [item.turn for item in past.window] == turns
@@ -142,7 +142,7 @@ async def test_a_fence_outlives_a_reset(history: RedisHistory) -> None:
         await history.reset(KEY, fence=5)
 
 
-async def test_who_was_asked_nothing_is_remembered_whatever_generation_it_is(
+async def test_an_overheard_turn_is_remembered_in_any_generation(
     history: RedisHistory,
 ) -> None:
     await history.reset(KEY)
@@ -151,7 +151,7 @@ async def test_who_was_asked_nothing_is_remembered_whatever_generation_it_is(
     assert (item.turn.state, item.turn.answer) == ("overheard", "")
 
 
-async def test_what_is_overheard_does_not_bring_back_a_bot_that_was_sent_away(
+async def test_an_overheard_message_does_not_bring_back_a_bot_that_was_sent_away(
     history: RedisHistory, redis: Redis
 ) -> None:
     sessions = Sessions(redis, history)
@@ -264,7 +264,7 @@ async def test_a_summary_stays_when_what_it_does_not_cover_changes(history: Redi
 
 
 @pytest.mark.parametrize("change", ["amend", "forget", "replace"])
-async def test_what_is_changed_while_it_is_being_summarised_is_not_brought_back(
+async def test_a_turn_changed_while_it_is_summarised_is_not_brought_back(
     history: RedisHistory, change: str
 ) -> None:
     await tell(history, "a", "b", "c")
@@ -385,7 +385,7 @@ async def test_the_first_question_answered_again_stays_in_the_window(
     assert await window(history) == ["a2"]
 
 
-async def test_what_was_forgotten_while_it_was_answered_again_stays_forgotten(
+async def test_a_turn_forgotten_while_it_was_answered_again_stays_forgotten(
     history: RedisHistory,
 ) -> None:
     (turn,) = await tell(history, "a")
@@ -562,7 +562,7 @@ async def test_a_turn_after_a_hundred_thousand_costs_what_it_costs_after_a_hundr
     assert await window(history)
 
 
-async def test_what_is_only_overheard_never_makes_a_read_endless(history: RedisHistory) -> None:
+async def test_overheard_messages_never_make_a_read_endless(history: RedisHistory) -> None:
     """Nobody asks, so nothing is folded: the window is bounded all the same."""
     await history.read(KEY)
     heard = turn_of("x").ended("overheard", "")

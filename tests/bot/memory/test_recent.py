@@ -72,7 +72,7 @@ async def test_each_person_has_their_own_list_by_home_and_id(
     assert await recent.conversations_of("other", ADA) == ()
 
 
-async def test_what_was_forgotten_is_not_listed(
+async def test_a_forgotten_conversation_is_not_listed(
     recent: RecentConversations, history: RedisHistory
 ) -> None:
     await talk(recent, history, "a")
@@ -109,7 +109,7 @@ async def test_the_same_place_is_noted_once_in_a_while(
     assert await writes() == before + 3
 
 
-async def test_what_is_known_here_takes_bounded_room(
+async def test_the_cache_of_recent_conversations_is_bounded(
     history: RedisHistory, redis: Redis, settings: Settings
 ) -> None:
     recent = recent_over(redis, settings, history, max_cached=3)

@@ -178,7 +178,7 @@ async def test_a_conversation_moves_with_all_that_belongs_to_it(
 
 
 @pytest.mark.parametrize("begun", ["nothing", "a talk", "a talk after a reset"])
-async def test_what_runs_while_its_place_moves_is_remembered_in_the_new_one(
+async def test_a_turn_running_while_its_place_moves_is_remembered_in_the_new_one(
     sessions: Sessions, history: RedisHistory, begun: str
 ) -> None:
     if begun != "nothing":
@@ -199,7 +199,7 @@ async def test_what_runs_while_its_place_moves_is_remembered_in_the_new_one(
     assert (await history.read(KEY, turn_id="b")).known is not None
 
 
-async def test_what_runs_while_its_place_moves_is_forgotten_by_a_reset_in_the_new_one(
+async def test_a_turn_running_while_its_place_moves_is_forgotten_by_a_reset_in_the_new_one(
     sessions: Sessions, history: RedisHistory
 ) -> None:
     await tell(history, KEY, "a")
@@ -213,7 +213,7 @@ async def test_what_runs_while_its_place_moves_is_forgotten_by_a_reset_in_the_ne
     assert (await history.read(NEW_PLACE)).window == ()
 
 
-async def test_what_was_said_in_the_new_place_before_the_move_comes_after_it(
+async def test_turns_of_the_new_place_before_the_move_come_after_it(
     sessions: Sessions, history: RedisHistory, redis: Redis
 ) -> None:
     await tell(history, KEY, "a", "b")

@@ -95,7 +95,7 @@ def test_a_prompt_is_never_over_budget(
 
 
 @given(st.lists(some_turns, max_size=30).map(tuple), st.integers(60, 1500))
-def test_what_is_left_out_is_always_the_oldest(turns: tuple[Turn, ...], budget: int) -> None:
+def test_the_oldest_turns_are_left_out_first(turns: tuple[Turn, ...], budget: int) -> None:
     past = past_of(*turns)
     prompt = PromptBuilder("", budget).build(past, asked("hi"))
     kept = [message for turn in turns[prompt.first_seq :] for message in messages_of(turn)]
@@ -156,7 +156,7 @@ def test_compaction_is_due_before_the_budget_is_full_and_goes_down_to_the_low_wa
     assert CONTEXT.fold_due(later) is None
 
 
-def test_what_a_prompt_had_to_leave_out_is_folded_afterwards() -> None:
+def test_turns_left_out_of_a_prompt_are_folded_afterwards() -> None:
     past = replace(past_of(answered(1)), first_seq=40, summarised_to=30)
     fold = CONTEXT.fold_due(past)
     assert fold is not None
@@ -260,11 +260,11 @@ def test_only_a_finished_answer_looks_like_one(state: Any, answer: str, mark: st
 
 
 @pytest.mark.parametrize("state", ["overheard", "asked"])
-def test_what_was_not_answered_has_no_answer(state: Any) -> None:
+def test_an_unanswered_turn_has_no_answer(state: Any) -> None:
     assert [message.role for message in messages_of(asked("q").ended(state, ""))] == ["user"]
 
 
-def test_what_was_said_before_the_bot_came_stands_apart_from_who_asks() -> None:
+def test_messages_before_the_bot_came_stand_apart_from_the_question() -> None:
     seed = (Overheard(Speaker("U2", "Bob"), "the server is down"),)
     text = messages_of(Turn("1", (make_message("why?", KEY, "channel", seed=seed),)))[0].text
     assert text == (

@@ -175,7 +175,7 @@ async def test_a_start_right_after_kill_9_is_clean(data_dir: Path) -> None:
             user.kill()
 
 
-async def test_who_joined_goes_on_when_who_started_is_killed(data_dir: Path) -> None:
+async def test_a_process_that_joined_goes_on_when_the_starter_is_killed(data_dir: Path) -> None:
     with User(data_dir) as starter:
         starter.wait_for_url()
         server = await EmbeddedServer.start(data_dir)
@@ -405,7 +405,7 @@ async def test_two_ways_to_the_same_folder_lead_to_the_same_server(
         (errno.EROFS, StoreRefused),
     ],
 )
-def test_what_the_file_system_says_has_a_cure(
+def test_an_error_of_the_file_system_has_a_cure(
     tmp_path: Path, number: int, kind: type[StoreError]
 ) -> None:
     with pytest.raises(kind) as caught, folder_errors(tmp_path):

@@ -53,7 +53,7 @@ async def test_with_another_key_there_is_nothing(
     assert await vault_with(redis, settings, "another long text").get("slack/T1") is None
 
 
-async def test_what_was_tampered_with_counts_as_nothing(vault: RedisVault, redis: Redis) -> None:
+async def test_a_tampered_value_counts_as_absent(vault: RedisVault, redis: Redis) -> None:
     await vault.set("slack/T1", VALUE)
     (key,) = await redis.keys("*")
     sealed = bytearray(await redis.get(key))
