@@ -27,7 +27,7 @@ class Metrics:
         self.turns = self._counter("keepthread_turns", "Turns that ended.", "platform", "outcome")
         self.retries = self._counter("keepthread_retries", "Turns put back to be tried again.")
         self.redeliveries = self._counter(
-            "keepthread_redeliveries", "Turns taken over from a worker that fell silent."
+            "keepthread_redeliveries", "Turns taken over from an unresponsive worker."
         )
         self.dead = self._counter("keepthread_dead_letters", "Turns that were given up.")
         self.lost_leases = self._counter(
