@@ -21,7 +21,7 @@ from bot.model.transcription import Transcriber
 from bot.ports import TurnWrite
 from bot.settings import Settings
 from bot.turns.preparation import MAX_CONCURRENT_READS, MAX_IMAGE_BYTES, MAX_IMAGES, TurnPreparation
-from tests.bot.model.test_transcription import Ear
+from tests.fakes.transcription_endpoint import TranscriptionEndpoint
 from tests.support.messages import make_message
 from tests.support.wait import wait_until
 
@@ -70,7 +70,7 @@ class PreparationHarness:
 
     preparation: TurnPreparation
     connection: FileConnection
-    ear: Ear
+    endpoint: TranscriptionEndpoint
 
     async def read(self, *attachments: Attachment) -> tuple[list[str], tuple[str, ...]]:
         """Texts of the attachments after preparation, and the pictures."""
@@ -81,15 +81,15 @@ class PreparationHarness:
 
 @pytest.fixture
 async def harness(redis: Redis, settings: Settings) -> AsyncIterator[PreparationHarness]:
-    ear = Ear()
+    endpoint = TranscriptionEndpoint()
     app = web.Application()
-    app.router.add_post("/v1/audio/transcriptions", ear.hear)
+    app.router.add_post("/v1/audio/transcriptions", endpoint.transcribe)
     async with TestServer(app) as server:
         given = {"openai_base_url": str(server.make_url("/v1")), "openai_api_key": SecretStr("k")}
         async with Transcriber(settings.model_copy(update=given)) as transcriber:
             history = RedisHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
             preparation = TurnPreparation(history, transcriber, max_chars=200)
-            yield PreparationHarness(preparation, FileConnection(), ear)
+            yield PreparationHarness(preparation, FileConnection(), endpoint)
 
 
 async def test_each_kind_of_attachment_is_read_in_its_way(harness: PreparationHarness) -> None:
@@ -181,7 +181,7 @@ async def test_speech_that_cannot_be_transcribed_becomes_a_note(
     harness: PreparationHarness, status: int
 ) -> None:
     harness.connection.files = {"voice": b"hello"}
-    harness.ear.status = status
+    harness.endpoint.status = status
     assert (await harness.read(VOICE))[0] == ["[not heard: it could not be turned into words]"]
 
 
