@@ -1,44 +1,44 @@
-"""The ids of everything people can press, and what a button carries. Shared by what draws and what hears."""
+"""Action ids of buttons and shortcuts, and the format of a button's value."""
 
 from __future__ import annotations
 
 from bot.conversation import SessionKey
 
 PLATFORM = "slack"
-"""First part of every session key of ours."""
+"""First part of the session keys of Slack conversations."""
 
 STOP = "keepthread_stop"
-"""Button: stop the answer that is being written. Carries the session."""
+"""Button that stops the answer being written. Its value holds the session."""
 
-AGAIN = "keepthread_again"
-"""Button: answer the latest question again. Carries the session."""
+RETRY = "keepthread_again"
+"""Button that answers the latest question again. Its value holds the session."""
 
 FEEDBACK = "keepthread_feedback"
-"""Feedback buttons on a finished answer. Carry the session and `up` or `down`."""
+"""Feedback buttons on a finished answer. Their values hold the session and `up` or `down`."""
 
 OFFER = "keepthread_offer"
-"""Prefix of the ids of offered buttons (`keepthread_offer_0`). Carry the session and a command, or none."""
+"""Prefix of ids of offered buttons (`keepthread_offer_0`). Their values hold the session and a command, or none."""
 
 HOME_RESET = "keepthread_home_reset"
 HOME_EXPORT = "keepthread_home_export"
-"""Buttons of App Home. Carry the session."""
+"""Buttons of App Home. Their values hold the session."""
 
 RESET_SHORTCUT = "keepthread_reset_conversation"
 FORGET_SHORTCUT = "keepthread_forget_message"
-"""Message shortcuts, by callback id."""
+"""Callback ids of message shortcuts."""
 
 SLASH_COMMAND = "/keepthread"
 
 
-def button_value(session: SessionKey, word: str = "") -> str:
-    """What a button carries, to be undone by `read_button`. Slack takes 2,000 characters."""
-    return f"{session} {word}"
+def button_value(session: SessionKey, argument: str = "") -> str:
+    """Value of a button; `read_button` is its inverse. Slack takes 2,000 characters."""
+    return f"{session} {argument}"
 
 
 def read_button(value: str) -> tuple[SessionKey, str] | None:
-    """The session and the word of a button; None if it is none of ours."""
-    session, _, word = value.partition(" ")
+    """The session and the argument in a button's value; None if it is of another app."""
+    session, _, argument = value.partition(" ")
     try:
-        return SessionKey.parse(session), word
+        return SessionKey.parse(session), argument
     except ValueError:
         return None

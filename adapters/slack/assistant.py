@@ -1,4 +1,4 @@
-"""Threads with the app declared as an agent: suggested prompts before the first word, then a title.
+"""Assistant threads, of apps declared as agents: suggested prompts, and titles.
 
 https://docs.slack.dev/ai/developing-agents
 """
@@ -20,10 +20,12 @@ _TITLE_LENGTH = 60
 
 @dataclass(slots=True)
 class Assistant:
+    """Methods of assistant threads."""
+
     workspaces: Workspaces
 
     async def suggest_prompts(self, team: str, channel: str, thread_ts: str = "") -> None:
-        """Offer first words. Raises PlatformError."""
+        """Suggest prompts in a new thread. Raises PlatformError."""
         if not channel:
             return
         client = await self.workspaces.client(team)
@@ -36,7 +38,7 @@ class Assistant:
             )
 
     async def set_title(self, team: str, channel: str, thread_ts: str, text: str) -> None:
-        """Call the thread by the first words said in it. Raises PlatformError."""
+        """Title the thread by its first message. Raises PlatformError."""
         title = title_of(text)
         if not title:
             return

@@ -1,4 +1,4 @@
-"""Asking Slack, before anything is promised, whether the tokens are good, belong together and reach far enough."""
+"""Checks of tokens, apps and scopes: before the adapter starts, and for `keepthread doctor`."""
 
 from __future__ import annotations
 
@@ -32,47 +32,47 @@ REACH_CURE = "Check the network, the proxy and SLACK_API_URL, and try again in a
 
 
 async def sign_on(workspaces: Workspaces) -> Workspace | None:
-    """Who SLACK_BOT_TOKEN is, once that is proven to be enough; None without one.
+    """Identify SLACK_BOT_TOKEN and check its scopes; None without one.
 
     Raises:
-        PlatformRefused: no bot's token, or an essential scope is missing.
-        PlatformError: Slack could not be asked.
+        PlatformRefused: not a bot token, or an essential scope is missing.
+        PlatformError: Slack cannot be reached.
     """
-    team = await workspaces.sign_on()
-    if team is None:
+    workspace = await workspaces.sign_on()
+    if workspace is None:
         return None
-    if not team.bot_id and "xoxb-" not in workspaces.home_token:
+    if not workspace.bot_id and "xoxb-" not in workspaces.home_token:
         raise PlatformRefused(
             "SLACK_BOT_TOKEN is a person's token, not a bot's",
             cure="Use the Bot User OAuth Token, which begins with xoxb-.",
         )
-    unsupported = missing(team.scopes, ESSENTIAL)
-    if unsupported:
+    missing_essential = missing(workspace.scopes, ESSENTIAL)
+    if missing_essential:
         raise PlatformRefused(
-            f"the bot token lacks the scopes {', '.join(unsupported)}", cure=REINSTALL
+            f"the bot token lacks the scopes {', '.join(missing_essential)}", cure=REINSTALL
         )
-    less = missing(team.scopes)
-    if less:
-        log.warning("some things will not work: scopes are missing", scopes=", ".join(less))
-    return team
+    missing_any = missing(workspace.scopes)
+    if missing_any:
+        log.warning("scopes missing, some functions will fail", scopes=", ".join(missing_any))
+    return workspace
 
 
 async def check_same_app(workspaces: Workspaces, settings: SlackSettings) -> None:
-    """Raises PlatformRefused if the two tokens belong to different apps."""
-    theirs, home = app_of(settings), workspaces.home
-    if not theirs or home is None or not home.bot_id:
+    """Check that both tokens belong to the same app. Raises PlatformRefused."""
+    app_of_socket, home = app_of(settings), workspaces.home
+    if not app_of_socket or home is None or not home.bot_id:
         return
     client = await workspaces.client(home.id)
     try:
         with slack_errors("bots.info"):
-            answer = await client.bots_info(bot=home.bot_id)
+            response = await client.bots_info(bot=home.bot_id)
     except PlatformError as error:
-        log.info("whether both tokens are of one app is unknown", error=repr(error))
+        log.info("app of bot token unknown", error=repr(error))
         return
-    find_own_messages = str((answer.get("bot") or {}).get("app_id") or "")
-    if find_own_messages and find_own_messages != theirs:
+    app_of_bot_token = str((response.get("bot") or {}).get("app_id") or "")
+    if app_of_bot_token and app_of_bot_token != app_of_socket:
         raise PlatformRefused(
-            f"SLACK_BOT_TOKEN is of app {find_own_messages}, SLACK_APP_TOKEN of app {theirs}",
+            f"SLACK_BOT_TOKEN is of app {app_of_bot_token}, SLACK_APP_TOKEN of app {app_of_socket}",
             cure="Copy both tokens from the same app at api.slack.com/apps.",
         )
 
@@ -113,15 +113,17 @@ async def check(
 
 async def _check_token(workspaces: Workspaces) -> Check:
     try:
-        team = await sign_on(workspaces)
+        workspace = await sign_on(workspaces)
     except KeepthreadError as error:
         return Check("slack token", "failed", str(error), _cure(error))
-    if team is None:
+    if workspace is None:
         return Check("slack token", "off")
-    where = f"@{team.bot_name} in {team.name} ({team.id})"
-    less = missing(team.scopes)
-    if less:
-        return Check("slack token", "warning", f"{where}; lacks {', '.join(less)}", REINSTALL)
+    where = f"@{workspace.bot_name} in {workspace.name} ({workspace.id})"
+    missing_any = missing(workspace.scopes)
+    if missing_any:
+        return Check(
+            "slack token", "warning", f"{where}; lacks {', '.join(missing_any)}", REINSTALL
+        )
     return Check("slack token", "ok", where)
 
 
@@ -129,7 +131,7 @@ async def _check_sockets(
     sockets: SocketMode, workspaces: Workspaces, settings: SlackSettings
 ) -> Check:
     try:
-        await sockets.preflight()
+        await sockets.request_url()
         await check_same_app(workspaces, settings)
     except KeepthreadError as error:
         return Check("slack events", "failed", str(error), _cure(error))
@@ -137,6 +139,6 @@ async def _check_sockets(
 
 
 def _cure(error: KeepthreadError) -> str:
-    """What to do about it; that Slack did not answer has a cure only for whoever looks at the settings."""
-    is_silence = isinstance(error, PlatformBusy | PlatformUnreachable)
-    return error.cure or (REACH_CURE if is_silence else "")
+    """The error's cure; for an unreachable Slack, the settings to check."""
+    is_unreachable = isinstance(error, PlatformBusy | PlatformUnreachable)
+    return error.cure or (REACH_CURE if is_unreachable else "")

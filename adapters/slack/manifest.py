@@ -1,23 +1,25 @@
-"""The app manifest: exactly the scopes, events, shortcuts and the command that the code uses.
+"""App manifest: exactly the scopes, events, shortcuts and the command that the code uses.
 
 Reference: https://docs.slack.dev/reference/app-manifest
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import Any
 
 from adapters.slack import action_ids
 
-if TYPE_CHECKING:
-    pass
+EVENTS_PATH = "/slack/events"
+INSTALL_PATH = "/slack/install"
+REDIRECT_PATH = "/slack/oauth_redirect"
 
 PROMPTS = (
     ("What can you do?", "What can you help me with, and what do you remember of me?"),
     ("Sum up a text", "Please sum up the text that I paste next, in five points."),
     ("Draft a message", "Help me to write a message to my team. Ask me what it is about."),
 )
-"""First words offered to people: a title, and what it says. Slack shows four at most."""
+"""Suggested prompts: title and message. Slack shows four at most."""
 
 EVENTS: dict[str, tuple[str, ...]] = {
     "agent_session_stopped": ("assistant:write",),
@@ -32,7 +34,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "reaction_removed": ("reactions:read",),
     "tokens_revoked": (),
 }
-"""Events subscribed to, and the scopes they need. (`assistant_thread_started` is heard too, from apps
+"""Subscribed events, and the scopes they need. (`assistant_thread_started` comes too, to apps
 declared with the older `assistant_view`.)"""
 
 METHODS: dict[str, tuple[str, ...]] = {
@@ -71,7 +73,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "users.info": ("users:read",),
     "views.publish": (),
 }
-"""Web API methods called, and the bot scopes they need."""
+"""Web API methods that are called, and the bot scopes they need."""
 
 FEATURES = {"slash command and shortcuts": ("commands",), "downloads of files": ("files:read",)}
 
@@ -80,15 +82,15 @@ SCOPES: tuple[str, ...] = tuple(
         {
             scope
             for needs in (EVENTS, METHODS, FEATURES)
-            for each in needs.values()
-            for scope in each
+            for scopes in needs.values()
+            for scope in scopes
         }
     )
 )
-"""Bot scopes, all of them used."""
+"""Bot scopes of events, methods and features."""
 
 ESSENTIAL = ("app_mentions:read", "channels:history", "chat:write", "im:history", "users:read")
-"""Without one of these the bot does not start; without another, something less works."""
+"""Scopes without which the bot does not start; without another, single functions fail."""
 
 SHORTCUTS = (
     (action_ids.RESET_SHORTCUT, "Reset this conversation", "Forget what was said in this thread"),
@@ -97,7 +99,7 @@ SHORTCUTS = (
 
 
 def missing(scopes: tuple[str, ...], wanted: tuple[str, ...] = SCOPES) -> tuple[str, ...]:
-    """Which of `wanted` a token lacks. Slack does not always tell a token's scopes: then none."""
+    """Scopes of `wanted` that a token lacks; none where Slack does not list the token's scopes."""
     return tuple(scope for scope in wanted if scope not in scopes) if scopes else ()
 
 
@@ -129,8 +131,8 @@ def manifest(name: str = "Keepthread", base_url: str = "") -> dict[str, Any]:
                 ],
             },
             "shortcuts": [
-                {"name": title, "type": "message", "callback_id": id_, "description": words}
-                for id_, title, words in SHORTCUTS
+                {"name": title, "type": "message", "callback_id": id_, "description": text}
+                for id_, title, text in SHORTCUTS
             ],
             "slash_commands": [
                 {
@@ -175,15 +177,4 @@ def _value(value: Any, indent: int) -> str:
 
 
 def _scalar(value: Any) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=False)
-
-
-EVENTS_PATH = "/slack/events"
-
-
-INSTALL_PATH = "/slack/install"
-
-
-REDIRECT_PATH = "/slack/oauth_redirect"

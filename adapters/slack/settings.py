@@ -14,7 +14,7 @@ Transport = Literal["socket", "http"]
 
 
 class SlackSettings(SettingsBase):
-    """What connects to Slack. Socket Mode needs no public address and wins where both are set."""
+    """Settings of the Slack adapter. Socket Mode needs no public address and wins where both are set."""
 
     own_prefixes = ("SLACK_",)
 
@@ -66,7 +66,7 @@ class SlackSettings(SettingsBase):
 
     @property
     def any_set(self) -> bool:
-        """Whether somebody wants Slack at all."""
+        """Whether the adapter is configured at all."""
         return any(
             (
                 self.slack_bot_token,

@@ -1,4 +1,4 @@
-"""What comes with a message in Slack, as the event describes it: files, and messages it forwards. Pure."""
+"""Attachments of a Slack message: files, and texts of forwarded messages. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from adapters.slack.api.payload import Json, get_objects, get_text
 from bot.conversation import Attachment
 
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
-"""What vision models take."""
+"""Image types that vision models take."""
 
 _BY_ID = "file:"
 
 
 def attachment_of(file: Json) -> Attachment:
-    """A file object (https://docs.slack.dev/reference/objects/file-object) as our attachment."""
+    """A file object (https://docs.slack.dev/reference/objects/file-object) as an Attachment."""
     name = get_text(file, "name") or get_text(file, "title")
     media_type = get_text(file, "mimetype")
     length = file.get("size")
@@ -42,19 +42,19 @@ def attachment_of(file: Json) -> Attachment:
 
 
 def file_id(attachment: Attachment) -> str:
-    """The id to look it up by, or `""` if its address is known."""
+    """The id to describe it by, or "" if its URL is known."""
     return attachment.reference[len(_BY_ID) :] if attachment.reference.startswith(_BY_ID) else ""
 
 
 def quoted(message: Json) -> str:
-    """Texts of the messages that this one forwards or shares, or `""`."""
+    """Texts of the messages that this one forwards or shares, or ""."""
     found = []
     for attachment in get_objects(message, "attachments"):
         if attachment.get("is_share") or attachment.get("is_msg_unfurl"):
             author = get_text(attachment, "author_name").strip()
-            words = (get_text(attachment, "text") or get_text(attachment, "fallback")).strip()
-            found.append(f"{author}: {words}" if author and words else words)
-    return "\n\n".join(words for words in found if words)
+            text = (get_text(attachment, "text") or get_text(attachment, "fallback")).strip()
+            found.append(f"{author}: {text}" if author and text else text)
+    return "\n\n".join(filter(None, found))
 
 
 def _kind(media_type: str, subtype: str) -> Literal["image", "audio", "document", "other"]:
@@ -68,8 +68,8 @@ def _kind(media_type: str, subtype: str) -> Literal["image", "audio", "document"
 
 
 def _reference(file: Json) -> str:
-    """Its address, or its id where Slack tells the address only on request (shared channels)."""
-    address = get_text(file, "url_private_download") or get_text(file, "url_private")
-    if address and file.get("file_access") != "check_file_info":
-        return address
+    """Its URL, or its id where the event leaves the URL out (shared channels)."""
+    url = get_text(file, "url_private_download") or get_text(file, "url_private")
+    if url and file.get("file_access") != "check_file_info":
+        return url
     return f"{_BY_ID}{get_text(file, 'id')}"

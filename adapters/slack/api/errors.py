@@ -1,4 +1,4 @@
-"""Slack's errors in our words: one table, and what each leaves open.
+"""Maps Slack's errors to PlatformError: one table of error codes.
 
 Error codes: the reference page of each method (https://docs.slack.dev/reference/methods).
 """
@@ -37,10 +37,10 @@ _REVOKED = PlatformRefused, REINSTALL_CURE
 _DENIED = PlatformRefused, PLAN_CURE
 _BUSY = PlatformBusy, ""
 _DOWN = PlatformUnreachable, ""
-_MISUSED = PlatformError, ""
+_BAD_CALL = PlatformError, ""
 
 ERROR_TABLE: dict[str, tuple[type[PlatformError], str]] = {
-    # The place, or whoever would read it there.
+    # The channel, thread or person is gone, or closed to the bot.
     "channel_is_archived": _GONE,
     "channel_not_found": _GONE,
     "cannot_dm_bot": _GONE,
@@ -58,7 +58,7 @@ ERROR_TABLE: dict[str, tuple[type[PlatformError], str]] = {
     "user_disabled": _GONE,
     "user_not_found": _GONE,
     "user_not_in_channel": _GONE,
-    # The token.
+    # The token or its rights.
     "invalid_auth": _NO_TOKEN,
     "not_authed": _NO_TOKEN,
     "not_allowed_token_type": _NO_TOKEN,
@@ -78,7 +78,7 @@ ERROR_TABLE: dict[str, tuple[type[PlatformError], str]] = {
     "two_factor_setup_required": _DENIED,
     "file_uploads_disabled": _DENIED,
     "invalid_app_id": _REVOKED,
-    # Too much, or not now.
+    # Rate limits and outages.
     "ratelimited": _BUSY,
     "rate_limited": _BUSY,
     "message_limit_exceeded": _BUSY,
@@ -87,34 +87,34 @@ ERROR_TABLE: dict[str, tuple[type[PlatformError], str]] = {
     "internal_error": _DOWN,
     "request_timeout": _DOWN,
     "service_unavailable": _DOWN,
-    # What we asked for; the callers below know these and do otherwise.
-    "cant_delete_message": _MISUSED,
-    "cant_update_message": _MISUSED,
-    "edit_window_closed": _MISUSED,
-    "invalid_arguments": _MISUSED,
-    "invalid_blocks": _MISUSED,
-    "invalid_blocks_format": _MISUSED,
-    "invalid_metadata_format": _MISUSED,
-    "markdown_text_conflict": _MISUSED,
-    "message_not_found": _MISUSED,
-    "message_not_in_streaming_state": _MISUSED,
-    "message_not_owned_by_app": _MISUSED,
-    "metadata_too_large": _MISUSED,
-    "missing_recipient_team_id": _MISUSED,
-    "missing_recipient_user_id": _MISUSED,
-    "msg_blocks_too_long": _MISUSED,
-    "msg_too_long": _MISUSED,
-    "no_text": _MISUSED,
-    "streaming_state_conflict": _MISUSED,
-    "unknown_method": _MISUSED,
+    # The call itself; callers recognise these codes and react.
+    "cant_delete_message": _BAD_CALL,
+    "cant_update_message": _BAD_CALL,
+    "edit_window_closed": _BAD_CALL,
+    "invalid_arguments": _BAD_CALL,
+    "invalid_blocks": _BAD_CALL,
+    "invalid_blocks_format": _BAD_CALL,
+    "invalid_metadata_format": _BAD_CALL,
+    "markdown_text_conflict": _BAD_CALL,
+    "message_not_found": _BAD_CALL,
+    "message_not_in_streaming_state": _BAD_CALL,
+    "message_not_owned_by_app": _BAD_CALL,
+    "metadata_too_large": _BAD_CALL,
+    "missing_recipient_team_id": _BAD_CALL,
+    "missing_recipient_user_id": _BAD_CALL,
+    "msg_blocks_too_long": _BAD_CALL,
+    "msg_too_long": _BAD_CALL,
+    "no_text": _BAD_CALL,
+    "streaming_state_conflict": _BAD_CALL,
+    "unknown_method": _BAD_CALL,
 }
-"""What each code is to the core, and its cure. A code that is not here is a PlatformError."""
+"""Error class and cure of each code. A code that is not here is a PlatformError."""
 
-UNCERTAIN = ("fatal_error", "internal_error", "request_timeout", "service_unavailable")
-"""Answers after which it may have been done all the same: Slack says so of the first two."""
+UNCERTAIN_CODES = ("fatal_error", "internal_error", "request_timeout", "service_unavailable")
+"""Codes after which the call may have been carried out all the same: Slack documents it of the first two."""
 
 MESSAGE_NOT_EDITABLE = ("message_not_found", "cant_update_message", "edit_window_closed")
-"""Answers to an edit of a message that can be edited no more."""
+"""Codes of an edit or deletion of a message that can be edited no more."""
 
 APP_WIDE_REFUSALS = (
     "access_denied",
@@ -123,11 +123,11 @@ APP_WIDE_REFUSALS = (
     "not_allowed_token_type",
     "unknown_method",
 )
-"""Refusals that are about the app, and not about the one place: it will be the same the next time."""
+"""Codes that concern the app and not the channel: the next call would be refused, too."""
 
 
 def code_of(error: BaseException) -> str:
-    """Slack's word for what went wrong, also of one of our errors that came from it; `""` if it said none."""
+    """Slack's error code, also of a PlatformError raised from it; "" if there is none."""
     origin = error if isinstance(error, SlackApiError) else error.__cause__
     if not isinstance(origin, SlackApiError):
         return ""
@@ -135,18 +135,18 @@ def code_of(error: BaseException) -> str:
 
 
 def translate_error(method: str, error: Exception) -> PlatformError:
-    """The error of ours that says the same as `error`, which a call of `method` raised."""
+    """The PlatformError for `error`, which a call of `method` raised."""
     if not isinstance(error, SlackApiError):
-        # A response address is a secret, and some errors of aiohttp quote it: the kind must do.
+        # A response URL is a secret, and some errors of aiohttp quote it: their class must do.
         detail = f"{method}: {type(error).__name__}"
         return PlatformUnreachable(f"{detail}: {error}" if method != "response_url" else detail)
     code, status = code_of(error), _status(error)
     if status == 429:
         return PlatformBusy(f"{method}: rate limited", retry_after_s=retry_after_s(error))
     if not code:
-        what = status if status not in (0, 200) else "no JSON"
-        return PlatformUnreachable(f"{method}: answered {what}")
-    kind, cure = ERROR_TABLE.get(code, _MISUSED)
+        shown = status if status not in (0, 200) else "no JSON"
+        return PlatformUnreachable(f"{method}: answered {shown}")
+    kind, cure = ERROR_TABLE.get(code, _BAD_CALL)
     if kind is PlatformRefused and method == "apps.connections.open":
         return kind(
             f"{method}: {code} {_response_field(error, 'needed')}".strip(), cure=SOCKET_CURE
@@ -161,7 +161,7 @@ def translate_error(method: str, error: Exception) -> PlatformError:
 
 @contextmanager
 def slack_errors(method: str) -> Iterator[None]:
-    """What the SDK and its connections raise inside becomes one of ours.
+    """Translates what the SDK and aiohttp raise inside.
 
     Raises:
         PlatformError: see `translate_error`.
@@ -173,7 +173,7 @@ def slack_errors(method: str) -> Iterator[None]:
 
 
 def retry_after_s(error: Exception) -> float | None:
-    """How long Slack wants us to wait, in seconds; None if it does not say."""
+    """The Retry-After header, in seconds; None without one."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     stated = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
     try:
@@ -183,10 +183,10 @@ def retry_after_s(error: Exception) -> float | None:
 
 
 def was_not_carried_out(error: Exception) -> bool:
-    """No connection was made, or Slack refused before doing anything: nothing was done for sure."""
+    """Whether the call certainly had no effect: no connection was made, or Slack refused it."""
     if isinstance(error, SlackApiError):
         code = code_of(error)
-        return _status(error) == 429 or bool(code and code not in UNCERTAIN)
+        return _status(error) == 429 or bool(code and code not in UNCERTAIN_CODES)
     return isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
 
 
@@ -198,6 +198,6 @@ def _response_field(error: SlackApiError, name: str) -> str:
 
 
 def _status(error: SlackApiError) -> int:
-    """The HTTP status; the SDK hands over its own response or, for no JSON, that of aiohttp."""
+    """The HTTP status. The response is the SDK's or, for a body that is no JSON, aiohttp's."""
     response = error.response
     return int(getattr(response, "status_code", 0) or getattr(response, "status", 0) or 0)

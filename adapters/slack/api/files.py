@@ -1,7 +1,6 @@
-"""Files on their way: looked up, fetched from Slack when they are needed, sent to Slack.
+"""File downloads: description and content of files in Slack.
 
-Fetching: https://docs.slack.dev/reference/objects/file-object#authentication
-Sending: https://docs.slack.dev/messaging/working-with-files#uploading_files
+https://docs.slack.dev/reference/objects/file-object#authentication
 """
 
 from __future__ import annotations
@@ -34,42 +33,42 @@ if TYPE_CHECKING:
 log = structlog.get_logger("keepthread.slack")
 
 
-_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+TRANSFER_TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d+)?(?:/[^\s\\]*)?")
 _SLACK_DOMAINS = ("slack.com", "slack-gov.com", "slack-files.com")
 
 
 async def describe_file(workspaces: Workspaces, team: str, attachment: Attachment) -> Attachment:
-    """`attachment` as `files.info` describes it, where the event told no more than an id. Raises PlatformError, StoreError."""
+    """`attachment` as `files.info` describes it, where the event held only an id. Raises PlatformError, StoreError."""
     id_ = file_id(attachment)
     if not id_:
         return attachment
     client = await workspaces.client(team)
     with slack_errors("files.info"):
-        answer = await client.files_info(file=id_)
-    return attachment_of(answer.get("file") or {})
+        response = await client.files_info(file=id_)
+    return attachment_of(response.get("file") or {})
 
 
 async def describe_files(
     workspaces: Workspaces, team: str, attachments: Sequence[Attachment], *, wait_s: float
 ) -> tuple[Attachment, ...]:
-    """Each of `attachments` as Slack describes it, as far as it says so within `wait_s`. Raises nothing."""
+    """Each of `attachments` as `files.info` describes it, as far as known within `wait_s`. Raises nothing."""
 
-    async def one(attachment: Attachment) -> Attachment:
+    async def describe(attachment: Attachment) -> Attachment:
         try:
             async with asyncio.timeout(wait_s):
                 return await describe_file(workspaces, team, attachment)
         except (KeepthreadError, TimeoutError) as error:
-            log.info("a file is not described yet", error=repr(error))
+            log.info("file not described", error=repr(error))
             return attachment
 
-    return tuple(await asyncio.gather(*(one(each) for each in attachments)))
+    return tuple(await asyncio.gather(*(describe(attachment) for attachment in attachments)))
 
 
 def is_slack_url(url: str, api_url: str) -> bool:
-    """Whether the token may be sent there: Slack's own hosts, or the API's."""
+    """Whether the token may be sent there: to Slack's own hosts, or the API's."""
     if not _PLAIN_URL.fullmatch(url):
-        return False  # not everybody reads it as the same host
+        return False  # parsers disagree about its host
     parts, api = urlsplit(url), urlsplit(api_url)
     if (parts.scheme, parts.netloc) == (api.scheme, api.netloc):
         return True
@@ -78,7 +77,7 @@ def is_slack_url(url: str, api_url: str) -> bool:
     )
 
 
-async def fetch(
+async def download(
     session: aiohttp.ClientSession,
     url: str,
     token: str,
@@ -87,7 +86,7 @@ async def fetch(
     *,
     max_bytes: int = MAX_DOCUMENT_BYTES,
 ) -> bytes:
-    """The content of a file behind a private address. Follows no redirection: the token would go along.
+    """The content of a file behind a private URL. Follows no redirection: the token would be sent along.
 
     Raises:
         PlatformError: refused (with its cure), too large, or unreachable.
@@ -97,7 +96,7 @@ async def fetch(
     headers = {"Authorization": f"Bearer {token}"}
     try:
         async with session.get(
-            url, headers=headers, allow_redirects=False, timeout=_TIMEOUT
+            url, headers=headers, allow_redirects=False, timeout=TRANSFER_TIMEOUT
         ) as response:
             if response.status == 429:
                 wait = response.headers.get("Retry-After", "")
@@ -114,7 +113,7 @@ async def fetch(
                 raise PlatformError(f"a file download answered {response.status}")
             return await _read(response, max_bytes)
     except (aiohttp.ClientError, TimeoutError) as error:
-        # Some of these quote the address, which for public files needs no token.
+        # Some of these quote the URL, which for public files needs no token.
         raise PlatformUnreachable(f"a file could not be fetched: {type(error).__name__}") from error
 
 

@@ -1,4 +1,4 @@
-"""Installations in many workspaces: kept encrypted, their tokens rotated, dropped when the app is removed.
+"""Installation store: encrypted installations of many workspaces, with token rotation.
 
 Token rotation: https://docs.slack.dev/authentication/using-token-rotation
 """
@@ -36,13 +36,13 @@ ROTATE_BEFORE_MINUTES = 120
 
 
 class InstallationRefused(BoltError):
-    """The app may not be installed there; its text is for the person who tried."""
+    """The app may not be installed there. Its text is shown to the person who tried."""
 
 
 class InstallationStore(AsyncInstallationStore):
     """Bolt's installation store over the core's vault: one entry a workspace.
 
-    Only bots are kept: nothing here acts for a person. Every call raises StoreError.
+    Only bot tokens are stored, none of users. Every call raises StoreError.
 
     Args:
         workspaces: ids of those that may install the app; empty: any.
@@ -62,11 +62,11 @@ class InstallationStore(AsyncInstallationStore):
         return logging.getLogger("slack_bolt.installations")
 
     async def bot(self, team_id: str, client: AsyncWebClient) -> Bot | None:
-        """The bot in a workspace, with a token that is good for a while yet."""
+        """The bot in a workspace, its token rotated if it expires soon."""
         if not self._may_install(team_id):
             return None
         bot = await self._read(self._name(team_id))
-        if bot is None or not _expires(bot):
+        if bot is None or not _expires_soon(bot):
             return bot
         async with self._rotating:
             return await self._rotated(team_id, client)
@@ -81,7 +81,7 @@ class InstallationStore(AsyncInstallationStore):
                 "installing for a whole organisation is not supported: install in each workspace"
             )
         if not self._may_install(bot.team_id):
-            log.warning("an installation is refused", team=bot.team_id, name=bot.team_name)
+            log.warning("installation refused", team=bot.team_id, name=bot.team_name)
             raise InstallationRefused(f"workspace {bot.team_id} is not on this bot's list")
         data = {
             key: value.isoformat() if isinstance(value, datetime) else value
@@ -121,12 +121,12 @@ class InstallationStore(AsyncInstallationStore):
     async def async_delete_installation(
         self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None = None
     ) -> None:
-        """Nothing is kept of persons."""
+        """No-op: installations of users are not stored."""
 
     async def _rotated(self, team_id: str, client: AsyncWebClient) -> Bot | None:
         bot = await self._read(self._name(team_id))
-        if bot is None or not _expires(bot):
-            return bot  # somebody else was faster
+        if bot is None or not _expires_soon(bot):
+            return bot  # rotated by another task meanwhile
         rotator = AsyncTokenRotator(
             client_id=self._client_id, client_secret=self._client_secret, client=client
         )
@@ -136,8 +136,8 @@ class InstallationStore(AsyncInstallationStore):
                     bot=bot, minutes_before_expiration=ROTATE_BEFORE_MINUTES
                 )
         except PlatformError as error:
-            # A refresh token works once: another process may have used it just now. The old token lives
-            # on for a while.
+            # A refresh token works once: another process may have used it just now. The old token stays
+            # valid for a while.
             log.warning("token not rotated", team=team_id, error=error.detail)
             return await self._read(self._name(team_id)) or bot
         if new is None:
@@ -156,12 +156,12 @@ class InstallationStore(AsyncInstallationStore):
         data: dict[str, Any] = orjson.loads(value)
         return Bot(**data)
 
-    def _name(self, place: str) -> str:
-        return f"slack/{self._client_id}/bot/{place}"
+    def _name(self, team_id: str) -> str:
+        return f"slack/{self._client_id}/bot/{team_id}"
 
 
 class OAuthStateStore(AsyncOAuthStateStore):
-    """The `state` of an installation under way: good once, for ten minutes, in any process."""
+    """Store of OAuth `state` parameters: each is valid once, for ten minutes, in any process."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -183,8 +183,8 @@ class OAuthStateStore(AsyncOAuthStateStore):
         return known
 
 
-def _expires(bot: Bot) -> bool:
-    """Whether its token ends within the time to rotate it."""
+def _expires_soon(bot: Bot) -> bool:
+    """Whether its token expires so soon that it is to be rotated."""
     if bot.bot_token_expires_at is None:
         return False
     return bot.bot_token_expires_at < datetime.now().timestamp() + ROTATE_BEFORE_MINUTES * 60  # noqa: DTZ005  an instant, whatever the zone

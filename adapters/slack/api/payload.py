@@ -1,4 +1,4 @@
-"""Reading what Slack sends, whatever it holds: a field that is not what it should be is as good as missing."""
+"""Payload accessors: a field of another type than expected counts as missing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bot.text import clean_text
 Json = Mapping[str, Any]
 
 UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
-"""What Bolt, which reads a payload before we do, raises over shapes that Slack never sends."""
+"""Exceptions that Bolt, which reads a payload first, raises for shapes that Slack never sends."""
 
 
 def get_text(data: Json, name: str) -> str:
-    """A text or a number, as text that can be written anywhere; else `""`."""
+    """A text or a number, as text without lone surrogates; else ""."""
     value = data.get(name)
     if isinstance(value, str):
         return clean_text(value)
@@ -32,4 +32,4 @@ def get_objects(data: Json, name: str) -> tuple[Json, ...]:
     value = data.get(name)
     if not isinstance(value, list | tuple):
         return ()
-    return tuple(one for one in value if isinstance(one, Mapping))
+    return tuple(item for item in value if isinstance(item, Mapping))

@@ -1,4 +1,4 @@
-"""How often we may call Slack: one budget a channel and a method, shared by everything this process says.
+"""Rate limiter for calls of Slack's Web API: by method and, for posts, by channel.
 
 https://docs.slack.dev/apis/web-api/rate-limits
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from adapters.shared.rate_limit import Priority
+from adapters.shared.rate_limit import Lane, Priority
 
 POST_EVERY_S = 1.0
 POSTS = ("chat.postMessage", "chat.startStream")
-"""What makes a message: about one a second in a channel."""
+"""Methods that post a message: about one a second in a channel."""
 
 PER_MINUTE = {
     "chat.update": 50,
@@ -22,28 +21,17 @@ PER_MINUTE = {
     "chat.startStream": 20,
     "agents.sessions.setStatus": 50,
 }
-"""Tiers, for a method in a workspace. Slack lets more through than it promises: courtesies keep to
-these, what must be done waits only when Slack says so."""
+"""Tiers of methods in a workspace. Slack lets more through than it promises: best-effort calls keep to
+these, required calls wait only when Slack says so."""
 
 _BURST = 0.2  # of a minute's calls may come at once
-_MARGIN_S = 0.1
 _MAX_LANES = 20_000
 
 _Key = tuple[str, str, str]
 
 
-@dataclass(slots=True)
-class _Lane:
-    """Calls of one kind. `next_at`: when the next is due; `open_at`: the end of a pause Slack asked for."""
-
-    every_s: float
-    burst_s: float = 0.0
-    next_at: float = 0.0
-    open_at: float = 0.0
-
-
 class RateLimiter:
-    """Says how long a call has to wait, and counts it."""
+    """Computes how long a call has to wait, and counts calls."""
 
     def __init__(
         self,
@@ -55,57 +43,50 @@ class RateLimiter:
         self._clock = clock
         self._post_every_s = post_every_s
         self._per_minute = per_minute
-        self._lanes: dict[_Key, _Lane] = {}
+        self._lanes: dict[_Key, Lane] = {}
 
     def __len__(self) -> int:
-        """How many kinds of calls it keeps count of."""
+        """Number of lanes that are counted."""
         return len(self._lanes)
 
     def wait_s(self, team: str, method: str, channel: str, priority: Priority) -> float:
-        """How long until this call may be made; 0: now."""
-        now = self._clock()
-        until = now
-        for key, lane in self._of(team, method, channel).items():
-            until = max(until, lane.open_at)
-            if priority == "best_effort" or key[2]:
-                until = max(until, lane.next_at - lane.burst_s)
-        return until - now
+        """Seconds until this call may be made; 0: now."""
+        now = ready_at = self._clock()
+        for key, lane in self._lanes_of(team, method, channel).items():
+            is_limited = priority == "best_effort" or bool(key[2])
+            ready_at = max(ready_at, lane.ready_at() if is_limited else lane.open_at)
+        return ready_at - now
 
-    def take(self, team: str, method: str, channel: str) -> None:
+    def count(self, team: str, method: str, channel: str) -> None:
         """Count a call that is made now."""
         now = self._clock()
-        for lane in self._of(team, method, channel).values():
-            lane.next_at = max(now, lane.next_at) + lane.every_s
+        for lane in self._lanes_of(team, method, channel).values():
+            lane.count(now)
 
     def pause(self, team: str, method: str, channel: str, for_s: float) -> None:
-        """Slack wants none of these for a while; a longer pause that runs already stays."""
-        key = (team, method, channel if method in POSTS else "")
-        lane = self._lane(key)
-        lane.open_at = max(lane.open_at, self._clock() + for_s + _MARGIN_S)
+        """Make no such call for a while, as Slack asked; a longer pause that already runs stays."""
+        self._lane((team, method, channel if method in POSTS else "")).pause(self._clock(), for_s)
 
-    def _of(self, team: str, method: str, channel: str) -> dict[_Key, _Lane]:
+    def _lanes_of(self, team: str, method: str, channel: str) -> dict[_Key, Lane]:
         keys = [(team, method, "")]
         if method in POSTS:
             keys += [(team, "post", channel), (team, method, channel)]
         return {key: self._lane(key) for key in keys}
 
-    def _lane(self, key: _Key) -> _Lane:
+    def _lane(self, key: _Key) -> Lane:
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= _MAX_LANES:
-                self._forget_idle()
+                self._drop_idle()
             lane = self._lanes[key] = self._new_lane(key[1])
         return lane
 
-    def _new_lane(self, method: str) -> _Lane:
+    def _new_lane(self, method: str) -> Lane:
         if method == "post":
-            return _Lane(self._post_every_s)
+            return Lane(self._post_every_s)
         per_minute = self._per_minute.get(method)
-        return _Lane(60 / per_minute, 60 * _BURST) if per_minute else _Lane(0.0)
+        return Lane(60 / per_minute, 60 * _BURST) if per_minute else Lane()
 
-    def _forget_idle(self) -> None:
+    def _drop_idle(self) -> None:
         now = self._clock()
-        busy = {
-            key: lane for key, lane in self._lanes.items() if max(lane.next_at, lane.open_at) > now
-        }
-        self._lanes = busy
+        self._lanes = {key: lane for key, lane in self._lanes.items() if not lane.is_idle(now)}

@@ -1,13 +1,13 @@
-"""The workspaces the app is installed in: who the bot is there, and a client that may speak there."""
+"""Workspaces that have the app installed: the bot's identity there, its token, and clients that use it."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapters.slack.api.errors import slack_errors
+from bot.cache import TTLCache
 from bot.errors import PlatformRefused
 
 if TYPE_CHECKING:
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT_S = 15.0
 _CACHE_TTL_S = 30.0
-"""How long an installation read from the store is believed; rotation and removal come through at the latest then."""
+"""Cache lifetime of an installation; rotation and removal elsewhere take effect at the latest then."""
+
+_MAX_CACHED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """An installation. `url` is the workspace's own address, ending in a slash."""
+    """Installation in a workspace. `url` is the workspace's own address, ending in a slash."""
 
     id: str
     bot_user: str
@@ -37,7 +39,7 @@ class Workspace:
 
 
 class Workspaces:
-    """Clients by workspace: one for SLACK_BOT_TOKEN, the others from the installations people made."""
+    """Installations by workspace: one from SLACK_BOT_TOKEN, the others from the installation store."""
 
     def __init__(
         self,
@@ -49,12 +51,12 @@ class Workspaces:
         self._session = session
         self._installations = installations
         self._home: Workspace | None = None
-        self._known: dict[str, tuple[float, Workspace, str]] = {}
-        self._asking = asyncio.Lock()
+        self._cache: TTLCache[str, tuple[Workspace, str]] = TTLCache(_MAX_CACHED, _CACHE_TTL_S)
+        self._signing_on = asyncio.Lock()
 
     @property
     def home(self) -> Workspace | None:
-        """The workspace of SLACK_BOT_TOKEN, once Slack said which it is."""
+        """The workspace of SLACK_BOT_TOKEN, once signed on."""
         return self._home
 
     @property
@@ -64,7 +66,7 @@ class Workspaces:
         return token.get_secret_value() if token else ""
 
     def new_client(self, token: str | None) -> AsyncWebClient:
-        """A client that shares our connections. It retries nothing: who calls it decides."""
+        """Client of the SDK that shares the HTTP session. It retries nothing: its callers do."""
         from slack_sdk.web.async_client import AsyncWebClient
 
         return AsyncWebClient(
@@ -75,33 +77,33 @@ class Workspaces:
         )
 
     async def sign_on(self) -> Workspace | None:
-        """Ask Slack who SLACK_BOT_TOKEN is; None without one. Asked once.
+        """Identify SLACK_BOT_TOKEN, once; None without one.
 
         Raises:
             PlatformRefused: the token is no good.
-            PlatformError: Slack could not be asked.
+            PlatformError: Slack cannot be reached.
         """
         token = self._settings.slack_bot_token
         if token is None or self._home is not None:
             return self._home
-        async with self._asking:
+        async with self._signing_on:
             if self._home is None:
                 self._home = await self.identify(token.get_secret_value())
         return self._home
 
     async def identify(self, token: str) -> Workspace:
-        """The workspace and bot of a token, its app and its scopes. Raises PlatformError."""
+        """Workspace, bot and scopes of a token. Raises PlatformError."""
         client = self.new_client(token)
         with slack_errors("auth.test"):
-            answer = await client.auth_test()
-        scopes = str(answer.headers.get("x-oauth-scopes") or "")
+            response = await client.auth_test()
+        scopes = str(response.headers.get("x-oauth-scopes") or "")
         return Workspace(
-            id=str(answer.get("team_id") or ""),
-            bot_user=str(answer.get("user_id") or ""),
-            bot_id=str(answer.get("bot_id") or ""),
-            name=str(answer.get("team") or ""),
-            url=str(answer.get("url") or ""),
-            bot_name=str(answer.get("user") or ""),
+            id=str(response.get("team_id") or ""),
+            bot_user=str(response.get("user_id") or ""),
+            bot_id=str(response.get("bot_id") or ""),
+            name=str(response.get("team") or ""),
+            url=str(response.get("url") or ""),
+            bot_name=str(response.get("user") or ""),
             scopes=tuple(scope.strip() for scope in scopes.split(",") if scope.strip()),
         )
 
@@ -113,7 +115,7 @@ class Workspaces:
         return (await self._installed(team_id))[0]
 
     async def token(self, team_id: str) -> str:
-        """The token to speak with there. Raises PlatformRefused without an installation, PlatformError, StoreError."""
+        """The bot token there. Raises PlatformRefused without an installation, PlatformError, StoreError."""
         own, home = self._settings.slack_bot_token, await self.sign_on()
         if own is not None and home is not None and home.id == team_id:
             return own.get_secret_value()
@@ -130,21 +132,20 @@ class Workspaces:
         return self.new_client(await self.token(team_id))
 
     def forget(self, team_id: str) -> None:
-        """Read its installation anew the next time."""
-        self._known.pop(team_id, None)
+        """Drop its cached installation."""
+        self._cache.pop(team_id, None)
 
     async def _installed(self, team_id: str) -> tuple[Workspace | None, str]:
-        """The installation and its token. That there is none is not believed for long: it may be made any moment."""
+        """The installation and its token. That there is none is not cached: one may be made any moment."""
         if self._installations is None or not team_id:
             return None, ""
-        known = self._known.get(team_id)
-        if known is not None and known[0] > time.monotonic():
-            return known[1:]
+        cached = self._cache.get(team_id)
+        if cached is not None:
+            return cached
         bot = await self._installations.bot(team_id, self.new_client(None))
         if bot is None:
-            self._known.pop(team_id, None)
             return None, ""
-        team = Workspace(
+        workspace = Workspace(
             id=team_id,
             bot_user=bot.bot_user_id or "",
             bot_id=bot.bot_id or "",
@@ -152,12 +153,12 @@ class Workspaces:
             app_id=bot.app_id or "",
             scopes=tuple(bot.bot_scopes or ()),
         )
-        self._known[team_id] = (time.monotonic() + _CACHE_TTL_S, team, bot.bot_token)
-        return team, bot.bot_token
+        self._cache[team_id] = (workspace, bot.bot_token)
+        return workspace, bot.bot_token
 
 
 def new_session() -> aiohttp.ClientSession:
-    """The one HTTP session: the SDK's own timeout does not count on a session that it is given."""
+    """The HTTP session of the process. Its timeout counts: the SDK ignores its own for a given session."""
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S, sock_connect=5)

@@ -1,4 +1,4 @@
-"""What can happen in Slack, in our words. `parse` makes these from Slack's payloads."""
+"""Slack's events and interactions as dataclasses; `adapters.slack.inbound.parse` makes them from payloads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from bot.conversation import Attachment, PlaceKind
 
 @dataclass(frozen=True, slots=True)
 class MessagePosted:
-    """A message.
+    """A message was posted.
 
-    `user_team`: the speaker's home as the event tells it, or `""`. `text` is raw mrkdwn. `external`: people
-    from other workspaces may be there. `mentions_bot`: Slack itself says so; its twin says nothing of it.
+    Attributes:
+        user_team: the speaker's workspace according to the event, or "".
+        text: raw mrkdwn.
+        external: people from other workspaces may be there.
+        mentions_bot: it is an app_mention event; the message event of the same message does not say so.
     """
 
     team: str
@@ -35,7 +38,7 @@ class MessagePosted:
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """A message has other words now. `edited_ts`: when."""
+    """A message was edited, at `edited_ts`."""
 
     message: MessagePosted
     edited_ts: str
@@ -43,22 +46,22 @@ class MessageEdited:
 
 @dataclass(frozen=True, slots=True)
 class MessageDeleted:
-    """A message is gone; `said` is what it was, as far as the event tells."""
+    """A message was deleted; `message` is its last state, as far as the event holds it."""
 
     message: MessagePosted
 
 
 @dataclass(frozen=True, slots=True)
 class ReactionChanged:
-    """A thumb under a message of `author`, put there or taken back."""
+    """A thumb was added to a message of `author`, or removed."""
 
     team: str
     channel: str
     user: str
     author: str
     ts: str
-    mark: Literal["up", "down"]
-    added: bool
+    rating: Literal["up", "down"]
+    is_added: bool
     event_id: str = ""
     external: bool = False
 
@@ -73,7 +76,7 @@ class AppHomeOpened:
 
 @dataclass(frozen=True, slots=True)
 class AssistantThreadStarted:
-    """Somebody opened a thread with the app declared as an agent, and has message nothing yet."""
+    """A person opened a thread with the app declared as an agent, and has posted nothing yet."""
 
     team: str
     user: str
@@ -83,7 +86,7 @@ class AssistantThreadStarted:
 
 @dataclass(frozen=True, slots=True)
 class AgentSessionStopped:
-    """Slack's own stop button."""
+    """Slack's own stop button was pressed."""
 
     team: str
     user: str
@@ -94,7 +97,7 @@ class AgentSessionStopped:
 
 @dataclass(frozen=True, slots=True)
 class AppUninstalled:
-    """The app was uninstalled, or its tokens revoked."""
+    """The app was uninstalled, or its tokens were revoked."""
 
     team: str
     enterprise: str = ""
@@ -103,12 +106,12 @@ class AppUninstalled:
 
 @dataclass(frozen=True, slots=True)
 class BlockAction:
-    """A button."""
+    """A button was pressed."""
 
     team: str
     user: str
     user_team: str
-    action: str
+    action_id: str
     value: str
     interaction_id: str
     channel: str = ""
@@ -118,19 +121,19 @@ class BlockAction:
 
 @dataclass(frozen=True, slots=True)
 class MessageShortcut:
-    """A message shortcut. `said` is the message it was used on; `user` used it."""
+    """A message shortcut was used on `message` by `user`."""
 
     message: MessagePosted
     user: str
     user_team: str
-    callback: str
+    callback_id: str
     interaction_id: str
     response_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SlashCommand:
-    """The slash command; `text` is what followed it."""
+    """The slash command; `text` is its argument."""
 
     team: str
     user: str

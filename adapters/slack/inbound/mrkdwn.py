@@ -1,4 +1,4 @@
-"""From Slack's mrkdwn to plain Markdown with names.
+"""Decoder of Slack's mrkdwn to plain Markdown with names.
 
 Format: https://docs.slack.dev/messaging/formatting-message-text
 """
@@ -22,10 +22,10 @@ def mentioned(text: str) -> tuple[str, ...]:
 
 
 def without_mention(text: str, bot_user: str) -> str:
-    """Raw `text` without the bot's name at its beginning or end, where it only calls."""
+    """Raw `text` without mentions of the bot at its beginning or end."""
     name = rf"<@{re.escape(bot_user)}(?:\|[^<>]*)?>"
     text = re.sub(rf"^\s*(?:{name}[\s,:;.!-]*)+", "", text).rstrip()
-    # From the end, without a search: one that begins with blanks takes seconds for many of them.
+    # From the end, without a regular expression: one that begins with blanks is quadratic in their number.
     while (at := text.rfind("<@")) >= 0 and re.fullmatch(name, text[at:]):
         while at and (text[at - 1].isspace() or text[at - 1] == ","):
             at -= 1
@@ -34,9 +34,9 @@ def without_mention(text: str, bot_user: str) -> str:
 
 
 def decode(text: str, names: Mapping[str, str]) -> str:
-    """Raw mrkdwn as Markdown. `names`: of people, by id; who is missing keeps the id.
+    """Raw mrkdwn as Markdown. `names`: of people, by id; the others keep their id.
 
-    What stands in code stays as it was written; emoji keep their `:names:`.
+    Code stays as it was written; emoji keep their `:names:`.
     """
     parts = _CODE.split(text)
     for at, part in enumerate(parts):
@@ -56,7 +56,7 @@ def _in_prose(part: str, names: Mapping[str, str]) -> str:
 
 
 def _angled(inner: str, names: Mapping[str, str], is_code: bool) -> str:
-    """What `<inner>` shows to people."""
+    """The text that Slack displays for `<inner>`."""
     target, _, label = inner.partition("|")
     if target.startswith("@"):
         return "@" + (names.get(target[1:]) or label or target[1:])

@@ -1,4 +1,4 @@
-"""From Slack's payloads to what happened, in our words. Pure: no call, no clock, no setting.
+"""Parses Slack's payloads into events. Pure: no call, no clock, no setting.
 
 Shapes: https://docs.slack.dev/reference/events and https://docs.slack.dev/reference/interaction-payloads
 """
@@ -27,13 +27,13 @@ from adapters.slack.inbound.events import (
 from bot.conversation import PlaceKind
 
 MESSAGE_SUBTYPES = ("", "file_share", "thread_broadcast", "me_message")
-"""Subtypes of message events in which a person says something."""
+"""Subtypes of message events that hold a message of a person."""
 
-UP, DOWN = ("+1", "thumbsup"), ("-1", "thumbsdown")
+THUMBS_UP, THUMBS_DOWN = ("+1", "thumbsup"), ("-1", "thumbsdown")
 
 
 def parse(body: Json) -> SlackEvent | None:
-    """What the payload says, or None if it is nothing for us. Raises nothing, whatever it holds."""
+    """The event in a payload, or None if the bot does not handle it. Raises nothing, whatever the payload holds."""
     if body.get("type") == "event_callback":
         return _event(body, get_object(body, "event"))
     if body.get("type") == "block_actions":
@@ -46,14 +46,14 @@ def parse(body: Json) -> SlackEvent | None:
 
 
 def installed_team(body: Json) -> str:
-    """The workspace whose installation of the app was meant; not always the speaker's.
+    """The workspace whose installation the payload is for; not always the speaker's.
 
-    A button knows it: Slack tells the workspace of whoever pressed it, which in a shared channel is another.
+    A button's value holds it: in a shared channel, Slack names the workspace of the person who pressed it.
     """
     for action in get_objects(body, "actions"):
-        carried = read_button(get_text(action, "value"))
-        if carried and carried[0].platform == PLATFORM:
-            return carried[0].account
+        decoded = read_button(get_text(action, "value"))
+        if decoded and decoded[0].platform == PLATFORM:
+            return decoded[0].account
     for authorization in get_objects(body, "authorizations"):
         if team := get_text(authorization, "team_id"):
             return team
@@ -65,7 +65,7 @@ def installed_team(body: Json) -> str:
 
 
 def place_kind(channel: str, channel_type: str = "", name: str = "") -> PlaceKind:
-    """What sort of place a channel is. Ids of direct messages begin with D."""
+    """The kind of a channel. Ids of direct messages begin with D."""
     if channel_type == "im" or channel.startswith("D"):
         return "private"
     if channel_type == "mpim" or name.startswith("mpdm-"):
@@ -77,9 +77,9 @@ def _event(body: Json, event: Json) -> SlackEvent | None:
     team, kind = installed_team(body), get_text(event, "type")
     user, channel = get_text(event, "user"), get_text(event, "channel")
     if kind in ("message", "app_mention"):
-        return _message(body, event)
+        return _message_event(body, event)
     if kind in ("reaction_added", "reaction_removed"):
-        return _reacted(body, event)
+        return _reaction_changed(body, event)
     if kind == "app_home_opened":
         return AppHomeOpened(team, user, get_text(event, "tab") or "home", channel)
     if kind == "assistant_thread_started":
@@ -88,9 +88,9 @@ def _event(body: Json, event: Json) -> SlackEvent | None:
             team, *(get_text(thread, name) for name in ("user_id", "channel_id", "thread_ts"))
         )
     if kind == "agent_session_stopped":
-        who = user or get_text(event, "user_id")
+        stopped_by = user or get_text(event, "user_id")
         return AgentSessionStopped(
-            team, who, channel, get_text(event, "thread_ts"), _is_external(body)
+            team, stopped_by, channel, get_text(event, "thread_ts"), _is_external(body)
         )
     if kind == "app_uninstalled":
         return AppUninstalled(team, get_text(body, "enterprise_id"))
@@ -100,7 +100,9 @@ def _event(body: Json, event: Json) -> SlackEvent | None:
     return None
 
 
-def _message(body: Json, event: Json) -> MessagePosted | MessageEdited | MessageDeleted | None:
+def _message_event(
+    body: Json, event: Json
+) -> MessagePosted | MessageEdited | MessageDeleted | None:
     subtype = get_text(event, "subtype")
     if subtype in MESSAGE_SUBTYPES:
         return _message_posted(body, event, event)
@@ -109,9 +111,9 @@ def _message(body: Json, event: Json) -> MessagePosted | MessageEdited | Message
         message = _message_posted(body, event, now)
         if now.get("subtype") == "tombstone":  # deleted, with replies below it
             return MessageDeleted(replace(message, user=get_text(before, "user") or message.user))
-        same = before and before.get("text") == now.get("text")
-        if same or get_text(now, "subtype") not in MESSAGE_SUBTYPES:
-            return None  # a link was unfurled, a reply counted
+        is_same = before and before.get("text") == now.get("text")
+        if is_same or get_text(now, "subtype") not in MESSAGE_SUBTYPES:
+            return None  # a link was unfurled, or a reply counted
         return MessageEdited(
             message, get_text(get_object(now, "edited"), "ts") or get_text(event, "ts")
         )
@@ -144,9 +146,9 @@ def _message_posted(body: Json, event: Json, message: Json) -> MessagePosted:
     )
 
 
-def _reacted(body: Json, event: Json) -> ReactionChanged | None:
+def _reaction_changed(body: Json, event: Json) -> ReactionChanged | None:
     item, name = get_object(event, "item"), get_text(event, "reaction").partition("::")[0]
-    if item.get("type") != "message" or name not in UP + DOWN:
+    if item.get("type") != "message" or name not in THUMBS_UP + THUMBS_DOWN:
         return None
     return ReactionChanged(
         installed_team(body),
@@ -154,7 +156,7 @@ def _reacted(body: Json, event: Json) -> ReactionChanged | None:
         get_text(event, "user"),
         get_text(event, "item_user"),
         get_text(item, "ts"),
-        "up" if name in UP else "down",
+        "up" if name in THUMBS_UP else "down",
         event.get("type") == "reaction_added",
         _event_id(body),
         _is_external(body),
@@ -170,7 +172,7 @@ def _block_action(body: Json) -> BlockAction | None:
         team=installed_team(body),
         user=get_text(user, "id"),
         user_team=get_text(user, "team_id"),
-        action=get_text(action, "action_id"),
+        action_id=get_text(action, "action_id"),
         value=get_text(action, "value"),
         interaction_id=get_text(body, "trigger_id") or get_text(action, "action_ts"),
         channel=get_text(get_object(body, "channel"), "id") or get_text(container, "channel_id"),
@@ -187,7 +189,7 @@ def _message_shortcut(body: Json) -> MessageShortcut:
         message=replace(message, kind=kind),
         user=get_text(user, "id"),
         user_team=get_text(user, "team_id"),
-        callback=get_text(body, "callback_id"),
+        callback_id=get_text(body, "callback_id"),
         interaction_id=get_text(body, "trigger_id"),
         response_url=get_text(body, "response_url"),
     )
@@ -207,7 +209,7 @@ def _slash_command(body: Json) -> SlashCommand:
 
 
 def _event_id(body: Json) -> str:
-    """Unlike that of any other platform; `""` if Slack gave none, so that nothing is taken for its repetition."""
+    """The event's id, with the platform's prefix; "" if there is none, so that nothing counts as its duplicate."""
     event_id = get_text(body, "event_id")
     return f"slack:{event_id}" if event_id else ""
 

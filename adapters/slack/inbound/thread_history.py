@@ -1,4 +1,4 @@
-"""What was said in a thread before the bot was asked in: its beginning, and the newest replies.
+"""Thread history: the first and the newest messages of a thread, fetched when the bot is first mentioned in it.
 
 `conversations.replies` gives the oldest first. Apps distributed outside the Marketplace may call it once a
 minute, for 15 messages (https://docs.slack.dev/changelog/2025/05/29/rate-limit-changes-for-non-marketplace-apps).
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger("keepthread.slack")
 
 WAIT_S = 3.0
-"""The answer waits for this; a conversation seeded in part is better than a late one."""
+"""The answer waits for this; an incomplete history is better than a late answer."""
 
 MAX_CHARS = 12_000
-"""Of the thread, root included; longer single messages are cut to a third of it."""
+"""Of the whole history, root included; longer single messages are cut to a third of it."""
 
-_PAGE = 200
+_PAGE_SIZE = 200
 _MAX_PAGES = 10
 _NAMES_WAIT_S = 0.5
 
@@ -42,11 +42,11 @@ NOT_READ = "[The earlier messages of this thread could not be read in time.]"
 
 
 class ThreadHistoryFetcher:
-    """Reads threads for `bot.ports.Seeds`.
+    """See `bot.ports.ThreadHistory`.
 
     Args:
         max_chars: see `MAX_CHARS`.
-        page: messages that are asked for at a time.
+        page_size: messages in a page.
     """
 
     def __init__(
@@ -55,34 +55,38 @@ class ThreadHistoryFetcher:
         users: UserDirectory,
         *,
         max_chars: int = MAX_CHARS,
-        page: int = _PAGE,
+        page_size: int = _PAGE_SIZE,
     ) -> None:
         self._workspaces = workspaces
         self._users = users
         self._max_chars = max_chars
-        self._page_size = page
+        self._page_size = page_size
 
-    async def seed(self, address: Address, *, wait_s: float = WAIT_S) -> tuple[Overheard, ...]:
-        """Earlier messages of the thread, oldest first; what is left out is said by a line of nobody.
+    async def fetch(self, address: Address, *, wait_s: float = WAIT_S) -> tuple[Overheard, ...]:
+        """Earlier messages of the thread, oldest first; notes without a speaker stand for omitted ones.
 
         Raises:
-            PlatformError: Slack refuses (not when it only limits us).
+            PlatformError: Slack refuses. A rate limit shortens the history instead.
         """
         until = time.monotonic() + wait_s
         session = address.session
         client = await self._workspaces.client(session.account)
-        messages, complete = await self._fetch(client, address, until)
-        said = [one for one in messages if _text(one) and one.get("ts") != address.reply_to_id]
-        if not said:
-            return () if complete else (_gap_note(NOT_READ),)
-        kept, left_out = root_and_newest(said, self._max_chars)
+        messages, is_complete = await self._fetch_messages(client, address, until)
+        earlier = [
+            message
+            for message in messages
+            if _text(message) and message.get("ts") != address.reply_to_id
+        ]
+        if not earlier:
+            return () if is_complete else (_gap_note(NOT_READ),)
+        kept, left_out = root_and_newest(earlier, self._max_chars)
         overheard = await self._as_overheard(session.account, kept, until)
-        return _with_gap_notes(overheard, left_out, complete)
+        return _with_gap_notes(overheard, left_out, is_complete)
 
-    async def _fetch(
+    async def _fetch_messages(
         self, client: AsyncWebClient, address: Address, until: float
     ) -> tuple[list[Json], bool]:
-        """All messages before the one that is answered, as far as time allows, and whether that was all."""
+        """Messages before the one that is answered, as far as time allows, and whether those are all."""
         messages: list[Json] = []
         cursor: str | None = None
         for _ in range(_MAX_PAGES):
@@ -93,13 +97,19 @@ class ThreadHistoryFetcher:
                 return messages, False
             except PlatformBusy as error:
                 wait_s = error.retry_after_s or 1
-                log.info("seeding is limited by Slack", retry_after_s=wait_s, read=len(messages))
+                log.info("thread history rate limited", retry_after_s=wait_s, read=len(messages))
                 if time.monotonic() + wait_s >= until:
                     return messages, False
                 await asyncio.sleep(wait_s)
                 continue
-            known = {one.get("ts") for one in messages}  # each page begins with the root again
-            messages += [one for one in get_objects(page, "messages") if one.get("ts") not in known]
+            known = {
+                message.get("ts") for message in messages
+            }  # each page begins with the root again
+            messages += [
+                message
+                for message in get_objects(page, "messages")
+                if message.get("ts") not in known
+            ]
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor or not page.get("has_more", True):
                 return messages, True
@@ -118,24 +128,26 @@ class ThreadHistoryFetcher:
     async def _as_overheard(
         self, team: str, messages: Sequence[Json], until: float
     ) -> list[Overheard]:
-        authors = [get_text(one, "user") for one in messages]
-        named = [user for one in messages for user in mentioned(_text(one))]
+        authors = [get_text(message, "user") for message in messages]
+        named = [user for message in messages for user in mentioned(_text(message))]
         wait_s = max(_NAMES_WAIT_S, until - time.monotonic())
         names = await self._users.names(team, (*authors, *named), wait_s=wait_s)
         return [
-            Overheard(_speaker(one, names), decode(_text(one), names), get_text(one, "ts"))
-            for one in messages
+            Overheard(
+                _speaker(message, names), decode(_text(message), names), get_text(message, "ts")
+            )
+            for message in messages
         ]
 
 
 def root_and_newest(messages: Sequence[Json], max_chars: int) -> tuple[list[Json], int]:
-    """The root and the newest of `messages` that fit, oldest first, and how many between are left out."""
-    message_max = max_chars // 3
-    root = _cut(messages[0], message_max)
+    """The root and the newest of `messages` that fit, oldest first, and the number omitted between them."""
+    max_message_chars = max_chars // 3
+    root = _cut(messages[0], max_message_chars)
     room = max_chars - len(_text(root))
     newest: list[Json] = []
     for message in reversed(messages[1:]):
-        short = _cut(message, message_max)
+        short = _cut(message, max_message_chars)
         room -= len(_text(short))
         if room < 0:
             break
@@ -144,40 +156,40 @@ def root_and_newest(messages: Sequence[Json], max_chars: int) -> tuple[list[Json
 
 
 def _with_gap_notes(
-    overheard: Sequence[Overheard], left_out: int, complete: bool
+    overheard: Sequence[Overheard], left_out: int, is_complete: bool
 ) -> tuple[Overheard, ...]:
     lines = list(overheard)
     if left_out:
         are = "message is" if left_out == 1 else "messages are"
         lines.insert(1, _gap_note(f"[{left_out:,} earlier {are} left out here.]"))
-    if not complete:
+    if not is_complete:
         lines.append(_gap_note("[The messages that came after these are left out.]"))
     return tuple(lines)
 
 
-def _gap_note(words: str) -> Overheard:
-    return Overheard(Speaker("", "note"), words)
+def _gap_note(text: str) -> Overheard:
+    return Overheard(Speaker("", "note"), text)
 
 
 def _cut(message: Json, max_chars: int) -> Json:
-    words = _text(message)
-    if len(words) <= max_chars:
+    text = _text(message)
+    if len(text) <= max_chars:
         return message
-    return {**message, "text": words[:max_chars] + " […]", "attachments": [], "files": []}
+    return {**message, "text": text[:max_chars] + " […]", "attachments": [], "files": []}
 
 
 def _text(message: Json) -> str:
-    """What a message says, also one of other apps, whose words may stand in attachments."""
-    said = [get_text(message, "text"), quoted(message)]
-    if not any(said):
-        said = [
-            get_text(one, "text") or get_text(one, "fallback")
-            for one in get_objects(message, "attachments")
+    """Text of a message, also of other apps, which may put theirs into attachments."""
+    texts = [get_text(message, "text"), quoted(message)]
+    if not any(texts):
+        texts = [
+            get_text(attachment, "text") or get_text(attachment, "fallback")
+            for attachment in get_objects(message, "attachments")
         ]
-    said += [
+    texts += [
         f"[file: {get_text(file, 'name') or 'unnamed'}]" for file in get_objects(message, "files")
     ]
-    return "\n".join(words for words in said if words).strip()
+    return "\n".join(filter(None, texts)).strip()
 
 
 def _speaker(message: Json, names: dict[str, str]) -> Speaker:

@@ -1,4 +1,4 @@
-"""The messages of one answer, as they stand in Slack, and how they are made to say what they must."""
+"""Messages of one answer as they stand in Slack; the only place where their state changes."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from dataclasses import dataclass
 import structlog
 
 from adapters.shared.rate_limit import Priority
-from adapters.slack.outbound.blocks import Block
+from adapters.shared.retry import OutcomeUnknown
+from adapters.slack.outbound.blocks import Block, stop_button
 from adapters.slack.outbound.message_metadata import MessageMetadata, SentMessage
 from adapters.slack.outbound.messages import BEST_EFFORT_LOOKUP_S, MessageSender
 from adapters.slack.outbound.splitting import MessagePart
 from adapters.slack.outbound.target import Target
-from bot.errors import PlatformError
+from bot.errors import PlatformBusy, PlatformError
 
 log = structlog.get_logger("keepthread.slack")
 
 LEFTOVERS_AFTER_S = 3.0
-"""What begins so long after its question may be a second try: there may be remains of the first."""
+"""An answer that begins so long after its question may be a second try, with messages left by the first."""
 
 
 @dataclass(slots=True)
 class AnswerMessage:
-    """A message of the answer.
+    """State of one message of the answer.
 
     Attributes:
-        text: what it says; None if that is not known for sure.
-        streams: it is an open stream.
-        can_be_stopped: it carries a stop button.
+        text: its content; None if that is not known for sure.
+        is_streaming: it is an open stream.
+        has_stop_button: it carries a stop button.
     """
 
     ts: str
@@ -38,53 +39,220 @@ class AnswerMessage:
 
 
 class AnswerMessages:
-    """The messages of one answer, in order.
+    """Messages of one answer, in order: shown while it grows, then delivered whole.
 
-    Attributes:
-        has_remains: there may be messages of this answer that are not among `messages`.
+    Args:
+        leftovers_after_s: see `LEFTOVERS_AFTER_S`.
     """
 
     def __init__(
-        self, sender: MessageSender, target: Target, *, leftovers_after_s: float = LEFTOVERS_AFTER_S
+        self,
+        sender: MessageSender,
+        target: Target,
+        *,
+        leftovers_after_s: float = LEFTOVERS_AFTER_S,
     ) -> None:
         self._sender = sender
         self._target = target
-        self._tried: set[str] = set()
-        self.messages: list[AnswerMessage] = []
-        self.may_have_leftovers = target.age_s >= leftovers_after_s
+        self._messages: list[AnswerMessage] = []
+        self._posted_ids: set[str] = set()
+        self._can_stream = target.can_stream
+        self._may_have_leftovers = target.age_s >= leftovers_after_s
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether the next message may be a stream, as far as is known."""
+        return self._can_stream
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the last message is an open stream."""
+        return bool(self._messages) and self._messages[-1].is_streaming
 
     async def adopt_leftovers(self) -> None:
-        """Take over what an earlier try may have left behind. Raises nothing."""
-        if not self.may_have_leftovers:
+        """Look for messages that an earlier try left behind, and adopt them. Raises nothing."""
+        if not self._may_have_leftovers:
             return
-        self.may_have_leftovers = False
+        self._may_have_leftovers = False
         try:
             self.adopt(
                 await self._sender.find_own_messages(self._target, retry_for_s=BEST_EFFORT_LOOKUP_S)
             )
         except PlatformError as error:
-            log.info("what an earlier try left is unknown", error=error.detail)
+            log.info("leftover messages unknown", error=error.detail)
 
-    def adopt(self, found: Sequence[SentMessage], turn_id: str = "") -> None:
-        """Those of `found` that are messages of this answer are to become its beginning."""
-        self.may_have_leftovers = False
-        known = {one.ts for one in self.messages}
-        self.messages += [
-            AnswerMessage(one.ts, None)
-            for one in found
-            if one.ts not in known and self._is_own(one.metadata, turn_id)
+    def adopt(self, sent: Sequence[SentMessage], turn_id: str = "") -> None:
+        """Take those of `sent` that belong to this answer as its first messages."""
+        self._may_have_leftovers = False
+        known = {message.ts for message in self._messages}
+        self._messages += [
+            AnswerMessage(message.ts, None)
+            for message in sent
+            if message.ts not in known and self._is_own(message.metadata, turn_id)
         ]
 
     def _is_own(self, metadata: MessageMetadata | None, turn_id: str) -> bool:
         if metadata is None:
-            return True  # a stream that was never ended: everything else of ours is marked
+            return True  # a stream that was never ended: every other message has metadata
         if metadata.turn:
             return metadata.turn == turn_id
-        return metadata.id in self._tried or (
-            metadata.reply_to != "" and metadata.reply_to == self._target.answered_ts
-        )
+        answers_same = metadata.reply_to != "" and metadata.reply_to == self._target.answered_ts
+        return metadata.id in self._posted_ids or answers_same
 
-    async def post(
+    async def show_part(self, number: int, text: str, *, is_growing: bool, as_stream: bool) -> None:
+        """Let message `number` show `text` so far.
+
+        Args:
+            number: from 1; at most one more than there are messages.
+            is_growing: more text will follow in this message, which therefore gets a stop button.
+            as_stream: a new message may be a stream.
+
+        Raises:
+            PlatformError: it does not show it yet.
+        """
+        if number > len(self._messages):
+            await self._open(number, text, is_growing=is_growing, as_stream=as_stream)
+            return
+        message = self._messages[number - 1]
+        if not message.is_streaming:
+            if message.text != text or (message.has_stop_button and not is_growing):
+                await self._edit(message, number, text, is_growing=is_growing)
+        elif is_growing:
+            await self._append(message, text)
+        else:
+            await self._finish(message, text, self._growing_metadata(number), [])
+
+    async def deliver(
+        self, parts: Sequence[MessagePart], turn_id: str, extras: list[Block]
+    ) -> list[str]:
+        """Make the messages hold `parts` and nothing else, `extras` below the last; their ids.
+
+        Raises:
+            PlatformError: they do not.
+        """
+        await self.adopt_leftovers()
+        ids: list[str] = []
+        for number, part in enumerate(parts, 1):
+            is_last = number == len(parts)
+            metadata = MessageMetadata(
+                turn_id, number, len(parts), self._target.answered_ts, tuple(ids)
+            )
+            blocks = extras if is_last else []
+            if number > len(self._messages):
+                ts = await self._post(part.text, metadata, blocks)
+                self._messages.append(AnswerMessage(ts, part.text))
+            else:
+                await self._finish(self._messages[number - 1], part.text, metadata, blocks)
+            ids.append(self._messages[number - 1].ts)
+        await self._delete_surplus(len(parts))
+        return ids
+
+    async def close(self) -> None:
+        """End open streams as they are. Raises nothing."""
+        for number, message in enumerate(self._messages, 1):
+            if not message.is_streaming:
+                continue
+            message.is_streaming, message.text = False, None
+            try:
+                await self._sender.streams.stop(
+                    self._target,
+                    message.ts,
+                    metadata=self._growing_metadata(number).as_argument(),
+                    retry_for_s=BEST_EFFORT_LOOKUP_S,
+                )
+            except PlatformError as error:
+                log.info("stream not ended", error=error.detail)
+
+    async def _open(self, number: int, text: str, *, is_growing: bool, as_stream: bool) -> None:
+        """Add the next message."""
+        if as_stream and is_growing and self._can_stream:
+            message = await self._start_stream(text)
+            if message is not None:
+                self._messages.append(message)
+                return
+        ts = await self._post(
+            text, self._growing_metadata(number), self._buttons(is_growing), priority="best_effort"
+        )
+        self._messages.append(AnswerMessage(ts, text, has_stop_button=is_growing))
+
+    async def _start_stream(self, text: str) -> AnswerMessage | None:
+        """A stream that begins with `text`; None: messages are edited instead from here on."""
+        try:
+            ts = await self._sender.streams.start(self._target, text)
+        except OutcomeUnknown:
+            self._may_have_leftovers = True
+            raise
+        if ts is None:
+            self._can_stream = False
+            return None
+        return AnswerMessage(ts, text, is_streaming=True)
+
+    async def _append(self, message: AnswerMessage, text: str) -> None:
+        """Append to a stream what it lacks of `text`. Raises PlatformError."""
+        missing = text[len(message.text or "") :]
+        if not missing:
+            return
+        try:
+            await self._sender.streams.append(self._target, message.ts, missing)
+        except PlatformBusy:
+            raise
+        except PlatformError as error:
+            # It has ended, is full, or its content is unknown: from here on its message is edited.
+            log.info("stream broke off", error=error.detail, characters=len(message.text or ""))
+            message.is_streaming, message.text = False, None
+            raise
+        message.text = text
+
+    async def _edit(
+        self, message: AnswerMessage, number: int, text: str, *, is_growing: bool
+    ) -> None:
+        metadata, buttons = self._growing_metadata(number), self._buttons(is_growing)
+        if not await self._sender.update(
+            self._target, message.ts, text, metadata, buttons, priority="best_effort"
+        ):
+            message.ts = await self._post(text, metadata, buttons, priority="best_effort")
+        message.text, message.has_stop_button = text, is_growing
+
+    async def _finish(
+        self, message: AnswerMessage, text: str, metadata: MessageMetadata, extras: list[Block]
+    ) -> None:
+        """Give a message its final text. Raises PlatformError."""
+        if message.is_streaming:
+            if await self._end_stream(message, text, metadata, extras):
+                return
+        elif message.text == text and not message.has_stop_button and not metadata.is_last:
+            return
+        if not await self._sender.update(self._target, message.ts, text, metadata, extras):
+            message.ts = await self._post(text, metadata, extras)
+        message.text, message.has_stop_button = text, False
+
+    async def _end_stream(
+        self, message: AnswerMessage, text: str, metadata: MessageMetadata, extras: list[Block]
+    ) -> bool:
+        """End a stream with `text`. False: its message must be edited instead."""
+        shown, message.is_streaming = message.text, False
+        if shown is None or not text.startswith(shown):
+            return False
+        message.text = None
+        try:
+            await self._sender.streams.stop(
+                self._target,
+                message.ts,
+                text[len(shown) :],
+                idempotent=False,
+                blocks=extras or None,
+                metadata=metadata.as_argument(),
+            )
+        except PlatformError as error:
+            log.info("stream ended early, message is edited", error=error.detail)
+            return False
+        message.text = text
+        return True
+
+    async def _post(
         self,
         text: str,
         metadata: MessageMetadata,
@@ -93,95 +261,24 @@ class AnswerMessages:
         priority: Priority = "required",
     ) -> str:
         """See `MessageSender.post`."""
-        self._tried.add(metadata.id)
+        self._posted_ids.add(metadata.id)
         try:
             return await self._sender.post(self._target, text, metadata, extras, priority=priority)
         except PlatformError:
-            self.may_have_leftovers = True
+            self._may_have_leftovers = True
             raise
 
-    async def deliver(
-        self, pieces: Sequence[MessagePart], turn_id: str, extras: list[Block]
-    ) -> list[str]:
-        """Let the messages say `pieces` and nothing else, `extras` below the last; their ids.
-
-        Raises:
-            PlatformError: they do not.
-        """
-        await self.adopt_leftovers()
-        ids: list[str] = []
-        for number, piece in enumerate(pieces, 1):
-            own = MessageMetadata(
-                turn_id, number, len(pieces), self._target.answered_ts, tuple(ids)
-            )
-            below = extras if number == len(pieces) else []
-            if number > len(self.messages):
-                ts = await self.post(piece.text, own, below)
-                self.messages.append(AnswerMessage(ts, piece.text))
-            else:
-                await self.finish_message(self.messages[number - 1], piece.text, own, below)
-            ids.append(self.messages[number - 1].ts)
-        await self._delete_surplus(self.messages[len(pieces) :])
-        del self.messages[len(pieces) :]
-        return ids
-
-    async def finish_message(
-        self, message: AnswerMessage, text: str, metadata: MessageMetadata, extras: list[Block]
-    ) -> None:
-        """Let one message say `text` for good. Raises PlatformError."""
-        if message.is_streaming:
-            if await self._end_stream(message, text, metadata, extras):
-                return
-        elif message.text == text and not message.has_stop_button and not metadata.is_last:
-            return
-        if not await self._sender.update(self._target, message.ts, text, metadata, extras):
-            message.ts = await self.post(text, metadata, extras)  # somebody deleted it
-        message.text, message.has_stop_button = text, False
-
-    async def close(self) -> None:
-        """End what still streams, as it is. Raises nothing."""
-        for number, message in enumerate(self.messages, 1):
-            if not message.is_streaming:
-                continue
-            message.is_streaming, message.text = False, None
-            metadata = MessageMetadata(part=number, reply_to=self._target.answered_ts)
+    async def _delete_surplus(self, count: int) -> None:
+        """Delete messages after the first `count`, left by a longer try. Raises nothing."""
+        for message in self._messages[count:]:
             try:
-                await self._sender.stop_stream(
-                    self._target,
-                    message.ts,
-                    metadata=metadata.metadata(),
-                    retry_for_s=BEST_EFFORT_LOOKUP_S,
-                )
+                await self._sender.delete(self._target, message.ts)
             except PlatformError as error:
-                log.info("a stream is left to end by itself", error=error.detail)
+                log.warning("surplus message not deleted", ts=message.ts, error=error.detail)
+        del self._messages[count:]
 
-    async def _end_stream(
-        self, message: AnswerMessage, text: str, metadata: MessageMetadata, extras: list[Block]
-    ) -> bool:
-        """End a stream with `text`. False: that has to be done by an edit."""
-        shown, message.is_streaming = message.text, False
-        if shown is None or not text.startswith(shown):
-            return False
-        message.text = None
-        try:
-            await self._sender.stop_stream(
-                self._target,
-                message.ts,
-                text[len(shown) :],
-                idempotent=False,
-                blocks=extras or None,
-                metadata=metadata.metadata(),
-            )
-        except PlatformError as error:
-            log.info("a stream ended early; its message is edited", error=error.detail)
-            return False
-        message.text = text
-        return True
+    def _growing_metadata(self, number: int) -> MessageMetadata:
+        return MessageMetadata(part=number, reply_to=self._target.answered_ts)
 
-    async def _delete_surplus(self, messages: Sequence[AnswerMessage]) -> None:
-        """Delete what an earlier, longer try said beyond this answer. Raises nothing."""
-        for left in messages:
-            try:
-                await self._sender.delete(self._target, left.ts)
-            except PlatformError as error:
-                log.warning("a message too many stays", ts=left.ts, error=error.detail)
+    def _buttons(self, is_growing: bool) -> list[Block]:
+        return stop_button(self._target.session) if is_growing else []

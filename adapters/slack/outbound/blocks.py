@@ -1,4 +1,4 @@
-"""What an answer looks like in Slack: Markdown blocks, a plain text for notifications, buttons."""
+"""Blocks of a message: Markdown, plain text for notifications, buttons."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _UNFINISHED_MENTION = re.compile(r"(?:<[!@]?[A-Za-z0-9]{0,40}|@\w{0,10})\Z")
 
 
 def disable_mentions(markdown: str) -> str:
-    """`markdown` that calls nobody: an invisible joint parts the mark from the name, the rest is as it was."""
+    """`markdown` whose mentions notify nobody: a zero-width space follows their first character."""
     return _MENTIONS.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, markdown)
 
 
 def disable_mentions_so_far(markdown: str) -> str:
-    """`neutral` of a text that grows: what may yet become a call is held back."""
-    open_call = _UNFINISHED_MENTION.search(markdown)
-    return disable_mentions(markdown[: open_call.start()] if open_call else markdown)
+    """`disable_mentions` of a growing text: an unfinished mention at its end is held back."""
+    unfinished = _UNFINISHED_MENTION.search(markdown)
+    return disable_mentions(markdown[: unfinished.start()] if unfinished else markdown)
 
 
 def escape(text: str) -> str:
-    """`text` for places where Slack reads its own mrkdwn (https://docs.slack.dev/messaging/formatting-message-text)."""
+    """`text` escaped for mrkdwn (https://docs.slack.dev/messaging/formatting-message-text)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def fallback(markdown: str) -> str:
-    """What notifications show."""
+def fallback_text(markdown: str) -> str:
+    """Text for notifications, of which Slack shows no blocks."""
     short = markdown[:FALLBACK_CHARS]
     return escape(short.strip() + ("…" if len(short) < len(markdown) else ""))
 
@@ -52,7 +52,7 @@ def markdown_blocks(markdown: str) -> list[Block]:
 
 
 def section_blocks(markdown: str) -> list[Block]:
-    """The same words where Slack refuses Markdown blocks: unformatted, nothing left out."""
+    """The same text for where Slack refuses Markdown blocks: unformatted, nothing left out."""
     escaped = escape(markdown)
     blocks = []
     while escaped:
@@ -85,11 +85,11 @@ def stop_button(session: SessionKey) -> list[Block]:
 
 
 def retry_button(session: SessionKey) -> list[Block]:
-    return _row([_button("Answer again", action_ids.AGAIN, action_ids.button_value(session))])
+    return _row([_button("Answer again", action_ids.RETRY, action_ids.button_value(session))])
 
 
 def offer_buttons(session: SessionKey, offers: Sequence[CommandButton]) -> list[Block]:
-    """A button for each offer; what it carries says what pressing it does."""
+    """A button for each offer. Its value holds the command that pressing it runs."""
     return _row(
         [
             _button(
@@ -111,8 +111,8 @@ def _button(label: str, action: str, value: str, **more: Any) -> Block:
     return {"type": "button", "text": text, "action_id": action, "value": value, **more}
 
 
-def _choice(label: str, session: SessionKey, word: str) -> Block:
-    return {"text": _plain(label), "value": action_ids.button_value(session, word)}
+def _choice(label: str, session: SessionKey, argument: str) -> Block:
+    return {"text": _plain(label), "value": action_ids.button_value(session, argument)}
 
 
 def _plain(label: str) -> Block:

@@ -1,4 +1,4 @@
-"""Message metadata that marks a message as the bot's own, and of which turn.
+"""Message metadata, by which the bot's own messages are recognised, and the turn they belong to.
 
 https://docs.slack.dev/messaging/message-metadata/
 """
@@ -12,20 +12,19 @@ from typing import Any
 
 EVENT_TYPE = "keepthread_answer"
 
-
-_MAX_BEFORE = 100
+_MAX_PREVIOUS_IDS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class MessageMetadata:
-    """What a message carries unseen, in its metadata: whose part it is.
+    """Metadata of one of the bot's messages; people do not see it.
 
     Attributes:
-        turn: the turn's id, or "" while the answer grows and for words of the bot's own.
-        part: its number in the answer, from 1; `parts`: how many there are, 0 if unknown yet.
-        to: time stamp of the message that is answered; "" for words of the bot's own.
-        before: ids of the answer's earlier messages.
-        id: of this very post, so that a post whose answer was lost is found.
+        turn: the turn's id, or "" while the answer grows and for notices.
+        part: number of the message in the answer, from 1; `parts`: how many there are, 0 if unknown yet.
+        reply_to: time stamp of the message that is answered; "" for notices.
+        previous_ids: ids of the answer's earlier messages.
+        id: of this very post, so that a post whose response was lost can be found.
     """
 
     turn: str = ""
@@ -37,23 +36,24 @@ class MessageMetadata:
 
     @property
     def is_last(self) -> bool:
+        """Whether the message is the last of a finished answer."""
         return bool(self.turn) and self.part == self.parts
 
-    def metadata(self) -> dict[str, Any]:
-        """https://docs.slack.dev/messaging/message-metadata"""
+    def as_argument(self) -> dict[str, Any]:
+        """The `metadata` argument of chat.postMessage and the like."""
         payload = {
             "id": self.id,
             "turn": self.turn,
             "part": self.part,
             "parts": self.parts,
             "to": self.reply_to,
-            "before": ",".join(self.previous_ids[-_MAX_BEFORE:]),
+            "before": ",".join(self.previous_ids[-_MAX_PREVIOUS_IDS:]),
         }
         return {"event_type": EVENT_TYPE, "event_payload": payload}
 
     @classmethod
-    def of(cls, message: Mapping[str, Any]) -> MessageMetadata | None:
-        """The mark of a message from Slack's history; None if it has none of ours."""
+    def of_message(cls, message: Mapping[str, Any]) -> MessageMetadata | None:
+        """Metadata of a message object; None if it carries none of the bot's."""
         metadata = message.get("metadata") or {}
         if metadata.get("event_type") != EVENT_TYPE:
             return None
@@ -64,9 +64,7 @@ class MessageMetadata:
                 part=int(payload.get("part") or 1),
                 parts=int(payload.get("parts") or 0),
                 reply_to=str(payload.get("to") or ""),
-                previous_ids=tuple(
-                    one for one in str(payload.get("before") or "").split(",") if one
-                ),
+                previous_ids=tuple(filter(None, str(payload.get("before") or "").split(","))),
                 id=str(payload.get("id") or ""),
             )
         except (TypeError, ValueError):
@@ -75,7 +73,7 @@ class MessageMetadata:
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """A message of ours in Slack. `mark` None: a stream that nobody ended."""
+    """One of the bot's messages as Slack lists it. `metadata` None: a stream that was never ended."""
 
     ts: str
     metadata: MessageMetadata | None
@@ -83,13 +81,14 @@ class SentMessage:
 
 @dataclass(frozen=True, slots=True)
 class BotIdentity:
-    """Who we are in a workspace."""
+    """Ids of the bot in a workspace."""
 
-    id: str
-    user: str
+    bot_id: str
+    user_id: str
 
     def sent(self, message: Mapping[str, Any]) -> bool:
-        """Whether a message from Slack's history is ours. That we joined a channel is no word of ours."""
-        if by := message.get("bot_id"):
-            return bool(by == self.id)
-        return bool(self.user) and message.get("user") == self.user and not message.get("subtype")
+        """Whether the bot posted a message object. Notes such as "joined the channel" do not count."""
+        if author := message.get("bot_id"):
+            return bool(author == self.bot_id)
+        is_user = bool(self.user_id) and message.get("user") == self.user_id
+        return is_user and not message.get("subtype")

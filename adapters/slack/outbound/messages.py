@@ -1,6 +1,7 @@
-"""What is said in Slack: messages posted, changed, ended, found again.
+"""Message sender: posts, edits, deletes and finds the bot's messages.
 
-A post is never made twice: where it is unknown whether one was made, Slack is asked before another is.
+A message is never posted twice: where the response to a post was lost, Slack is asked whether the message
+is there before it is posted again.
 """
 
 from __future__ import annotations
@@ -11,44 +12,41 @@ from typing import Any
 import structlog
 
 from adapters.shared.rate_limit import Priority
+from adapters.shared.retry import OutcomeUnknown
 from adapters.slack.api.errors import MESSAGE_NOT_EDITABLE, code_of
-from adapters.slack.api.rate_limiter import RateLimiter
-from adapters.slack.api.web_api import (
-    MAX_ATTEMPTS,
-    RETRY_FOR_S,
-    ClientFactory,
-    ResultUnknown,
-    WebApiClient,
-)
-from adapters.slack.outbound.blocks import Block, fallback, markdown_blocks, section_blocks
+from adapters.slack.api.web_api import MAX_ATTEMPTS, WebApiClient
+from adapters.slack.outbound.blocks import Block, fallback_text, markdown_blocks, section_blocks
 from adapters.slack.outbound.message_metadata import BotIdentity, MessageMetadata, SentMessage
+from adapters.slack.outbound.streams import MessageStreams
 from adapters.slack.outbound.target import Target
+from bot.cache import TTLCache
 from bot.errors import PlatformError
 
 log = structlog.get_logger("keepthread.slack")
 
 MAX_PAGES = 5
 BEST_EFFORT_LOOKUP_S = 5.0
+_IDENTITY_TTL_S = 3600.0
+_MAX_WORKSPACES = 1_000
+_CHANNEL_TTL_S = 24 * 3600.0
+_MAX_CHANNELS = 10_000
 _BLOCKS_REFUSED = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long")
-_STOPPED_ALREADY = "message_not_in_streaming_state"
 
 
-class MessageSender(WebApiClient):
-    """Speaks for one process, in every workspace. See `WebApiClient` for what it is made of."""
+class MessageSender:
+    """Sends for one process, in every workspace.
 
-    def __init__(
-        self,
-        client_factory: ClientFactory,
-        rate_limiter: RateLimiter | None = None,
-        *,
-        retry_for_s: float = RETRY_FOR_S,
-        wait_s: float = 0.5,
-    ) -> None:
-        super().__init__(client_factory, rate_limiter, retry_for_s=retry_for_s, wait_s=wait_s)
-        self._bot_identities: dict[str, BotIdentity] = {}
-        self._direct_channels: dict[tuple[str, str], str] = {}
-        self.unsupported: set[tuple[str, str]] = set()
-        """Workspaces and the methods that do not work there, so that nobody tries again."""
+    Args:
+        api: client of the Web API; its pauses between attempts count here, too.
+    """
+
+    def __init__(self, api: WebApiClient) -> None:
+        self.api = api
+        self.streams = MessageStreams(api)
+        self._identities: TTLCache[str, BotIdentity] = TTLCache(_MAX_WORKSPACES, _IDENTITY_TTL_S)
+        self._direct_channels: TTLCache[tuple[str, str], str] = TTLCache(
+            _MAX_CHANNELS, _CHANNEL_TTL_S
+        )
 
     async def post(
         self,
@@ -59,15 +57,15 @@ class MessageSender(WebApiClient):
         *,
         priority: Priority = "required",
     ) -> str:
-        """Say `text`, Markdown of at most 11,000 characters, once; the `ts` of its message.
+        """Post `text`, Markdown of at most 11,000 characters, once; the `ts` of its message.
 
         Raises:
-            PlatformError: it was not said, or (`ResultUnknown`) Slack cannot tell whether it was.
+            PlatformError: it was not posted, or (`OutcomeUnknown`) Slack cannot tell whether it was.
         """
-        plainer = _simpler_blocks(text, extras)
+        simpler = _simpler_blocks(text, extras)
         args = _message(text, extras) | {
             "thread_ts": target.thread_ts or None,
-            "metadata": metadata.metadata(),
+            "metadata": metadata.as_argument(),
             "unfurl_links": False,
             "unfurl_media": False,
         }
@@ -75,24 +73,22 @@ class MessageSender(WebApiClient):
         while True:
             try:
                 return await self._post(target, args, priority)
-            except ResultUnknown as error:
-                log.info("was it said?", channel=target.channel, error=error.detail)
-                await asyncio.sleep(self._wait_s)
-                lookup_s = BEST_EFFORT_LOOKUP_S if priority == "best_effort" else None
-                for one in await self.find_own_messages(target, retry_for_s=lookup_s):
-                    if one.metadata and one.metadata.id == metadata.id:
-                        return one.ts
+            except OutcomeUnknown as error:
+                log.info("post result unknown", channel=target.channel, error=error.detail)
+                await asyncio.sleep(self.api.pause_s)
+                if ts := await self._find_post(target, metadata, priority):
+                    return ts
                 attempt += 1
                 if attempt == MAX_ATTEMPTS or priority == "best_effort":
                     raise
             except PlatformError as error:
-                if code_of(error) not in _BLOCKS_REFUSED or not plainer:
+                if code_of(error) not in _BLOCKS_REFUSED or not simpler:
                     raise
-                log.warning("Slack refuses the blocks", error=error.detail)
-                args["blocks"] = plainer.pop(0)
+                log.warning("blocks refused", error=error.detail)
+                args["blocks"] = simpler.pop(0)
 
     async def _post(self, target: Target, args: dict[str, Any], priority: Priority) -> str:
-        answer = await self.call(
+        response = await self.api.call(
             target.team,
             "chat.postMessage",
             priority=priority,
@@ -100,7 +96,17 @@ class MessageSender(WebApiClient):
             idempotent=False,
             **args,
         )
-        return str(answer["ts"])
+        return str(response["ts"])
+
+    async def _find_post(
+        self, target: Target, metadata: MessageMetadata, priority: Priority
+    ) -> str:
+        """The `ts` of the message that carries `metadata`, or "". Raises PlatformError."""
+        retry_for_s = BEST_EFFORT_LOOKUP_S if priority == "best_effort" else None
+        for message in await self.find_own_messages(target, retry_for_s=retry_for_s):
+            if message.metadata and message.metadata.id == metadata.id:
+                return message.ts
+        return ""
 
     async def update(
         self,
@@ -112,76 +118,62 @@ class MessageSender(WebApiClient):
         *,
         priority: Priority = "required",
     ) -> bool:
-        """Let the message `ts` say `text` and be finished, whatever it says or does now. False: it is gone by now."""
-        plainer = _simpler_blocks(text, extras)
-        args = _message(text, extras) | {"ts": ts, "metadata": metadata.metadata()}
-        for _ in range(MAX_ATTEMPTS + len(plainer)):
+        """Edit the message `ts` to `text`; a stream is ended first. False: it can be edited no more, and was deleted.
+
+        Raises:
+            PlatformError: it was not edited.
+        """
+        simpler = _simpler_blocks(text, extras)
+        args = _message(text, extras) | {"ts": ts, "metadata": metadata.as_argument()}
+        for _ in range(MAX_ATTEMPTS + len(simpler)):
             try:
-                await self.call(
+                await self.api.call(
                     target.team, "chat.update", priority=priority, channel=target.channel, **args
                 )
                 return True
             except PlatformError as error:
                 code = code_of(error)
                 if code in MESSAGE_NOT_EDITABLE:
-                    await self._delete_uneditable(target, ts)
+                    await self._delete_if_possible(target, ts)
                     return False
                 if code == "streaming_state_conflict":
-                    await self.stop_stream(target, ts)
-                elif code in _BLOCKS_REFUSED and plainer:
-                    log.warning("Slack refuses the blocks", error=error.detail)
-                    args["blocks"] = plainer.pop(0)
+                    await self.streams.stop(target, ts)
+                elif code in _BLOCKS_REFUSED and simpler:
+                    log.warning("blocks refused", error=error.detail)
+                    args["blocks"] = simpler.pop(0)
                 else:
                     raise
-        raise PlatformError(f"chat.update: {ts} does not stay as it is told")
-
-    async def stop_stream(
-        self, target: Target, ts: str, more: str = "", *, idempotent: bool = True, **args: Any
-    ) -> None:
-        """End a stream. That it had ended is fine without `more`. Raises PlatformError."""
-        try:
-            await self.call(
-                target.team,
-                "chat.stopStream",
-                channel=target.channel,
-                ts=ts,
-                markdown_text=more or None,
-                idempotent=idempotent,
-                **args,
-            )
-        except PlatformError as error:
-            if more or args or code_of(error) != _STOPPED_ALREADY:
-                raise
+        raise PlatformError(f"chat.update: {ts} does not stay edited")
 
     async def delete(self, target: Target, ts: str) -> None:
-        """Take a message of ours back. Raises PlatformError."""
+        """Delete one of the bot's messages. Raises PlatformError."""
         try:
-            await self.call(target.team, "chat.delete", channel=target.channel, ts=ts)
+            await self.api.call(target.team, "chat.delete", channel=target.channel, ts=ts)
         except PlatformError as error:
             if code_of(error) not in MESSAGE_NOT_EDITABLE:
                 raise
 
-    async def _delete_uneditable(self, target: Target, ts: str) -> None:
-        """Take back what can be edited no more, if it can; else it stands beside what replaces it. Raises nothing."""
+    async def _delete_if_possible(self, target: Target, ts: str) -> None:
+        """Delete a message that cannot be edited; where that fails, its replacement stands beside it."""
         try:
             await self.delete(target, ts)
         except PlatformError as error:
-            log.warning("a message that cannot be edited stays", ts=ts, error=error.detail)
+            log.warning("uneditable message not deleted", ts=ts, error=error.detail)
 
     async def find_own_messages(
         self, target: Target, *, retry_for_s: float | None = None
     ) -> list[SentMessage]:
-        """Messages of ours, in order, that are newer than the one that is answered.
+        """The bot's messages, in order, that are newer than the one that is answered.
 
         Raises:
-            PlatformError: Slack does not tell (all of them).
+            PlatformError: Slack does not list all of them.
         """
-        bot = await self._bot_identity(target.team)
+        identity = await self._identity(target.team)
         method = "conversations.replies" if target.thread_ts else "conversations.history"
         found: dict[str, SentMessage] = {}
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            page = await self.call(
+            page = await self.api.call(
                 target.team,
                 method,
                 channel=target.channel,
@@ -193,34 +185,37 @@ class MessageSender(WebApiClient):
                 retry_for_s=retry_for_s,
             )
             for message in page.get("messages") or ():
-                if bot.sent(message) and not message.get("files"):
-                    found[message["ts"]] = SentMessage(message["ts"], MessageMetadata.of(message))
+                if identity.sent(message) and not message.get("files"):
+                    ts = message["ts"]
+                    found[ts] = SentMessage(ts, MessageMetadata.of_message(message))
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return [found[ts] for ts in sorted(found, key=float)]
-        raise PlatformError(f"{method}: more was said since than can be looked through")
+        raise PlatformError(f"{method}: more than {MAX_PAGES} pages of newer messages")
 
     async def direct_channel(self, team: str, user: str) -> str:
-        """The channel of the direct messages with somebody. Raises PlatformError."""
-        if (team, user) not in self._direct_channels:
-            answer = await self.call(team, "conversations.open", users=user)
-            self._direct_channels[team, user] = str(answer["channel"]["id"])
-        return self._direct_channels[team, user]
+        """Id of the direct messages with a person. Raises PlatformError."""
+        channel = self._direct_channels.get((team, user))
+        if channel is None:
+            response = await self.api.call(team, "conversations.open", users=user)
+            channel = self._direct_channels[team, user] = str(response["channel"]["id"])
+        return channel
 
-    async def _bot_identity(self, team: str) -> BotIdentity:
-        if team not in self._bot_identities:
-            answer = await self.call(team, "auth.test")
-            self._bot_identities[team] = BotIdentity(
-                str(answer.get("bot_id") or ""), str(answer.get("user_id") or "")
+    async def _identity(self, team: str) -> BotIdentity:
+        identity = self._identities.get(team)
+        if identity is None:
+            response = await self.api.call(team, "auth.test")
+            identity = self._identities[team] = BotIdentity(
+                str(response.get("bot_id") or ""), str(response.get("user_id") or "")
             )
-        return self._bot_identities[team]
+        return identity
 
 
 def _message(text: str, extras: list[Block] | None) -> dict[str, Any]:
-    return {"text": fallback(text), "blocks": markdown_blocks(text) + (extras or [])}
+    return {"text": fallback_text(text), "blocks": markdown_blocks(text) + (extras or [])}
 
 
 def _simpler_blocks(text: str, extras: list[Block] | None) -> list[list[Block]]:
-    """What to try in turn where the blocks are refused: all of the words, in the end without buttons."""
+    """Blocks to try in turn where others are refused: the whole text each time, at last without buttons."""
     sections = section_blocks(text)
     return [sections + extras, markdown_blocks(text), sections] if extras else [sections]

@@ -1,8 +1,8 @@
-"""Cutting Markdown into messages, the same way while it grows as when it is whole.
+"""Splitting of Markdown into messages: the same while it grows as when it is whole.
 
 Slack takes 12,000 characters of Markdown a message (https://docs.slack.dev/reference/block-kit/blocks/markdown-block).
-Every cut is decided by what stands before it, never by what comes after: so a message that was shown
-while the answer grew is the message that stands there in the end, and nothing shown has to be taken back.
+Each cut depends on the text before it only, never on the text after it: so a message that was shown while
+the answer grew stays as it is, and nothing shown has to be deleted.
 
     7,500           9,000          10,000         10,400     10,600
     before a fence  at a blank     at any line    at any     anywhere
@@ -14,6 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from adapters.shared.markdown_fences import Fence
+from bot.text import utf16_length
 
 BLOCK_BREAK = 7_500
 PARAGRAPH_BREAK = 9_000
@@ -27,19 +30,18 @@ _MAX_FENCE_LINE = 160
 _MAX_TABLE_HEAD = 1_000
 _MAX_SYMBOL_UNITS = 24
 
-_FENCE = re.compile(r"(?P<before>[ \t]*(?:>[ \t]*)*)(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)\n?")
 _DELIMITERS = re.compile(r"\|?[ \t]*:?-+:?(?:[ \t]*\|[ \t]*:?-+:?)*[ \t]*\|?")
 
 
 @dataclass(frozen=True, slots=True)
 class MessagePart:
-    """One message.
+    """Text of one message.
 
     Attributes:
-        lead: what is said again because the cut before went through a block: the line that opened
-            the fence, or the head of the table.
+        lead: repeated because the cut before went through a block: the line that opened the fence, or the
+            head of the table.
         body: a part of the text; all bodies together are the text.
-        tail: what closes a fence that goes on in the next message.
+        tail: closes a fence that goes on in the next message.
     """
 
     lead: str
@@ -52,37 +54,42 @@ class MessagePart:
 
     @property
     def is_visible(self) -> bool:
-        """Slack takes no message without."""
+        """Whether it holds more than white space; Slack refuses a message that does not."""
         return bool(self.body.strip())
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """A fence or a table that is open. `fence`: its marks, or "" for a table."""
+class _Table:
+    """A table that is open. `lead`: its head, or "" if that is too long to be repeated."""
 
     lead: str
-    before: str = ""
-    fence: str = ""
 
-    def closing(self, body: str) -> str:
-        if not self.fence:
-            return ""
-        return ("" if body.endswith("\n") else "\n") + self.before + self.fence
+    def closing(self, text: str) -> str:
+        return ""
 
 
-def units(text: str) -> int:
-    """Length in UTF-16 code units."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+@dataclass(frozen=True, slots=True)
+class _CodeBlock:
+    """A fence that is open."""
+
+    fence: Fence
+
+    @property
+    def lead(self) -> str:
+        return self.fence.line
+
+    def closing(self, text: str) -> str:
+        return self.fence.closing(text)
 
 
 def split(text: str, *, growing: bool = False) -> list[MessagePart]:
     """The messages that hold `text`, in order.
 
     Args:
-        growing: more may come. What might yet belong to the next message is held back, so that the
+        growing: more may follow. Text that might yet belong to the next message is held back, so that the
             bodies together are a beginning of `text`.
     """
-    pieces: list[MessagePart] = []
+    parts: list[MessagePart] = []
     start, block = 0, None
     while start < len(text):
         splitter = _Splitter(text, start, block, growing)
@@ -91,40 +98,32 @@ def split(text: str, *, growing: bool = False) -> list[MessagePart]:
         body = text[start : splitter.end]
         if not splitter.is_cut:
             if body:
-                pieces.append(MessagePart(lead, body))
+                parts.append(MessagePart(lead, body))
             break
         block = splitter.block
-        pieces.append(MessagePart(lead, body, block.closing(body) if block else ""))
+        parts.append(MessagePart(lead, body, block.closing(body) if block else ""))
         start = splitter.end
-    return pieces
+    return parts
 
 
 def split_visible(text: str, *, growing: bool = False) -> list[MessagePart]:
-    """`split`, without messages that have no words."""
-    return [piece for piece in split(text, growing=growing) if piece.is_visible]
-
-
-def closed(text: str) -> str:
-    """`text`, its last code fence closed, so that something else may follow."""
-    splitter = _Splitter(text, 0, None, growing=False, endless=True)
-    splitter.run()
-    return text + (splitter.block.closing(text) if splitter.block else "")
+    """`split`, without messages of white space."""
+    return [part for part in split(text, growing=growing) if part.is_visible]
 
 
 class _Splitter:
-    """Goes through lines from `start` to where the message ends."""
+    """Goes through lines from `start` to the end of the message."""
 
     def __init__(
-        self, text: str, start: int, block: _Block | None, growing: bool, *, endless: bool = False
+        self, text: str, start: int, block: _Table | _CodeBlock | None, growing: bool
     ) -> None:
         self.text = text
         self.start = start
         self.end = start
         self.block = block
         self.is_cut = False
-        self._streaming = growing
-        self._endless = endless
-        self._used = units(block.lead) if block else 0
+        self._growing = growing
+        self._used = utf16_length(block.lead) if block else 0
         self._before = ""
 
     def run(self) -> None:
@@ -132,21 +131,21 @@ class _Splitter:
             if self._is_cut_before(line):
                 self.is_cut = True
                 return
-            if self._streaming and self._may_open_block(line):
+            if self._growing and self._may_open_block(line):
                 return
-            inside = None if self._endless else self._cut_inside(line)
+            inside = self._cut_inside(line)
             if inside is not None:
                 self.end += inside
                 self.is_cut = True
-                if self.block and not self.block.fence:
-                    self.block = None  # half a row: what follows is no table any more
+                if isinstance(self.block, _Table):
+                    self.block = None  # half a row: the rest of it is no table any more
                 return
             self.end += len(line)
-            self._used += units(line)
-            self._gap_note(line)
+            self._used += utf16_length(line)
+            self._update_block(line)
 
     def _is_cut_before(self, line: str) -> bool:
-        if self._endless or self.end == self.start or not line.strip():
+        if self.end == self.start or not line.strip():
             return False
         if self._used >= LINE_BREAK:
             return True
@@ -157,7 +156,7 @@ class _Splitter:
         return self._used >= BLOCK_BREAK and _begins_block(line, self._before)
 
     def _may_open_block(self, line: str) -> bool:
-        """An unfinished line that may yet open a block, before which the message would end."""
+        """Whether `line` is unfinished and may yet open a block, before which the message would end."""
         if line.endswith("\n") or self._used < BLOCK_BREAK or len(line) > _MAX_FENCE_LINE:
             return False
         begin = line.lstrip()
@@ -165,37 +164,36 @@ class _Splitter:
 
     def _cut_inside(self, line: str) -> int | None:
         """How many characters of `line` still belong to this message; None: all."""
-        if self._used + units(line) <= WORD_BREAK:
+        if self._used + utf16_length(line) <= WORD_BREAK:
             return None
         used, is_space = self._used, False
         for number, char in enumerate(line):
-            # An empty message would never end.
+            # Never before the first character of a message: an empty one would be followed by the same.
             if number or self.end > self.start:
                 if used >= WORD_BREAK and is_space and not char.isspace():
                     return number
-                if used >= ANY_BREAK and (
-                    used >= ANY_BREAK + _MAX_SYMBOL_UNITS or _is_symbol_boundary(line, number)
-                ):
+                is_forced = used >= ANY_BREAK + _MAX_SYMBOL_UNITS
+                if used >= ANY_BREAK and (is_forced or _is_symbol_boundary(line, number)):
                     return number
             is_space = char.isspace()
             used += 2 if char > "\uffff" else 1
         return None
 
-    def _gap_note(self, line: str) -> None:
-        """What is open after `line`."""
+    def _update_block(self, line: str) -> None:
+        """Note the block that is open after `line`."""
         block, before = self.block, self._before
         self._before = line
-        if block is not None and block.fence:
-            if _closes(line, block.fence):
+        if isinstance(block, _CodeBlock):
+            if block.fence.is_closed_by(line):
                 self.block = None
-        elif opened := _opened(line):
-            self.block = opened
+        elif fence := _opened_fence(line):
+            self.block = _CodeBlock(fence)
         elif block is not None:
             if "|" not in line:
                 self.block = None
         elif "|" in before and "|" in line and _DELIMITERS.fullmatch(line.strip()):
             head = before + line
-            self.block = _Block(head if units(head) <= _MAX_TABLE_HEAD else "")
+            self.block = _Table(head if utf16_length(head) <= _MAX_TABLE_HEAD else "")
 
 
 def _lines(text: str, start: int) -> Iterator[str]:
@@ -205,28 +203,20 @@ def _lines(text: str, start: int) -> Iterator[str]:
         start = end
 
 
-def _opened(line: str) -> _Block | None:
-    """The fence that `line` opens (https://spec.commonmark.org/0.31.2/#fenced-code-blocks), at any indentation."""
-    found = _FENCE.fullmatch(line)
-    if found is None or len(line) > _MAX_FENCE_LINE or not line.isascii():
+def _opened_fence(line: str) -> Fence | None:
+    """The fence that `line` opens, if it is short enough to be repeated in each message."""
+    if len(line) > _MAX_FENCE_LINE or not line.isascii():
         return None
-    if "`" in found["info"] and found["fence"][0] == "`":
-        return None
-    return _Block(line, found["before"], found["fence"])
-
-
-def _closes(line: str, fence: str) -> bool:
-    marks = line.lstrip(" \t>").rstrip()
-    return len(marks) >= len(fence) and not marks.strip(fence[0])
+    return Fence.opened_by(line)
 
 
 def _begins_block(line: str, before: str) -> bool:
     is_row = line.lstrip().startswith("|")
-    return _opened(line) is not None or (is_row and "|" not in before)
+    return _opened_fence(line) is not None or (is_row and "|" not in before)
 
 
 def _is_symbol_boundary(line: str, at: int) -> bool:
-    """Whether no emoji or accented letter goes over `at`."""
+    """Whether no emoji or accented letter continues across `at`."""
     char, before = line[at], line[at - 1] if at else ""
     joins = char in "\u200d\ufe0e\ufe0f\u20e3" or "\u0300" <= char <= "\u036f"
     colours = "\U0001f3fb" <= char <= "\U0001f3ff"

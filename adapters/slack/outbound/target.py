@@ -1,10 +1,11 @@
-"""Where in Slack an answer goes, and the mark by which its messages are known again."""
+"""Target of a message in Slack: workspace, channel, thread and recipient."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
+from adapters.slack.outbound.address_details import SlackDetails
 from bot.conversation import Address, SessionKey
 
 _CLOCK_SKEW_S = 300
@@ -12,14 +13,14 @@ _CLOCK_SKEW_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where something is said.
+    """Target of a message.
 
     Attributes:
-        channel: its id; "" if it is the recipient's direct messages.
+        channel: its id; "" if it is the recipient's direct messages, whose id is not known yet.
         thread_ts: the thread, or "" for the top level.
         recipient: the person it is for, and their workspace: streams in channels need both.
-        only_for: the one person who may see it, or "".
-        response_url: a way to tell that person, good for half an hour and five messages.
+        ephemeral_user: the one person who may see it, or "".
+        response_url: see `SlackDetails`.
         answered_ts: the message that is answered, or "".
     """
 
@@ -34,16 +35,16 @@ class Target:
 
     @classmethod
     def of(cls, address: Address) -> Target:
-        details = address.details
-        at_home = details.get("home") == "1"
+        details = SlackDetails.of(address)
+        is_direct = details.to_direct_messages
         return cls(
             session=address.session,
-            channel="" if at_home else address.session.place,
-            thread_ts="" if at_home else details.get("thread_ts", ""),
+            channel="" if is_direct else address.session.place,
+            thread_ts="" if is_direct else details.thread_ts,
             recipient=address.recipient_id,
             recipient_team=address.recipient_account,
-            ephemeral_user=details.get("ephemeral_user", ""),
-            response_url=details.get("response_url", ""),
+            ephemeral_user=details.ephemeral_user,
+            response_url=details.response_url,
             answered_ts=address.reply_to_id,
         )
 
@@ -53,13 +54,13 @@ class Target:
 
     @property
     def can_stream(self) -> bool:
-        """Slack streams into threads, and outside direct messages for somebody."""
+        """Whether Slack streams there: into threads only, and outside direct messages for a named person."""
         is_named = bool(self.recipient and self.recipient_team) or self.channel.startswith("D")
         return bool(self.thread_ts) and is_named
 
     @property
     def oldest_ts(self) -> str:
-        """Everything said about the message that is answered is newer than this."""
+        """Time stamp that is older than every message of the answer."""
         try:
             float(self.answered_ts)
         except ValueError:
@@ -68,7 +69,7 @@ class Target:
 
     @property
     def age_s(self) -> float:
-        """How long ago the message was written that is answered; 0 if unknown."""
+        """Age of the message that is answered, in seconds; 0 if unknown."""
         try:
             return max(0.0, time.time() - float(self.answered_ts))
         except ValueError:

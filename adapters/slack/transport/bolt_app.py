@@ -1,8 +1,8 @@
-"""The Bolt app: one middleware that takes everything in before the ack.
+"""Bolt app: one middleware that dispatches every payload before it is acknowledged.
 
 Bolt acknowledges before a listener runs, and answers 200 though it failed; a middleware runs before. So there
-are no listeners: what the middleware took in is acknowledged, what it could not take in is sent again. It
-stands before Bolt's authorization, which asks Slack on every event and loses those during a 429.
+are no listeners: a payload that was dispatched is acknowledged, any other is sent again by Slack. The middleware
+runs before Bolt's authorization, which calls Slack on every event and drops events during a 429.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _bolt_log = logging.getLogger("slack_bolt.keepthread")
 
 
 class DispatchMiddleware(AsyncMiddleware):
-    """Everything ends here, so that nothing is left to be sent twice."""
+    """Dispatches every payload and ends its processing."""
 
     def __init__(self, workspaces: Workspaces, dispatcher: Dispatcher) -> None:
         self._workspaces = workspaces
@@ -63,27 +63,27 @@ class DispatchMiddleware(AsyncMiddleware):
             return None
         _note_retry(req)
         try:
-            answer = await self._take(req.body)
+            response = await self._dispatch(req.body)
         except StoreError as error:
-            log.error("not taken in; Slack will send it again", error=repr(error))
+            log.error("event not stored, Slack will send it again", error=repr(error))
             return BoltResponse(status=503, body="")
         except KeepthreadError as error:
-            # It would fail the same way again: better one message lost and logged than four.
-            log.error("could not be taken in", error=repr(error), cure=error.cure)
+            # It would fail the same way again: better to drop it once, with a line in the log, than four times.
+            log.error("event dropped", error=repr(error), cure=error.cure)
             return BoltResponse(status=200, body="")
-        return BoltResponse(status=200, body=answer or "")
+        return BoltResponse(status=200, body=response or "")
 
-    async def _take(self, body: Json) -> dict[str, Any] | None:
-        """See `Dispatcher.take`; a payload of a workspace without the app is let go."""
+    async def _dispatch(self, body: Json) -> dict[str, Any] | None:
+        """See `Dispatcher.dispatch`; payloads of workspaces without the app are ignored."""
         id_ = installed_team(body)
         try:
-            team = await self._workspaces.find(id_)
+            workspace = await self._workspaces.find(id_)
         except PlatformError as error:
-            raise StoreError(f"whose workspace {id_!r} is, is unknown: {error}") from error
-        if team is None:
-            log.warning("an event of a workspace where the app is not installed", team=id_)
+            raise StoreError(f"workspace {id_!r} is unknown: {error}") from error
+        if workspace is None:
+            log.warning("event of a workspace without the app", team=id_)
             return None
-        return await self._dispatcher.take(body, team.bot_user)
+        return await self._dispatcher.dispatch(body, workspace.bot_user)
 
 
 def build_app(
@@ -93,22 +93,22 @@ def build_app(
     vault: Vault,
     installations: InstallationStore | None,
 ) -> AsyncApp:
-    """The app; `installations` only if other workspaces may install it."""
+    """The Bolt app; `installations` only if other workspaces may install it."""
     flow = _oauth_flow(settings, workspaces, vault, installations) if installations else None
     level = _bolt_log.level
-    _bolt_log.setLevel(logging.ERROR)  # it warns that `authorize` wins over a token, which is meant
+    _bolt_log.setLevel(logging.ERROR)  # it warns that `authorize` overrides a token, as intended
     try:
         app = AsyncApp(
             name="keepthread",
             logger=_bolt_log,
             signing_secret="",
             client=workspaces.new_client(None),
-            authorize=None if flow else _nobody,
+            authorize=None if flow else _refuse_to_authorize,
             before_authorize=DispatchMiddleware(workspaces, dispatcher),
             oauth_flow=flow,
             request_verification_enabled=False,  # adapters/slack/transport/http.py did it, before parsing
             ssl_check_enabled=False,
-            ignoring_self_events_enabled=False,  # it would hide that an answer of ours was deleted
+            ignoring_self_events_enabled=False,  # it would hide deletions of the bot's answers
             attaching_function_token_enabled=False,
         )
     finally:
@@ -116,8 +116,8 @@ def build_app(
     return app
 
 
-async def dispatch(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Take in an envelope of Socket Mode. What to acknowledge with; raises StoreError: not taken in."""
+async def dispatch_envelope(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Dispatch an envelope of Socket Mode. What to acknowledge it with; raises StoreError: not stored."""
     headers: dict[str, Any] = {}
     if envelope.get("retry_attempt") is not None:
         headers["x-slack-retry-num"] = str(envelope["retry_attempt"])
@@ -126,8 +126,8 @@ async def dispatch(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any]
         request = AsyncBoltRequest(
             mode="socket_mode", body=dict(get_object(envelope, "payload")), headers=headers
         )
-    except UNREADABLE as error:  # sent again, it would be no better
-        log.error("a payload cannot be read", error=type(error).__name__)
+    except UNREADABLE as error:  # sent again, it would be the same
+        log.error("payload unreadable", error=type(error).__name__)
         return None
     response = await app.async_dispatch(request)
     if response.status != 200:
@@ -140,8 +140,8 @@ async def dispatch(app: AsyncApp, envelope: Mapping[str, Any]) -> dict[str, Any]
     return body
 
 
-async def _nobody(**_: Any) -> AuthorizeResult:
-    """Who Bolt is to act as. It does not ask: `DispatchMiddleware` has ended the request by then."""
+async def _refuse_to_authorize(**_: Any) -> AuthorizeResult:
+    """Bolt's authorization, which is never reached: `DispatchMiddleware` ends each request before it."""
     raise PlatformError("Bolt is not to act by itself")
 
 
@@ -152,7 +152,7 @@ def _note_retry(req: AsyncBoltRequest) -> None:
     ):  # a first delivery through Socket Mode says 0
         reason = (req.headers.get("x-slack-retry-reason") or [""])[0]
         log.info(
-            "Slack sends this again",
+            "event sent again",
             attempt=int(attempt),
             reason=reason,
             event_id=req.body.get("event_id"),

@@ -1,4 +1,4 @@
-"""Signed HTTP: what Slack posts to `/slack/events`.
+"""Signed HTTP requests: Slack posts its events to `/slack/events`.
 
 Signatures: https://docs.slack.dev/authentication/verifying-requests-from-slack
 """
@@ -28,7 +28,7 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
 def is_genuine(secret: str, timestamp: str, signature: str, body: bytes, now: float) -> bool:
-    """Whether Slack signed `body`, not long ago. Compares in constant time."""
+    """Whether Slack signed `body` lately. Compares in constant time."""
     if not (timestamp.isascii() and timestamp.isdigit()) or len(timestamp) > 12:
         return False
     if abs(now - int(timestamp)) > MAX_AGE_S:
@@ -41,7 +41,7 @@ def is_genuine(secret: str, timestamp: str, signature: str, body: bytes, now: fl
 def event_routes(
     app: AsyncApp, secret: str, *, max_body_bytes: int = MAX_BODY_BYTES
 ) -> list[BaseRoute]:
-    """The one address for events, buttons, shortcuts and the slash command."""
+    """The route for events, buttons, shortcuts and the slash command."""
     from slack_bolt.adapter.starlette.async_handler import (
         to_async_bolt_request,
         to_starlette_response,
@@ -54,13 +54,13 @@ def event_routes(
         timestamp = request.headers.get("x-slack-request-timestamp", "")
         signature = request.headers.get("x-slack-signature", "")
         if not is_genuine(secret, timestamp, signature, body, time.time()):
-            log.warning("a request that Slack did not sign, or long ago", bytes=len(body))
+            log.warning("signature invalid or expired", bytes=len(body))
             return Response("not signed by Slack", 401)
         try:
             bolt_request = to_async_bolt_request(request, body)
         except UNREADABLE as error:
-            # Signed, and yet of no shape that Slack sends: sent again, it would be no better.
-            log.error("a payload cannot be read", error=type(error).__name__, bytes=len(body))
+            # Signed, but of no shape that Slack sends: sent again, it would be the same.
+            log.error("payload unreadable", error=type(error).__name__, bytes=len(body))
             return Response("")
         return to_starlette_response(await app.async_dispatch(bolt_request))
 
@@ -68,7 +68,7 @@ def event_routes(
 
 
 def install_routes(app: AsyncApp) -> list[BaseRoute]:
-    """Where people install the app into their workspace, and where Slack sends them back to."""
+    """Routes to install the app into a workspace, and for Slack's redirect back."""
     from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
 
     handler = AsyncSlackRequestHandler(app)
@@ -76,11 +76,11 @@ def install_routes(app: AsyncApp) -> list[BaseRoute]:
 
 
 async def _body(request: Request, max_bytes: int) -> bytes | None:
-    """The body, or None if it is longer than anything Slack sends."""
-    parts, total = [], 0
-    async for part in request.stream():
-        total += len(part)
+    """The body, or None if it is longer than `max_bytes`."""
+    chunks, total = [], 0
+    async for chunk in request.stream():
+        total += len(chunk)
         if total > max_bytes:
             return None
-        parts.append(part)
-    return b"".join(parts)
+        chunks.append(chunk)
+    return b"".join(chunks)

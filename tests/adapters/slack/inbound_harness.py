@@ -1,31 +1,29 @@
-"""Slack's ear in a test: events come signed over HTTP or over a link, and what reaches the core is on tape."""
+"""Inbound harness: events come signed over HTTP or over a WebSocket, and a RecordingCore keeps what reaches the core."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 from pydantic import SecretStr
+from slack_bolt.async_app import AsyncApp
+from starlette.routing import BaseRoute
 
-from adapters.slack.api.threads import ThreadLookup
 from adapters.slack.api.users import UserDirectory
 from adapters.slack.api.workspaces import Workspaces, new_session
-from adapters.slack.app_home import AppHome
-from adapters.slack.assistant import Assistant
-from adapters.slack.inbound.dispatcher import Dispatcher
 from adapters.slack.inbound.events import AppUninstalled
-from adapters.slack.inbound.interactions import Interactions
+from adapters.slack.inbound.wiring import build_dispatcher
 from adapters.slack.settings import SlackSettings
-from adapters.slack.transport.bolt_app import build_app, dispatch
+from adapters.slack.transport.bolt_app import build_app, dispatch_envelope
 from adapters.slack.transport.http import MAX_BODY_BYTES, event_routes
 from adapters.slack.transport.socket_mode import SocketMode
 from bot.background import BackgroundTasks
 from bot.conversation import Address
-from bot.service.http import create_app
-from bot.service.http import serve as serve_http
+from bot.service.http import create_app, serve
 from bot.settings import Settings
 from tests.adapters.slack.recording_core import RecordingCore
 from tests.fakes.slack.events import SIGNING_SECRET, Delivery, SlackEvents
@@ -37,21 +35,18 @@ from tests.support.wait import wait_until
 
 @dataclass
 class InboundHarness:
-    """What a test works with.
+    """The adapter's inbound half between a loopback Slack and a RecordingCore.
 
     Attributes:
-        said: words of the bot's own, and where they went.
-        removed: workspaces the app was removed from.
+        notices: notices of the bot's, and where they were posted.
+        uninstalled: events of removed apps.
     """
 
     server: SlackServer
     events: SlackEvents
     core: RecordingCore
-    workspaces: Workspaces
-    users: UserDirectory
-    home: AppHome
-    said: list[tuple[Address, str]] = field(default_factory=list)
-    removed: list[AppUninstalled] = field(default_factory=list)
+    notices: list[tuple[Address, str]] = field(default_factory=list)
+    uninstalled: list[AppUninstalled] = field(default_factory=list)
 
     async def deliver(self, name: str, **event_changes: Any) -> Delivery:
         """A recorded payload, its event changed; `event_id` changes the envelope."""
@@ -62,7 +57,7 @@ class InboundHarness:
         return await self.events.deliver(body)
 
     def expect_no_ack(self, *, attempts: int) -> None:
-        """Over HTTP a status says so; over a link only a silence, which need not be long."""
+        """Slack gives up after `attempts`. Over a WebSocket a missing ack shows by waiting only, which need not be long."""
         self.events.max_attempts = attempts
         if not self.events.request_url:
             self.events.ack_timeout_s = 0.3
@@ -97,67 +92,74 @@ async def open_inbound_harness(
     max_body_bytes: int = MAX_BODY_BYTES,
     **changes: Any,
 ) -> AsyncIterator[InboundHarness]:
-    """The whole ear, from the wire to the core. `transport`: `http` or `socket`. It has time to ask for names."""
+    """From the transport (`http` or `socket`) to the core. Lookups of names have time."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(SlackServer())
         events = await stack.enter_async_context(SlackEvents(ack_timeout_s=20))
         server.open_link = events.open_url
         server.add_person("U9", "Nora", team_id="T9")
         own = slack_settings(server.api_url, **changes)
-        session = new_session()
-        stack.push_async_callback(session.close)
+        session = await stack.enter_async_context(new_session())
         workspaces = Workspaces(own, session)
         users = UserDirectory(workspaces)
         stack.push_async_callback(users.aclose)
         background = BackgroundTasks()
         stack.push_async_callback(background.aclose)
         core = RecordingCore(settings)
+        core.admit_admins_by(users)
+        harness = InboundHarness(server, events, core)
 
-        async def is_admin(address: Address, speaker: Any) -> bool:
-            return await users.is_admin(address.session.account, speaker.id)
+        async def on_uninstalled(event: AppUninstalled) -> None:
+            harness.uninstalled.append(event)
 
-        core.access.admin_checks = {"slack": is_admin}
-        home = AppHome(core, workspaces, users)
-        world = InboundHarness(server, events, core, workspaces, users, home)
+        def notify(address: Address, text: str) -> None:
+            harness.notices.append((address, text))
 
-        async def removed(one: AppUninstalled) -> None:
-            world.removed.append(one)
-
-        def say(address: Address, text: str) -> None:
-            world.said.append((address, text))
-
-        dispatcher = Dispatcher(
-            core, own, workspaces, users, ThreadLookup(workspaces), Interactions(core, users, home, background, say),
-            home, Assistant(workspaces), background, say, removed, names_wait_s,
-        )  # fmt: skip
+        dispatcher = build_dispatcher(
+            core,
+            own,
+            workspaces,
+            users,
+            background,
+            notify=notify,
+            on_uninstalled=on_uninstalled,
+            names_wait_s=names_wait_s,
+        )
         app = build_app(own, workspaces, dispatcher, core.vault, None)
         if transport == "http":
-            application = create_app(
-                event_routes(app, SIGNING_SECRET, max_body_bytes=max_body_bytes),
-                _fine,
-                _fine,
-                _nothing,
-            )
-            port = await stack.enter_async_context(serve_http(application, "127.0.0.1", 0))
+            routes = event_routes(app, SIGNING_SECRET, max_body_bytes=max_body_bytes)
+            port = await stack.enter_async_context(serving_routes(routes))
             events.request_url = f"http://127.0.0.1:{port}/slack/events"
         else:
-            link = SocketMode(
-                workspaces.new_client(None), session, APP_TOKEN, lambda body: dispatch(app, body)
-            )
-            running = asyncio.create_task(link.run())
-
-            async def hang_up() -> None:
-                running.cancel()
-                await asyncio.gather(running, return_exceptions=True)
-
-            stack.push_async_callback(hang_up)
-            await wait_until(lambda: link.health().ready)
-        yield world
+            await stack.enter_async_context(_socket_mode(workspaces, session, app))
+        yield harness
 
 
-async def _fine() -> dict[str, str]:
-    return {}
+@asynccontextmanager
+async def serving_routes(routes: Sequence[BaseRoute]) -> AsyncIterator[int]:
+    """The adapter's routes on a server of their own; its port."""
+
+    async def health() -> dict[str, str]:
+        return {}
+
+    async def metrics() -> bytes:
+        return b""
+
+    async with serve(create_app(list(routes), health, health, metrics), "127.0.0.1", 0) as port:
+        yield port
 
 
-async def _nothing() -> bytes:
-    return b""
+@asynccontextmanager
+async def _socket_mode(
+    workspaces: Workspaces, session: aiohttp.ClientSession, app: AsyncApp
+) -> AsyncIterator[None]:
+    sockets = SocketMode(
+        workspaces.new_client(None), session, APP_TOKEN, lambda body: dispatch_envelope(app, body)
+    )
+    running = asyncio.create_task(sockets.run())
+    try:
+        await wait_until(lambda: sockets.health().ready)
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Slack's mouth in a test: replies against a loopback Slack, with next to no waiting of our own."""
+"""Outbound harness: replies to a loopback Slack, with next to no pauses of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.api.rate_limiter import RateLimiter
+from adapters.slack.api.web_api import WebApiClient
+from adapters.slack.outbound.address_details import SlackDetails
 from adapters.slack.outbound.answer import AnswerMessages
 from adapters.slack.outbound.messages import MessageSender
 from adapters.slack.outbound.reply import SlackReply
@@ -24,7 +26,7 @@ from tests.fakes.slack.workspace_state import Message
 
 @dataclass
 class OutboundHarness:
-    """Asks and answers in one workspace."""
+    """Asks and answers in one workspace, as one process."""
 
     server: SlackServer
     sender: MessageSender
@@ -36,15 +38,16 @@ class OutboundHarness:
         )
 
     def other_process(self) -> OutboundHarness:
-        """The same Slack, seen from a process that knows nothing of what was said."""
+        """The same Slack, and a process that knows nothing of the messages posted so far."""
         return OutboundHarness(self.server, self._new_sender(), self.session)
 
     def _new_sender(self, **options: Any) -> MessageSender:
         quick = RateLimiter(post_every_s=0.001, per_minute={})
-        options = {"rate_limiter": quick, "wait_s": 0.01, "retry_for_s": 90} | options
-        return MessageSender(self.client, **options)
+        options = {"rate_limiter": quick, "pause_s": 0.01, "retry_for_s": 90} | options
+        return MessageSender(WebApiClient(self.client, **options))
 
     def use(self, **options: Any) -> None:
+        """Go on with options of `WebApiClient`."""
         self.sender = self._new_sender(**options)
 
     def ask(
@@ -55,9 +58,9 @@ class OutboundHarness:
         user: str = "U1",
         thread_ts: str | None = None,
         in_thread: bool = True,
-        **details: str,
+        **details: Any,
     ) -> Address:
-        """Somebody writes `text`; where to answer."""
+        """A person posts `text`; where to answer. `details`: see `SlackDetails`."""
         ts = self.server.say(channel, user, text, thread_ts or "")
         thread = (thread_ts or ts) if in_thread else ""
         private = channel.startswith("D")
@@ -67,7 +70,7 @@ class OutboundHarness:
             recipient_id="" if private else user,
             recipient_account="" if private else "T1",
             reply_to_id=ts,
-            details={"thread_ts": thread, **details},
+            details=SlackDetails(thread, **details).as_mapping(),
         )
 
     def reply(self, address: Address, **options: Any) -> SlackReply:
@@ -76,41 +79,42 @@ class OutboundHarness:
         )
 
     def streaming(self, address: Address) -> StreamingAnswer:
-        """What shows a growing answer, without a reply around it that would tidy up in the end."""
+        """A growing answer without a reply, which would close it in the end."""
         target = self.target(address)
-        answer, indicator = (
-            AnswerMessages(self.sender, target),
-            StatusIndicator(self.sender, target),
-        )
-        return StreamingAnswer(self.sender, target, answer, indicator, pace_s=0.02)
+        answer = AnswerMessages(self.sender, target)
+        return StreamingAnswer(answer, StatusIndicator(self.sender.api, target), pace_s=0.02)
 
     def target(self, address: Address) -> Target:
         return Target.of(address)
 
     def answers(self, address: Address) -> list[Message]:
         """The bot's messages where `address` is."""
-        found = self.server.answers(address.session.place)
-        thread = address.details.get("thread_ts", "")
-        return [one for one in found if one.thread_ts == thread and one.ts > address.reply_to_id]
+        posted = self.server.answers(address.session.place)
+        thread = SlackDetails.of(address).thread_ts
+        return [
+            message
+            for message in posted
+            if message.thread_ts == thread and message.ts > address.reply_to_id
+        ]
 
     def seen(self, address: Address) -> str:
-        """All that people read of the bot there."""
-        return "".join(one.text for one in self.answers(address))
+        """The text of all those messages."""
+        return "".join(message.text for message in self.answers(address))
 
 
 @asynccontextmanager
 async def open_outbound_harness(
     *, timeout_s: float = 60, **server: Any
 ) -> AsyncIterator[OutboundHarness]:
-    """`timeout_s`: how long a call may take."""
+    """A harness and its server. `timeout_s`: how long a call may take."""
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     async with SlackServer(**server) as slack, aiohttp.ClientSession(timeout=timeout) as session:
-        harness = OutboundHarness(slack, MessageSender(_nobody), session)
+        harness = OutboundHarness(slack, MessageSender(WebApiClient(_no_client)), session)
         harness.use()
         yield harness
 
 
-async def _nobody(team: str) -> AsyncWebClient:
+async def _no_client(team: str) -> AsyncWebClient:
     raise AssertionError(team)
 
 
@@ -120,7 +124,7 @@ def turn_of(address: Address, answer: str = "", *, id_: str = "turn-1", **change
 
 
 def prose(characters: int, *, seed: str = "word") -> str:
-    """Numbered paragraphs, so that what is lost, doubled or out of order shows."""
+    """Numbered paragraphs, so that lost, doubled or misplaced ones show."""
     parts: list[str] = []
     length = number = 0
     while length < characters:

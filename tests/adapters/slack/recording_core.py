@@ -1,4 +1,4 @@
-"""A core that writes down what an adapter puts in, so that tests see exactly that. The rights are the real ones."""
+"""Recording core: keeps what an adapter enqueues, in plain sight of tests. Its access rules are the real ones."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.slack.api.users import UserDirectory
 from bot.access import Authorizer
 from bot.commands import BUILTIN, Registry
 from bot.conversation import Address, Incoming, SessionKey, Speaker
@@ -16,14 +17,20 @@ from bot.settings import Settings
 
 @dataclass
 class RecordingCore:
-    """The `Core` port. `known` are conversations the bot takes part in; `down`: Redis is."""
+    """See `bot.ports.Core`.
+
+    Attributes:
+        known: conversations the bot takes part in.
+        conversations: listed for everybody in App Home.
+        down: Redis is unreachable.
+    """
 
     settings: Settings
     vault: Any = None
     enqueued: list[Incoming] = field(default_factory=list)
     stopped: list[tuple[SessionKey, Speaker]] = field(default_factory=list)
     known: set[SessionKey] = field(default_factory=set)
-    own: tuple[ConversationSummary, ...] = ()
+    conversations: tuple[ConversationSummary, ...] = ()
     down: bool = False
     _seen: set[str] = field(default_factory=set)
 
@@ -35,10 +42,18 @@ class RecordingCore:
             admin_actions=Registry(BUILTIN).admin_actions,
         )
 
+    def admit_admins_by(self, users: UserDirectory) -> None:
+        """Ask Slack who is an admin."""
+
+        async def is_admin(address: Address, speaker: Speaker) -> bool:
+            return await users.is_admin(address.session.account, speaker.id)
+
+        self.access.admin_checks = {"slack": is_admin}
+
     async def enqueue(
         self, incoming: Incoming, *, dedupe: Sequence[str] = (), hold_s: float = 0
     ) -> Admission:
-        self._need_redis()
+        self._require_redis()
         is_deletion = incoming.kind == "delete"
         if not (is_deletion or self.access.admitted(incoming.address, incoming.speaker)):
             return "refused"
@@ -50,12 +65,12 @@ class RecordingCore:
         return "queued"
 
     async def stop(self, session: SessionKey, speaker: Speaker) -> bool:
-        self._need_redis()
+        self._require_redis()
         self.stopped.append((session, speaker))
         return True
 
     async def takes_part(self, session: SessionKey) -> bool:
-        self._need_redis()
+        self._require_redis()
         return session in self.known
 
     async def allowed(self, address: Address, speaker: Speaker, action: str = "talk") -> bool:
@@ -67,7 +82,7 @@ class RecordingCore:
     async def conversations_of(
         self, platform: str, speaker: Speaker
     ) -> tuple[ConversationSummary, ...]:
-        return self.own
+        return self.conversations
 
     async def totals(self, platform: str, account: str) -> tuple[int, int]:
         return 12, 3456
@@ -75,6 +90,6 @@ class RecordingCore:
     def commands(self) -> tuple[CommandSpec, ...]:
         return BUILTIN
 
-    def _need_redis(self) -> None:
+    def _require_redis(self) -> None:
         if self.down:
-            raise StoreUnavailable("down, as the test wants it")
+            raise StoreUnavailable("down for this test")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,18 +16,12 @@ from tests.support.wait import wait_until
 THREAD = SessionKey("slack", "T1", "C1", "1700000000.000100")
 
 
-@pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[InboundHarness]:
-    async with open_inbound_harness(settings, transport="http") as found:
-        yield found
-
-
 async def test_people_from_elsewhere_are_told_that_they_are_not_listed(
     http: InboundHarness,
 ) -> None:
     await http.deliver("message_from_elsewhere")
     assert http.core.enqueued == []
-    ((address, text),) = await wait_until(lambda: http.said)
+    ((address, text),) = await wait_until(lambda: http.notices)
     assert "not on the list" in text
     assert address.details["ephemeral_user"] == "U9"
 
@@ -39,14 +32,14 @@ async def test_a_refusal_is_told_once_though_slack_tells_a_mention_twice(
     await http.deliver("message_from_elsewhere")
     await http.deliver("message_from_elsewhere", type="app_mention", event_id="twin")
     await http.deliver("message_from_elsewhere", ts="1700000099.1", event_id="later")
-    assert len(http.said) == 1
+    assert len(http.notices) == 1
 
 
 async def test_people_from_elsewhere_talk_where_they_are_listed(settings: Settings) -> None:
     listed = settings.model_copy(update={"bot_allow": ("slack:T9/U9", "slack:T1")})
-    async with open_inbound_harness(listed, transport="http") as world:
-        await world.deliver("message_from_elsewhere")
-        (incoming,) = world.core.enqueued
+    async with open_inbound_harness(listed, transport="http") as inbound:
+        await inbound.deliver("message_from_elsewhere")
+        (incoming,) = inbound.core.enqueued
         assert (incoming.speaker.account, incoming.session.account) == ("T9", "T1")
         assert incoming.address.recipient_account == "T9"
 
@@ -95,23 +88,23 @@ async def test_messages_of_one_person_are_enqueued_in_the_order_they_came(
     settings: Settings, transport: str
 ) -> None:
     """The first words name somebody whom Slack takes its time to name; the second name nobody."""
-    async with open_inbound_harness(settings, transport=transport) as world:
-        await world.deliver("message_im", ts="1.1", event_id="before")
-        world.server.fail("users.info", delay_s=0.3, after=True)
+    async with open_inbound_harness(settings, transport=transport) as inbound:
+        await inbound.deliver("message_im", ts="1.1", event_id="before")
+        inbound.server.fail("users.info", delay_s=0.3, after=True)
         first = asyncio.create_task(
-            world.deliver("message_im", text="ask <@U2>", ts="1.2", event_id="first")
+            inbound.deliver("message_im", text="ask <@U2>", ts="1.2", event_id="first")
         )
-        await wait_until(lambda: len(world.calls("users.info")) == 2)
+        await wait_until(lambda: len(inbound.calls("users.info")) == 2)
         second = asyncio.create_task(
-            world.deliver("message_im", text="please", ts="1.3", event_id="second")
+            inbound.deliver("message_im", text="please", ts="1.3", event_id="second")
         )
-        elsewhere = await world.deliver("app_mention")
+        elsewhere = await inbound.deliver("app_mention")
         await asyncio.gather(first, second)
         assert elsewhere.acknowledged
-        assert [one.text for one in world.core.enqueued if one.session.place == "D1"] == [
+        assert [one.text for one in inbound.core.enqueued if one.session.place == "D1"] == [
             "hello there", "ask @Ben", "please",
         ]  # fmt: skip
-        assert world.core.enqueued[1].session.place == "C1"  # and nobody else waited for it
+        assert inbound.core.enqueued[1].session.place == "C1"  # and nobody else waited for it
 
 
 async def test_many_words_wait_for_one_name_together_and_not_one_after_another(
@@ -157,14 +150,14 @@ async def test_where_strangers_may_be_nobody_unknown_judges_or_stops(
 async def test_deletions_are_followed_whoever_is_on_the_list(settings: Settings) -> None:
     """The bot's own answers are nobody's who could be listed."""
     listed = settings.model_copy(update={"bot_allow": ("slack:T1/U2",)})
-    async with open_inbound_harness(listed, transport="http") as world:
+    async with open_inbound_harness(listed, transport="http") as inbound:
         body = slack("message_deleted")
-        await world.events.deliver(body)
+        await inbound.events.deliver(body)
         body["event"]["deleted_ts"] = body["event"]["previous_message"]["ts"] = "1700000003.1"
         body["event"]["previous_message"] |= {"user": "UBOT", "bot_id": "B1"}
         body["event_id"] = "Ev-other"
-        await world.events.deliver(body)
-        assert [one.kind for one in world.core.enqueued] == ["delete", "delete"]
-        await world.deliver("message_im")
-        assert len(world.core.enqueued) == 2
-        assert len(world.said) == 1
+        await inbound.events.deliver(body)
+        assert [one.kind for one in inbound.core.enqueued] == ["delete", "delete"]
+        await inbound.deliver("message_im")
+        assert len(inbound.core.enqueued) == 2
+        assert len(inbound.notices) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,8 +16,7 @@ from adapters.slack.assistant import title_of
 from bot.commands import BUILTIN
 from bot.conversation import SessionKey
 from bot.ports import ConversationSummary
-from bot.settings import Settings
-from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
+from tests.adapters.slack.inbound_harness import InboundHarness
 from tests.payloads import slack
 from tests.support.wait import wait_until
 
@@ -28,28 +26,22 @@ DIRECT = SessionKey("slack", "T1", "D1")
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 
-@pytest.fixture
-async def world(settings: Settings) -> AsyncIterator[InboundHarness]:
-    async with open_inbound_harness(settings, transport="http") as found:
-        yield found
-
-
 def words(view: dict[str, Any]) -> str:
     return json.dumps(view, ensure_ascii=False)
 
 
-async def shown(world: InboundHarness, user: str) -> dict[str, Any]:
-    await world.deliver("app_home_opened", user=user)
-    view: dict[str, Any] = await wait_until(lambda: world.server.space.homes.get(user))
+async def shown(http: InboundHarness, user: str) -> dict[str, Any]:
+    await http.deliver("app_home_opened", user=user)
+    view: dict[str, Any] = await wait_until(lambda: http.server.space.homes.get(user))
     return view
 
 
-async def test_people_see_help_and_their_own_conversations(world: InboundHarness) -> None:
+async def test_people_see_help_and_their_own_conversations(http: InboundHarness) -> None:
     elsewhere = replace(THREAD, account="T5", place="C5")
-    world.core.own = tuple(
+    http.core.conversations = tuple(
         ConversationSummary(session, 3, AT) for session in (THREAD, DIRECT, elsewhere)
     )
-    view = await shown(world, "U1")
+    view = await shown(http, "U1")
     text = words(view)
     assert "archives/C1/p1700000000000100" in text
     assert "Direct messages" in text
@@ -61,53 +53,59 @@ async def test_people_see_help_and_their_own_conversations(world: InboundHarness
 
 
 async def test_a_person_who_left_a_channel_neither_sees_nor_exports_its_conversations(
-    world: InboundHarness,
+    http: InboundHarness,
 ) -> None:
-    world.core.own = (ConversationSummary(THREAD, 3, AT), ConversationSummary(DIRECT, 1, AT))
+    http.core.conversations = (
+        ConversationSummary(THREAD, 3, AT),
+        ConversationSummary(DIRECT, 1, AT),
+    )
     press = slack("press_home_reset")
     press["actions"][0] |= {"action_id": action_ids.HOME_EXPORT}
-    world.server.space.channel("C1").members.discard("U1")
-    text = words(await shown(world, "U1"))
+    http.server.space.channel("C1").members.discard("U1")
+    text = words(await shown(http, "U1"))
     assert "Direct messages" in text
     assert "C1" not in text
-    await world.events.deliver(press)
-    assert world.core.enqueued == []
-    assert len(await wait_until(lambda: world.said)) == 1
-    world.server.space.channel("C1").members.add("U1")
-    await world.events.deliver(press)
-    assert [one.text for one in world.core.enqueued] == ["export"]
+    await http.events.deliver(press)
+    assert http.core.enqueued == []
+    assert len(await wait_until(lambda: http.notices)) == 1
+    http.server.space.channel("C1").members.add("U1")
+    await http.events.deliver(press)
+    assert [one.text for one in http.core.enqueued] == ["export"]
 
 
-async def test_nobody_exports_the_direct_messages_of_somebody_else(world: InboundHarness) -> None:
+async def test_nobody_exports_the_direct_messages_of_somebody_else(http: InboundHarness) -> None:
     """What a button carries, a forged press can carry too."""
     press = slack("press_home_reset")
     press["actions"][0] |= {"action_id": action_ids.HOME_EXPORT, "value": f"{DIRECT} "}
     press["user"]["id"] = "UADMIN"
-    await world.events.deliver(press)
-    assert world.core.enqueued == []
-    assert len(await wait_until(lambda: world.said)) == 1
+    await http.events.deliver(press)
+    assert http.core.enqueued == []
+    assert len(await wait_until(lambda: http.notices)) == 1
     press["user"]["id"] = "U1"
-    await world.events.deliver(press)
-    assert [one.text for one in world.core.enqueued] == ["export"]
+    await http.events.deliver(press)
+    assert [one.text for one in http.core.enqueued] == ["export"]
 
 
 async def test_where_slack_does_not_say_where_somebody_is_only_their_own_messages_are_shown(
-    world: InboundHarness,
+    http: InboundHarness,
 ) -> None:
-    world.core.own = (ConversationSummary(THREAD, 3, AT), ConversationSummary(DIRECT, 1, AT))
-    world.fail("users.conversations", "missing_scope", times=2)
-    text = words(await shown(world, "U1"))
+    http.core.conversations = (
+        ConversationSummary(THREAD, 3, AT),
+        ConversationSummary(DIRECT, 1, AT),
+    )
+    http.fail("users.conversations", "missing_scope", times=2)
+    text = words(await shown(http, "U1"))
     assert "Direct messages" in text
     assert "C1" not in text
 
 
-async def test_admins_see_totals_too(world: InboundHarness) -> None:
-    assert "*12* conversations, *3,456* turns" in words(await shown(world, "UADMIN"))
+async def test_admins_see_totals_too(http: InboundHarness) -> None:
+    assert "*12* conversations, *3,456* turns" in words(await shown(http, "UADMIN"))
 
 
-async def test_strangers_see_nothing_of_anybody(world: InboundHarness) -> None:
-    world.core.own = (ConversationSummary(THREAD, 3, AT),)
-    text = words(await shown(world, "U9"))
+async def test_strangers_see_nothing_of_anybody(http: InboundHarness) -> None:
+    http.core.conversations = (ConversationSummary(THREAD, 3, AT),)
+    text = words(await shown(http, "U9"))
     assert "not on the list" in text
     assert "C1" not in text
 

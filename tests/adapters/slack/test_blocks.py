@@ -7,21 +7,23 @@ import re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from adapters.shared.markdown_fences import close_fence
 from adapters.slack import action_ids
 from adapters.slack.outbound.blocks import (
     FALLBACK_CHARS,
     disable_mentions,
     disable_mentions_so_far,
     escape,
-    fallback,
+    fallback_text,
     feedback_buttons,
     offer_buttons,
     section_blocks,
     stop_button,
 )
-from adapters.slack.outbound.splitting import MAX_UNITS, closed, split, split_visible, units
+from adapters.slack.outbound.splitting import MAX_UNITS, split, split_visible
 from bot.conversation import SessionKey
 from bot.ports import CommandButton
+from bot.text import utf16_length
 from tests.fakes.slack.workspace_state import buttons_of, check_blocks, unescape
 
 SESSION = SessionKey("slack", "T1", "C1", "1700000000.000100")
@@ -61,7 +63,7 @@ def test_nothing_is_lost_and_nothing_doubled_by_splitting(text: str) -> None:
     pieces = split(text)
     assert "".join(piece.body for piece in pieces) == text
     assert all(piece.body for piece in pieces)
-    assert all(units(piece.text) <= MAX_UNITS for piece in pieces)
+    assert all(utf16_length(piece.text) <= MAX_UNITS for piece in pieces)
     lost = [piece.body for piece in pieces if not piece.is_visible]
     assert not "".join(lost).strip()
 
@@ -150,13 +152,13 @@ def test_two_hundred_thousand_characters_take_no_more_messages_than_they_need() 
 def test_a_row_of_blanks_that_could_begin_a_table_takes_no_longer_than_words() -> None:
     """A text made to make regular expressions slow ends within the test's time limit."""
     text = f"a|b\n{' ' * 200_000}x|"
-    assert closed(text) == text
+    assert close_fence(text) == text
 
 
 def test_an_open_fence_is_closed_before_something_else_follows() -> None:
-    assert closed("```js\nlet a") == "```js\nlet a\n```"
-    assert closed("  ~~~~\na\n") == "  ~~~~\na\n  ~~~~"
-    assert closed("```\na\n```\nb") == "```\na\n```\nb"
+    assert close_fence("```js\nlet a") == "```js\nlet a\n```"
+    assert close_fence("  ~~~~\na\n") == "  ~~~~\na\n  ~~~~"
+    assert close_fence("```\na\n```\nb") == "```\na\n```\nb"
 
 
 CALLS = (
@@ -199,8 +201,8 @@ def test_text_that_only_looks_like_a_call_stays_as_it_is() -> None:
 
 
 def test_notifications_read_plain_words_that_call_nobody() -> None:
-    assert fallback("a <!channel> & b") == "a &lt;!channel&gt; &amp; b"
-    assert len(fallback("x" * 50_000)) == FALLBACK_CHARS + 1
+    assert fallback_text("a <!channel> & b") == "a &lt;!channel&gt; &amp; b"
+    assert len(fallback_text("x" * 50_000)) == FALLBACK_CHARS + 1
 
 
 @settings(deadline=None)

@@ -188,3 +188,12 @@ async def test_without_settings_slack_is_off(settings: Settings) -> None:
     own = SlackSettings.load()
     assert not ADAPTER.is_configured(own)
     assert [check.state for check in await ADAPTER.check(settings, own)] == ["off"]
+
+
+@pytest.mark.parametrize("empty", [",", "", " , ", ",,\n"])
+def test_lists_without_entries_are_empty(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list with one empty name would let no workspace install the app."""
+    monkeypatch.setenv("SLACK_WORKSPACES", empty)
+    monkeypatch.setenv("SLACK_MENTIONS_ONLY", empty)
+    own = SlackSettings.load()
+    assert (own.slack_workspaces, own.slack_mentions_only) == ((), ())

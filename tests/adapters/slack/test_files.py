@@ -9,32 +9,20 @@ import aiohttp
 import pytest
 
 from adapters.slack.api.attachments import attachment_of, file_id
-from adapters.slack.api.files import describe_file, describe_files, fetch, is_slack_url
+from adapters.slack.api.files import describe_file, describe_files, download, is_slack_url
 from adapters.slack.api.workspaces import Workspaces, new_session
 from bot.conversation import Attachment
 from bot.errors import PlatformBusy, PlatformError, PlatformRefused, PlatformUnreachable
 from tests.adapters.slack.inbound_harness import slack_settings
-from tests.adapters.slack.outbound_harness import OutboundHarness, open_outbound_harness
+from tests.adapters.slack.outbound_harness import OutboundHarness
 from tests.fakes.slack.server import BOT_TOKEN, Caller, SlackServer
 
 FEW_BYTES = b"remember the milk"
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[SlackServer]:
-    async with SlackServer() as found:
-        yield found
-
-
-@pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with new_session() as found:
-        yield found
-
-
-@pytest.fixture
-async def harness() -> AsyncIterator[OutboundHarness]:
-    async with open_outbound_harness() as found:
         yield found
 
 
@@ -55,7 +43,7 @@ async def test_files_are_fetched_with_the_token(
     server: SlackServer, session: aiohttp.ClientSession
 ) -> None:
     file = shared(server)
-    assert await fetch(session, file.reference, BOT_TOKEN, file, server.api_url) == FEW_BYTES
+    assert await download(session, file.reference, BOT_TOKEN, file, server.api_url) == FEW_BYTES
 
 
 async def test_slacks_login_page_is_no_file_but_a_missing_scope(
@@ -64,7 +52,7 @@ async def test_slacks_login_page_is_no_file_but_a_missing_scope(
     server.tokens[BOT_TOKEN] = Caller(scopes=("chat:write",))
     file = shared(server)
     with pytest.raises(PlatformRefused, match="files:read") as raised:
-        await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
+        await download(session, file.reference, BOT_TOKEN, file, server.api_url)
     assert "files:read" in raised.value.cure
 
 
@@ -73,7 +61,7 @@ async def test_a_file_larger_than_we_read_is_not_read_to_its_end(
 ) -> None:
     file = attachment_of(server.add_file("big.txt", b"x" * 5000, "text/plain", size=10))
     with pytest.raises(PlatformError, match="larger"):
-        await fetch(session, file.reference, BOT_TOKEN, file, server.api_url, max_bytes=1000)
+        await download(session, file.reference, BOT_TOKEN, file, server.api_url, max_bytes=1000)
 
 
 async def test_the_token_goes_to_no_other_host(
@@ -82,7 +70,7 @@ async def test_the_token_goes_to_no_other_host(
     async with SlackServer() as elsewhere:
         file = shared(elsewhere)
         with pytest.raises(PlatformRefused):
-            await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
+            await download(session, file.reference, BOT_TOKEN, file, server.api_url)
         assert elsewhere.asked_for == []
 
 
@@ -93,7 +81,7 @@ async def test_a_redirection_is_not_followed_with_the_token(
         moved = elsewhere.add_file("notes.txt", FEW_BYTES, "text/plain")
         file = shared(server, moved_to=moved["url_private"])
         with pytest.raises(PlatformRefused):
-            await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
+            await download(session, file.reference, BOT_TOKEN, file, server.api_url)
         assert server.asked_for
         assert elsewhere.asked_for == []
 
@@ -104,14 +92,14 @@ async def test_a_file_that_is_gone_or_a_slack_that_is_down_is_an_error_of_ours(
     file = shared(server)
     gone = f"{server.url}/files/F0/notes.txt"
     with pytest.raises(PlatformError, match="404"):
-        await fetch(session, gone, BOT_TOKEN, file, server.api_url)
+        await download(session, gone, BOT_TOKEN, file, server.api_url)
     closed = "http://127.0.0.1:1/files/F1/notes.txt"
     with pytest.raises(PlatformUnreachable) as raised:
-        await fetch(session, closed, BOT_TOKEN, file, "http://127.0.0.1:1/api/")
+        await download(session, closed, BOT_TOKEN, file, "http://127.0.0.1:1/api/")
     assert "127.0.0.1" not in raised.value.detail
     server.limit_downloads_s = 7
     with pytest.raises(PlatformBusy) as limited:
-        await fetch(session, file.reference, BOT_TOKEN, file, server.api_url)
+        await download(session, file.reference, BOT_TOKEN, file, server.api_url)
     assert limited.value.retry_after_s == 7
 
 
@@ -179,35 +167,37 @@ async def test_a_file_slack_does_not_describe_in_time_is_looked_up_when_it_is_re
 # Sending.
 
 
-async def test_a_file_is_sent_into_its_thread_with_words_above_it(harness: OutboundHarness) -> None:
-    address = harness.ask()
-    await harness.reply(address).post("Here, <!channel>:", file=("talk.md", b"# Talk"))
-    (message,) = harness.answers(address)
+async def test_a_file_is_sent_into_its_thread_with_words_above_it(
+    outbound: OutboundHarness,
+) -> None:
+    address = outbound.ask()
+    await outbound.reply(address).post("Here, <!channel>:", file=("talk.md", b"# Talk"))
+    (message,) = outbound.answers(address)
     assert message.text.replace("\u200b", "") == "Here, &lt;!channel&gt;:"
     (file,) = message.files
-    assert harness.server.space.files[file["id"]][1] == b"# Talk"
+    assert outbound.server.space.files[file["id"]][1] == b"# Talk"
 
 
-async def test_a_file_whose_answer_was_lost_is_not_sent_again(harness: OutboundHarness) -> None:
-    address = harness.ask()
-    harness.server.fail("files.completeUploadExternal", after=True)
-    await harness.reply(address).post("Here:", file=("talk.md", b"# Talk"))
-    assert len(harness.answers(address)) == 1
+async def test_a_file_whose_answer_was_lost_is_not_sent_again(outbound: OutboundHarness) -> None:
+    address = outbound.ask()
+    outbound.server.fail("files.completeUploadExternal", after=True)
+    await outbound.reply(address).post("Here:", file=("talk.md", b"# Talk"))
+    assert len(outbound.answers(address)) == 1
 
 
-async def test_a_file_that_did_not_arrive_is_an_error(harness: OutboundHarness) -> None:
-    address = harness.ask()
-    harness.server.fail("files.completeUploadExternal", cut=True)
+async def test_a_file_that_did_not_arrive_is_an_error(outbound: OutboundHarness) -> None:
+    address = outbound.ask()
+    outbound.server.fail("files.completeUploadExternal", cut=True)
     with pytest.raises(PlatformUnreachable):
-        await harness.reply(address).post("Here:", file=("talk.md", b"# Talk"))
-    assert harness.answers(address) == []
+        await outbound.reply(address).post("Here:", file=("talk.md", b"# Talk"))
+    assert outbound.answers(address) == []
 
 
 async def test_long_words_are_said_before_their_file_and_an_empty_file_is_sent(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    address, words = harness.ask(), "Word. " * 1_000
-    await harness.reply(address).post(words, file=("empty.md", b""))
-    said, file = harness.answers(address)
+    address, words = outbound.ask(), "Word. " * 1_000
+    await outbound.reply(address).post(words, file=("empty.md", b""))
+    said, file = outbound.answers(address)
     assert said.text == words
     assert (file.text, [one["name"] for one in file.files]) == ("", ["empty.md"])

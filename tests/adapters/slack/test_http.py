@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -18,23 +17,16 @@ from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_ha
 from tests.fakes.slack.events import SIGNING_SECRET, encoded, signed
 from tests.payloads import slack
 
-
-@pytest.fixture
-async def world(settings: Settings) -> AsyncIterator[InboundHarness]:
-    async with open_inbound_harness(settings, transport="http") as found:
-        yield found
-
-
 BODY, TYPE = encoded(slack("message_im"))
 JSON = {"Content-Type": TYPE}
 
 
-async def test_a_request_signed_by_slack_is_enqueued(world: InboundHarness) -> None:
-    assert await world.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
-    assert len(world.core.enqueued) == 1
+async def test_a_request_signed_by_slack_is_enqueued(http: InboundHarness) -> None:
+    assert await http.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
+    assert len(http.core.enqueued) == 1
 
 
-async def test_a_request_without_slacks_signature_starts_nothing(world: InboundHarness) -> None:
+async def test_a_request_without_slacks_signature_starts_nothing(http: InboundHarness) -> None:
     good = signed(SIGNING_SECRET, BODY)
     forged = [
         {},
@@ -49,53 +41,53 @@ async def test_a_request_without_slacks_signature_starts_nothing(world: InboundH
         good | {"X-Slack-Request-Timestamp": "9" * 400},
     ]
     for headers in forged:
-        assert await world.events.post(BODY, JSON | headers) == 401, headers
-    assert world.core.enqueued == []
-    assert world.calls("users.info") == []
+        assert await http.events.post(BODY, JSON | headers) == 401, headers
+    assert http.core.enqueued == []
+    assert http.calls("users.info") == []
 
 
 @pytest.mark.parametrize("age_s", [MAX_AGE_S + 5, -MAX_AGE_S - 600])
-async def test_a_stale_signature_starts_nothing(world: InboundHarness, age_s: float) -> None:
+async def test_a_stale_signature_starts_nothing(http: InboundHarness, age_s: float) -> None:
     stale = signed(SIGNING_SECRET, BODY, at=time.time() - age_s)
-    assert await world.events.post(BODY, JSON | stale) == 401
-    assert world.core.enqueued == []
+    assert await http.events.post(BODY, JSON | stale) == 401
+    assert http.core.enqueued == []
 
 
-async def test_nothing_is_read_before_the_signature(world: InboundHarness) -> None:
+async def test_nothing_is_read_before_the_signature(http: InboundHarness) -> None:
     for body in (b"\xff\xfe{", b"ssl_check=1", b'{"type": "url_verification", "challenge": "x"}'):
-        assert await world.events.post(body, JSON) == 401
+        assert await http.events.post(body, JSON) == 401
 
 
 async def test_signed_nonsense_starts_nothing_and_is_not_sent_for_again(
-    world: InboundHarness,
+    http: InboundHarness,
 ) -> None:
     deep = b'{"event":' * 50_000 + b"1" + b"}" * 50_000
     for body in (b"", b"[]", b"\xff\xfe", b"{", b"7", b"payload=%7B", b"null", b'"x"', deep):
         for kind in (TYPE, "application/x-www-form-urlencoded", "text/plain"):
             headers = {"Content-Type": kind} | signed(SIGNING_SECRET, body)
-            assert await world.events.post(body, headers) == 200, body
-    assert world.core.enqueued == []
-    assert await world.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
-    assert len(world.core.enqueued) == 1
+            assert await http.events.post(body, headers) == 200, body
+    assert http.core.enqueued == []
+    assert await http.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
+    assert len(http.core.enqueued) == 1
 
 
 async def test_a_body_longer_than_slack_sends_is_not_taken(settings: Settings) -> None:
     longer = BODY + b" "
-    async with open_inbound_harness(settings, transport="http", max_body_bytes=len(BODY)) as world:
-        assert await world.events.post(longer, JSON | signed(SIGNING_SECRET, longer)) == 413
-        assert await world.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
+    async with open_inbound_harness(settings, transport="http", max_body_bytes=len(BODY)) as http:
+        assert await http.events.post(longer, JSON | signed(SIGNING_SECRET, longer)) == 413
+        assert await http.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
 
 
-async def test_slack_may_ask_whether_the_address_is_ours(world: InboundHarness) -> None:
-    delivery = await world.deliver("url_verification")
+async def test_slack_may_ask_whether_the_address_is_ours(http: InboundHarness) -> None:
+    delivery = await http.deliver("url_verification")
     assert delivery.answer is not None
     assert delivery.answer["challenge"] == slack("url_verification")["challenge"]
 
 
-async def test_the_rest_of_the_server_is_not_shown_by_get(world: InboundHarness) -> None:
+async def test_the_rest_of_the_server_is_not_shown_by_get(http: InboundHarness) -> None:
     async with (
         aiohttp.ClientSession() as session,
-        session.get(world.events.request_url) as response,
+        session.get(http.events.request_url) as response,
     ):
         assert response.status == 405
 

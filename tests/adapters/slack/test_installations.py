@@ -23,11 +23,9 @@ from adapters.slack.manifest import SCOPES
 from adapters.slack.settings import SlackSettings
 from bot.conversation import Address, SessionKey
 from bot.errors import PlatformRefused, SettingsError, StoreError
-from bot.service.http import create_app
-from bot.service.http import serve as serve_http
 from bot.settings import Settings
 from bot.storage.vault import RedisVault
-from tests.adapters.slack.inbound_harness import slack_settings
+from tests.adapters.slack.inbound_harness import serving_routes, slack_settings
 from tests.adapters.slack.recording_core import RecordingCore
 from tests.fakes.slack.events import SIGNING_SECRET, SlackEvents
 from tests.fakes.slack.server import Caller, SlackServer
@@ -79,8 +77,7 @@ async def running(
     core = RecordingCore(settings.model_copy(update={"bot_encryption_key": KEY}), vault)
     connection = await SlackConnection.open(core, multi(server, **changes))
     try:
-        application = create_app(connection.routes(), _fine, _fine, _nothing)
-        async with serve_http(application, "127.0.0.1", 0) as port, SlackEvents() as events:
+        async with serving_routes(connection.routes()) as port, SlackEvents() as events:
             events.request_url = f"http://127.0.0.1:{port}/slack/events"
             yield connection, core, events
     finally:
@@ -353,11 +350,3 @@ def _nobody() -> Any:
     from bot.conversation import Speaker
 
     return Speaker("U1")
-
-
-async def _fine() -> dict[str, str]:
-    return {}
-
-
-async def _nothing() -> bytes:
-    return b""

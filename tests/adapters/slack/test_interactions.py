@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from bot.conversation import SessionKey
-from bot.settings import Settings
-from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
+from tests.adapters.slack.inbound_harness import InboundHarness
 from tests.payloads import slack
 from tests.support.wait import wait_until
 
 THREAD = SessionKey("slack", "T1", "C1", "1700000000.000100")
 
 
-@pytest.fixture(params=["http", "socket"])
-async def world(
-    request: pytest.FixtureRequest, settings: Settings
-) -> AsyncIterator[InboundHarness]:
-    async with open_inbound_harness(settings, transport=request.param) as found:
-        yield found
-
-
-@pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[InboundHarness]:
-    async with open_inbound_harness(settings, transport="http") as found:
-        yield found
-
-
-async def test_stop_stops_the_conversation_it_was_drawn_in(world: InboundHarness) -> None:
-    assert (await world.deliver("press_stop")).acknowledged
-    assert [(session, who.id) for session, who in world.core.stopped] == [(THREAD, "U1")]
-    assert world.core.enqueued == []
+async def test_stop_stops_the_conversation_it_was_drawn_in(inbound: InboundHarness) -> None:
+    assert (await inbound.deliver("press_stop")).acknowledged
+    assert [(session, who.id) for session, who in inbound.core.stopped] == [(THREAD, "U1")]
+    assert inbound.core.enqueued == []
 
 
 @pytest.mark.parametrize("name", ["press_again", "press_offer"])
-async def test_answer_again_is_the_command_retry(world: InboundHarness, name: str) -> None:
-    await world.deliver(name)
-    (incoming,) = world.core.enqueued
+async def test_answer_again_is_the_command_retry(inbound: InboundHarness, name: str) -> None:
+    await inbound.deliver(name)
+    (incoming,) = inbound.core.enqueued
     assert (incoming.kind, incoming.text, incoming.session) == ("command", "retry", THREAD)
     assert incoming.address.details["thread_ts"] == THREAD.thread
     assert incoming.address.recipient_id == "U1"
@@ -52,9 +36,9 @@ async def test_an_offer_declined_does_nothing(http: InboundHarness) -> None:
     assert http.core.enqueued == []
 
 
-async def test_feedback_leads_to_the_message_it_is_under(world: InboundHarness) -> None:
-    await world.deliver("press_feedback")
-    (incoming,) = world.core.enqueued
+async def test_feedback_leads_to_the_message_it_is_under(inbound: InboundHarness) -> None:
+    await inbound.deliver("press_feedback")
+    (incoming,) = inbound.core.enqueued
     assert (incoming.kind, incoming.text) == ("feedback", "up")
     assert incoming.message_id == "1700000000.000900"
 
@@ -72,8 +56,8 @@ async def test_nobody_presses_without_being_let_in(http: InboundHarness) -> None
         body["user"] = {"id": "U9", "team_id": "T9"}
         await http.events.deliver(body)
     assert (http.core.enqueued, http.core.stopped) == ([], [])
-    assert len(await wait_until(lambda: len(http.said) == 3 and http.said)) == 3
-    assert {address.details["ephemeral_user"] for address, _ in http.said} == {"U9"}
+    assert len(await wait_until(lambda: len(http.notices) == 3 and http.notices)) == 3
+    assert {address.details["ephemeral_user"] for address, _ in http.notices} == {"U9"}
 
 
 async def test_only_admins_press_what_concerns_everybody(http: InboundHarness) -> None:
@@ -97,9 +81,9 @@ async def test_a_button_that_does_not_belong_there_does_nothing(
     assert http.core.stopped == []
 
 
-async def test_the_shortcut_resets_and_answers_its_person_alone(world: InboundHarness) -> None:
-    await world.deliver("shortcut_reset")
-    (incoming,) = world.core.enqueued
+async def test_the_shortcut_resets_and_answers_its_person_alone(inbound: InboundHarness) -> None:
+    await inbound.deliver("shortcut_reset")
+    (incoming,) = inbound.core.enqueued
     assert (incoming.kind, incoming.text, incoming.session) == ("command", "reset", THREAD)
     details = incoming.address.details
     assert details["ephemeral_user"] == "U1"
@@ -110,14 +94,14 @@ async def test_everybody_may_have_their_own_words_forgotten(http: InboundHarness
     await http.deliver("shortcut_forget_own")
     (incoming,) = http.core.enqueued
     assert (incoming.kind, incoming.message_id) == ("delete", "1700000000.000100")
-    ((_, text),) = await wait_until(lambda: http.said)
+    ((_, text),) = await wait_until(lambda: http.notices)
     assert "forget" in text
 
 
 async def test_the_words_of_others_are_forgotten_for_admins(http: InboundHarness) -> None:
     await http.deliver("shortcut_forget_other")
     assert http.core.enqueued == []
-    ((_, text),) = await wait_until(lambda: http.said)
+    ((_, text),) = await wait_until(lambda: http.notices)
     assert "may not" in text
     http.person("U3", "Cleo", admin=True)
     body = slack("shortcut_forget_other")
@@ -126,9 +110,9 @@ async def test_the_words_of_others_are_forgotten_for_admins(http: InboundHarness
     assert [one.message_id for one in http.core.enqueued] == ["1700000001.000250"]
 
 
-async def test_the_slash_command_is_answered_to_its_person_alone(world: InboundHarness) -> None:
-    await world.deliver("slash_im")
-    (incoming,) = world.core.enqueued
+async def test_the_slash_command_is_answered_to_its_person_alone(inbound: InboundHarness) -> None:
+    await inbound.deliver("slash_im")
+    (incoming,) = inbound.core.enqueued
     assert (incoming.kind, incoming.text) == ("command", "status")
     assert incoming.session == SessionKey("slack", "T1", "D1", "")
     assert incoming.address.details["ephemeral_user"] == "U1"
@@ -140,20 +124,20 @@ async def test_without_words_the_slash_command_is_help(http: InboundHarness) -> 
 
 
 async def test_in_a_channel_the_slash_command_says_where_conversations_are(
-    world: InboundHarness,
+    inbound: InboundHarness,
 ) -> None:
-    delivery = await world.deliver("slash_channel_reset")
+    delivery = await inbound.deliver("slash_channel_reset")
     assert delivery.answer is not None
     assert "!reset" in delivery.answer["text"]
     assert delivery.answer["response_type"] == "ephemeral"
-    assert world.core.enqueued == []
+    assert inbound.core.enqueued == []
 
 
-async def test_while_redis_is_down_a_press_is_not_acknowledged(world: InboundHarness) -> None:
-    world.core.down = True
-    world.expect_no_ack(attempts=1)
+async def test_while_redis_is_down_a_press_is_not_acknowledged(inbound: InboundHarness) -> None:
+    inbound.core.down = True
+    inbound.expect_no_ack(attempts=1)
     for name in ("press_stop", "press_again", "shortcut_reset", "slash_im"):
-        assert not (await world.deliver(name)).acknowledged, name
+        assert not (await inbound.deliver(name)).acknowledged, name
 
 
 async def test_app_home_resets_a_conversation_and_answers_in_direct_messages(

@@ -55,15 +55,15 @@ def _places(node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 @contextmanager
-def world_of(
+def open_for_examples(
     settings: Settings, transport: str
 ) -> Iterator[tuple[InboundHarness, Callable[..., Any]]]:
-    """One world for many examples, and what runs something in it."""
+    """One harness for many examples, and a function that runs a coroutine in its loop."""
     with asyncio.Runner() as runner:
         manager = open_inbound_harness(settings, transport=transport)
-        world = runner.run(manager.__aenter__())
+        inbound = runner.run(manager.__aenter__())
         try:
-            yield world, runner.run
+            yield inbound, runner.run
         finally:
             runner.run(manager.__aexit__(None, None, None))
 
@@ -72,15 +72,15 @@ def world_of(
 def test_whatever_is_in_a_payload_it_is_acknowledged_at_once(
     settings: Settings, transport: str
 ) -> None:
-    with world_of(settings, transport) as (world, run):
+    with open_for_examples(settings, transport) as (inbound, run):
 
         @examples(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
         @given(body=damaged())
         def check(body: dict[str, Any]) -> None:
-            delivery = run(world.events.deliver(copy.deepcopy(body)))
+            delivery = run(inbound.events.deliver(copy.deepcopy(body)))
             assert delivery.attempts in (["200"], ["ack"])
 
         check()
-        before = len(world.core.enqueued)
-        run(world.deliver("message_im", ts="1799999999.1", event_id="last"))
-        assert len(world.core.enqueued) == before + 1
+        before = len(inbound.core.enqueued)
+        run(inbound.deliver("message_im", ts="1799999999.1", event_id="last"))
+        assert len(inbound.core.enqueued) == before + 1

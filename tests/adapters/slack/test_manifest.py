@@ -27,7 +27,8 @@ from adapters.slack.manifest import (
 from tests.payloads import slack, slack_names
 from tests.support.repository import ROOT
 
-SOURCES = {path.name: path.read_text() for path in (ROOT / "adapters" / "slack").rglob("*.py")}
+SLACK = ROOT / "adapters" / "slack"
+SOURCES = {str(path.relative_to(SLACK)): path.read_text() for path in SLACK.rglob("*.py")}
 
 BY_BOLT = {"oauth.v2.access"}
 """Called for us: by Bolt's installation flow and the SDK's token rotation."""
@@ -95,8 +96,8 @@ def test_buttons_of_the_manifest_are_those_that_the_code_handles() -> None:
     assert [one["command"] for one in features["slash_commands"]] == [action_ids.SLASH_COMMAND]
     ids = {one["callback_id"] for one in features["shortcuts"]}
     assert ids == {action_ids.RESET_SHORTCUT, action_ids.FORGET_SHORTCUT}
-    for name in ("RESET_SHORTCUT", "FORGET_SHORTCUT", "STOP", "AGAIN", "FEEDBACK", "OFFER"):
-        assert f"action_ids.{name}" in SOURCES["interactions.py"], name
+    for name in ("RESET_SHORTCUT", "FORGET_SHORTCUT", "STOP", "RETRY", "FEEDBACK", "OFFER"):
+        assert f"action_ids.{name}" in SOURCES["inbound/interactions.py"], name
     assert all(len(one["name"]) <= 24 for one in features["shortcuts"])
 
 

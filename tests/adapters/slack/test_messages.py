@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
@@ -12,10 +11,10 @@ import pytest
 from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from adapters.shared.retry import OutcomeUnknown
 from adapters.slack.api import errors
 from adapters.slack.api.errors import ERROR_TABLE, code_of, slack_errors, translate_error
 from adapters.slack.api.rate_limiter import RateLimiter
-from adapters.slack.api.web_api import ResultUnknown
 from adapters.slack.outbound.blocks import feedback_buttons
 from adapters.slack.outbound.message_metadata import BotIdentity, MessageMetadata
 from adapters.slack.outbound.target import Target
@@ -31,14 +30,8 @@ from tests.adapters.slack.outbound_harness import OutboundHarness, open_outbound
 from tests.fakes.slack.server import SCOPES
 
 
-@pytest.fixture
-async def harness() -> AsyncIterator[OutboundHarness]:
-    async with open_outbound_harness() as found:
-        yield found
-
-
-def target(harness: OutboundHarness, channel: str = "C1", *, thread: bool = True) -> Target:
-    return Target.of(harness.ask(channel, in_thread=thread))
+def target(outbound: OutboundHarness, channel: str = "C1", *, thread: bool = True) -> Target:
+    return Target.of(outbound.ask(channel, in_thread=thread))
 
 
 # Never twice.
@@ -46,22 +39,22 @@ def target(harness: OutboundHarness, channel: str = "C1", *, thread: bool = True
 
 @pytest.mark.parametrize("thread", [True, False])
 async def test_a_post_whose_answer_was_lost_is_found_and_not_made_again(
-    harness: OutboundHarness, thread: bool
+    outbound: OutboundHarness, thread: bool
 ) -> None:
-    place = target(harness, "D1", thread=thread)
-    harness.server.fail("chat.postMessage", after=True)
-    ts = await harness.sender.post(place, "Hello.", MessageMetadata(reply_to=place.answered_ts))
-    assert [(one.ts, one.text) for one in harness.server.answers("D1")] == [(ts, "Hello.")]
-    assert len(harness.server.called("chat.postMessage")) == 1
+    place = target(outbound, "D1", thread=thread)
+    outbound.server.fail("chat.postMessage", after=True)
+    ts = await outbound.sender.post(place, "Hello.", MessageMetadata(reply_to=place.answered_ts))
+    assert [(one.ts, one.text) for one in outbound.server.answers("D1")] == [(ts, "Hello.")]
+    assert len(outbound.server.called("chat.postMessage")) == 1
 
 
 async def test_our_messages_are_known_by_either_id_and_our_joining_is_none_of_them(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    place = target(harness)
-    ts = await harness.sender.post(place, "Hello.", MessageMetadata())
-    harness.server.answers("C1")[0].bot_id = ""
-    assert [one.ts for one in await harness.sender.find_own_messages(place)] == [ts]
+    place = target(outbound)
+    ts = await outbound.sender.post(place, "Hello.", MessageMetadata())
+    outbound.server.answers("C1")[0].bot_id = ""
+    assert [one.ts for one in await outbound.sender.find_own_messages(place)] == [ts]
     us = BotIdentity("B1", "UBOT")
     assert us.sent({"user": "UBOT", "bot_id": "B1"})
     assert not us.sent({"user": "UBOT", "subtype": "channel_join"})
@@ -71,90 +64,90 @@ async def test_our_messages_are_known_by_either_id_and_our_joining_is_none_of_th
 
 
 async def test_a_post_that_was_lost_before_slack_had_it_is_made_again(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    place = target(harness)
-    harness.server.fail("chat.postMessage", cut=True, times=2)
-    await harness.sender.post(place, "Hello.", MessageMetadata())
-    assert [one.text for one in harness.server.answers("C1")] == ["Hello."]
-    assert len(harness.server.called("chat.postMessage")) == 3
+    place = target(outbound)
+    outbound.server.fail("chat.postMessage", cut=True, times=2)
+    await outbound.sender.post(place, "Hello.", MessageMetadata())
+    assert [one.text for one in outbound.server.answers("C1")] == ["Hello."]
+    assert len(outbound.server.called("chat.postMessage")) == 3
 
 
-@pytest.mark.parametrize("code", errors.UNCERTAIN)
+@pytest.mark.parametrize("code", errors.UNCERTAIN_CODES)
 async def test_slack_failing_halfway_is_asked_whether_it_was_said(
-    harness: OutboundHarness, code: str
+    outbound: OutboundHarness, code: str
 ) -> None:
-    harness.server.fail("chat.postMessage", error=code)
-    await harness.sender.post(target(harness), "Hello.", MessageMetadata())
-    assert [one.text for one in harness.server.answers("C1")] == ["Hello."]
-    assert harness.server.called("conversations.replies", ok=True)
+    outbound.server.fail("chat.postMessage", error=code)
+    await outbound.sender.post(target(outbound), "Hello.", MessageMetadata())
+    assert [one.text for one in outbound.server.answers("C1")] == ["Hello."]
+    assert outbound.server.called("conversations.replies", ok=True)
 
 
-async def test_where_slack_cannot_be_asked_it_is_not_said_again(harness: OutboundHarness) -> None:
-    harness.server.fail("chat.postMessage", after=True)
-    harness.server.fail("conversations.replies", error="missing_scope", times=9)
+async def test_where_slack_cannot_be_asked_it_is_not_said_again(outbound: OutboundHarness) -> None:
+    outbound.server.fail("chat.postMessage", after=True)
+    outbound.server.fail("conversations.replies", error="missing_scope", times=9)
     with pytest.raises(PlatformError):
-        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
-    assert len(harness.server.answers("C1")) == 1
+        await outbound.sender.post(target(outbound), "Hello.", MessageMetadata())
+    assert len(outbound.server.answers("C1")) == 1
 
 
 async def test_the_same_words_said_before_are_not_taken_for_those_that_were_lost(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    place = target(harness)
-    await harness.sender.post(place, "Yes.", MessageMetadata(reply_to=place.answered_ts))
-    harness.server.fail("chat.postMessage", cut=True)
-    await harness.sender.post(place, "Yes.", MessageMetadata(reply_to=place.answered_ts))
-    assert [one.text for one in harness.server.answers("C1")] == ["Yes.", "Yes."]
+    place = target(outbound)
+    await outbound.sender.post(place, "Yes.", MessageMetadata(reply_to=place.answered_ts))
+    outbound.server.fail("chat.postMessage", cut=True)
+    await outbound.sender.post(place, "Yes.", MessageMetadata(reply_to=place.answered_ts))
+    assert [one.text for one in outbound.server.answers("C1")] == ["Yes.", "Yes."]
 
 
 async def test_a_lost_post_is_found_in_a_busy_thread_and_under_the_strictest_limits() -> None:
-    async with open_outbound_harness(distributed=True) as harness:
-        place = target(harness)
+    async with open_outbound_harness(distributed=True) as outbound:
+        place = target(outbound)
         for number in range(5):
-            harness.server.say("C1", "U2", f"and {number}", place.thread_ts)
-        harness.server.fail("chat.postMessage", after=True)
-        await harness.sender.post(place, "Hello.", MessageMetadata())
-        assert len(harness.server.answers("C1")) == 1
+            outbound.server.say("C1", "U2", f"and {number}", place.thread_ts)
+        outbound.server.fail("chat.postMessage", after=True)
+        await outbound.sender.post(place, "Hello.", MessageMetadata())
+        assert len(outbound.server.answers("C1")) == 1
 
 
 async def test_a_slow_answer_is_a_lost_answer() -> None:
-    async with open_outbound_harness(timeout_s=3) as harness:
-        harness.server.fail("chat.postMessage", delay_s=60, after=True)
-        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
-        assert [one.text for one in harness.server.answers("C1")] == ["Hello."]
-        assert len(harness.server.called("chat.postMessage")) == 1
+    async with open_outbound_harness(timeout_s=3) as outbound:
+        outbound.server.fail("chat.postMessage", delay_s=60, after=True)
+        await outbound.sender.post(target(outbound), "Hello.", MessageMetadata())
+        assert [one.text for one in outbound.server.answers("C1")] == ["Hello."]
+        assert len(outbound.server.called("chat.postMessage")) == 1
 
 
-async def test_an_edit_whose_answer_was_lost_is_made_again(harness: OutboundHarness) -> None:
-    place = target(harness)
-    ts = await harness.sender.post(place, "One", MessageMetadata())
-    harness.server.fail("chat.update", after=True)
-    assert await harness.sender.update(place, ts, "Two", MessageMetadata())
-    assert [one.text for one in harness.server.answers("C1")] == ["Two"]
+async def test_an_edit_whose_answer_was_lost_is_made_again(outbound: OutboundHarness) -> None:
+    place = target(outbound)
+    ts = await outbound.sender.post(place, "One", MessageMetadata())
+    outbound.server.fail("chat.update", after=True)
+    assert await outbound.sender.update(place, ts, "Two", MessageMetadata())
+    assert [one.text for one in outbound.server.answers("C1")] == ["Two"]
 
 
-async def test_an_edit_of_a_message_that_is_gone_says_so(harness: OutboundHarness) -> None:
-    place = target(harness)
-    ts = await harness.sender.post(place, "One", MessageMetadata())
-    await harness.sender.delete(place, ts)
-    assert not await harness.sender.update(place, ts, "Two", MessageMetadata())
-    await harness.sender.delete(place, ts)
+async def test_an_edit_of_a_message_that_is_gone_says_so(outbound: OutboundHarness) -> None:
+    place = target(outbound)
+    ts = await outbound.sender.post(place, "One", MessageMetadata())
+    await outbound.sender.delete(place, ts)
+    assert not await outbound.sender.update(place, ts, "Two", MessageMetadata())
+    await outbound.sender.delete(place, ts)
 
 
 @pytest.mark.parametrize("code", ["edit_window_closed", "cant_update_message"])
 async def test_a_message_that_cannot_be_edited_is_deleted_before_it_is_posted_anew(
-    harness: OutboundHarness, code: str
+    outbound: OutboundHarness, code: str
 ) -> None:
-    place = target(harness)
-    ts = await harness.sender.post(place, "One", MessageMetadata())
-    harness.server.fail("chat.update", error=code)
-    assert not await harness.sender.update(place, ts, "Two", MessageMetadata())
-    assert harness.server.answers("C1") == []
-    ts = await harness.sender.post(place, "One", MessageMetadata())
-    harness.server.fail("chat.update", error=code)
-    harness.server.fail("chat.delete", error="cant_delete_message")
-    assert not await harness.sender.update(place, ts, "Two", MessageMetadata())
+    place = target(outbound)
+    ts = await outbound.sender.post(place, "One", MessageMetadata())
+    outbound.server.fail("chat.update", error=code)
+    assert not await outbound.sender.update(place, ts, "Two", MessageMetadata())
+    assert outbound.server.answers("C1") == []
+    ts = await outbound.sender.post(place, "One", MessageMetadata())
+    outbound.server.fail("chat.update", error=code)
+    outbound.server.fail("chat.delete", error="cant_delete_message")
+    assert not await outbound.sender.update(place, ts, "Two", MessageMetadata())
 
 
 # Never too fast.
@@ -171,13 +164,15 @@ class Clock:
 
 
 async def test_posts_of_one_channel_wait_for_one_another_whoever_makes_them(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    harness.use(rate_limiter=RateLimiter(post_every_s=0.2))
-    places = [target(harness), target(harness), target(harness)]
+    outbound.use(rate_limiter=RateLimiter(post_every_s=0.2))
+    places = [target(outbound), target(outbound), target(outbound)]
     began_at = time.monotonic()
-    await asyncio.gather(*(harness.sender.post(one, "Hello.", MessageMetadata()) for one in places))
-    assert len(harness.server.answers("C1")) == 3
+    await asyncio.gather(
+        *(outbound.sender.post(one, "Hello.", MessageMetadata()) for one in places)
+    )
+    assert len(outbound.server.answers("C1")) == 3
     assert time.monotonic() - began_at >= 0.4
 
 
@@ -185,27 +180,27 @@ def test_a_budget_lets_posts_of_one_channel_come_a_second_apart() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(clock=clock)
     assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 0
-    rate_limiter.take("T1", "chat.postMessage", "C1")
+    rate_limiter.count("T1", "chat.postMessage", "C1")
     assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 1
     assert rate_limiter.wait_s("T1", "chat.postMessage", "G1", "required") == 0, (
         "others need not wait"
     )
     clock.now += 0.75
     assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 0.25
-    rate_limiter.take("T1", "chat.postMessage", "C1")
+    rate_limiter.count("T1", "chat.postMessage", "C1")
     assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 1.25
 
 
 async def test_retry_after_is_waited_for_and_holds_back_the_others_too(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    harness.server.fail("chat.postMessage", status=429, retry_after=1)
-    place = target(harness)
+    outbound.server.fail("chat.postMessage", status=429, retry_after=1)
+    place = target(outbound)
     await asyncio.gather(
-        *(harness.sender.post(place, "Hello.", MessageMetadata()) for _ in range(3))
+        *(outbound.sender.post(place, "Hello.", MessageMetadata()) for _ in range(3))
     )
-    calls = harness.server.called("chat.postMessage")
-    assert len(harness.server.answers("C1")) == 3
+    calls = outbound.server.called("chat.postMessage")
+    assert len(outbound.server.answers("C1")) == 3
     refused = next(call.at for call in calls if call.error)
     after = [call.at - refused for call in calls if not call.error]
     assert sum(at >= 1 for at in after) >= 1
@@ -213,39 +208,39 @@ async def test_retry_after_is_waited_for_and_holds_back_the_others_too(
 
 
 async def test_a_pause_longer_than_our_patience_is_said_and_not_slept_through(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    harness.server.fail("chat.postMessage", status=429, retry_after=3_600, times=9)
+    outbound.server.fail("chat.postMessage", status=429, retry_after=3_600, times=9)
     with pytest.raises(PlatformBusy) as caught:
-        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
+        await outbound.sender.post(target(outbound), "Hello.", MessageMetadata())
     assert caught.value.retry_after_s == 3_600
     with pytest.raises(PlatformBusy):
-        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
-    assert len(harness.server.called("chat.postMessage")) == 1
+        await outbound.sender.post(target(outbound), "Hello.", MessageMetadata())
+    assert len(outbound.server.called("chat.postMessage")) == 1
 
 
-async def test_courtesies_leave_room_for_what_must_be_said(harness: OutboundHarness) -> None:
-    harness.use(rate_limiter=RateLimiter(clock=Clock()))
-    place = target(harness)
-    ts = await harness.sender.post(place, "0", MessageMetadata())
+async def test_courtesies_leave_room_for_what_must_be_said(outbound: OutboundHarness) -> None:
+    outbound.use(rate_limiter=RateLimiter(clock=Clock()))
+    place = target(outbound)
+    ts = await outbound.sender.post(place, "0", MessageMetadata())
     shown = 0
     for number in range(60):
         try:
-            shown += await harness.sender.update(
+            shown += await outbound.sender.update(
                 place, ts, f"{number}", MessageMetadata(), priority="best_effort"
             )
         except PlatformBusy:
             break
     assert 5 <= shown <= 20
-    assert await harness.sender.update(place, ts, "The end.", MessageMetadata())
-    assert harness.server.answers("C1")[0].text == "The end."
+    assert await outbound.sender.update(place, ts, "The end.", MessageMetadata())
+    assert outbound.server.answers("C1")[0].text == "The end."
 
 
 def test_channels_nobody_talks_in_any_more_take_no_room_for_ever() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(clock=clock)
     for number in range(25_000):
-        rate_limiter.take("T1", "chat.postMessage", f"C{number}")
+        rate_limiter.count("T1", "chat.postMessage", f"C{number}")
         clock.now += 1
     assert len(rate_limiter) <= 20_003
 
@@ -254,39 +249,39 @@ def test_channels_nobody_talks_in_any_more_take_no_room_for_ever() -> None:
 
 
 async def test_links_are_not_unfurled_and_a_plain_text_comes_with_the_blocks(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    await harness.sender.post(
-        target(harness), "See https://example.com <!channel>", MessageMetadata()
+    await outbound.sender.post(
+        target(outbound), "See https://example.com <!channel>", MessageMetadata()
     )
-    (message,) = harness.server.answers("C1")
+    (message,) = outbound.server.answers("C1")
     assert not message.unfurls
     assert message.fallback == "See https://example.com &lt;!channel&gt;"
 
 
 async def test_where_markdown_blocks_are_refused_the_words_come_in_sections(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
     text = "A <line> & more.\n" * 500
-    harness.server.fail("chat.postMessage", error="invalid_blocks")
-    ts = await harness.sender.post(target(harness), text, MessageMetadata())
-    assert harness.server.answers("C1")[0].text == text
-    harness.server.fail("chat.update", error="invalid_blocks")
-    assert await harness.sender.update(target(harness), ts, text[:5_000], MessageMetadata())
-    assert harness.server.answers("C1")[0].text == text[:5_000]
+    outbound.server.fail("chat.postMessage", error="invalid_blocks")
+    ts = await outbound.sender.post(target(outbound), text, MessageMetadata())
+    assert outbound.server.answers("C1")[0].text == text
+    outbound.server.fail("chat.update", error="invalid_blocks")
+    assert await outbound.sender.update(target(outbound), ts, text[:5_000], MessageMetadata())
+    assert outbound.server.answers("C1")[0].text == text[:5_000]
 
 
 async def test_where_buttons_are_refused_the_words_come_without_them(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    buttons = feedback_buttons(harness.ask().session)
-    harness.server.fail("chat.postMessage", error="invalid_blocks", times=2)
-    ts = await harness.sender.post(target(harness), "Hello.", MessageMetadata(), buttons)
-    harness.server.fail("chat.update", error="invalid_blocks", times=3)
-    assert await harness.sender.update(
-        target(harness), ts, "Hello again.", MessageMetadata(), buttons
+    buttons = feedback_buttons(outbound.ask().session)
+    outbound.server.fail("chat.postMessage", error="invalid_blocks", times=2)
+    ts = await outbound.sender.post(target(outbound), "Hello.", MessageMetadata(), buttons)
+    outbound.server.fail("chat.update", error="invalid_blocks", times=3)
+    assert await outbound.sender.update(
+        target(outbound), ts, "Hello again.", MessageMetadata(), buttons
     )
-    (message,) = harness.server.answers("C1")
+    (message,) = outbound.server.answers("C1")
     assert (message.edits, message.text) == (["Hello."], "Hello again.")
 
 
@@ -333,7 +328,7 @@ def test_every_code_we_rely_on_is_in_the_table(code: str) -> None:
 
 def test_every_code_the_sources_name_is_in_the_table() -> None:
     named = {
-        *errors.UNCERTAIN,
+        *errors.UNCERTAIN_CODES,
         *errors.MESSAGE_NOT_EDITABLE,
         *errors.APP_WIDE_REFUSALS,
         "message_not_in_streaming_state",
@@ -382,35 +377,35 @@ def test_our_errors_remember_slacks_word() -> None:
 @pytest.mark.parametrize(
     ("break_it", "kind"),
     [
-        (lambda harness: setattr(harness.server.space.channels["C1"], "archived", True), PlaceGone),
-        (lambda harness: setattr(harness.server.space.channels["C1"], "has_bot", False), PlaceGone),
-        (lambda harness: harness.server.tokens.clear(), PlatformRefused),
-        (lambda harness: harness.server.fail("chat.postMessage", error="account_inactive"), PlatformRefused),
-        (lambda harness: harness.server.fail("chat.postMessage", status=503, times=99), ResultUnknown),
+        (lambda outbound: setattr(outbound.server.space.channels["C1"], "archived", True), PlaceGone),
+        (lambda outbound: setattr(outbound.server.space.channels["C1"], "has_bot", False), PlaceGone),
+        (lambda outbound: outbound.server.tokens.clear(), PlatformRefused),
+        (lambda outbound: outbound.server.fail("chat.postMessage", error="account_inactive"), PlatformRefused),
+        (lambda outbound: outbound.server.fail("chat.postMessage", status=503, times=99), OutcomeUnknown),
     ],
 )  # fmt: skip
 async def test_a_refusal_of_slack_is_raised_as_our_error(
-    harness: OutboundHarness, break_it: object, kind: type[PlatformError]
+    outbound: OutboundHarness, break_it: object, kind: type[PlatformError]
 ) -> None:
-    place = target(harness)
+    place = target(outbound)
     assert callable(break_it)
-    break_it(harness)
+    break_it(outbound)
     with pytest.raises(kind):
-        await harness.sender.post(place, "Hello.", MessageMetadata())
-    assert harness.server.space.channels["C1"].messages[-1].text == "?"
+        await outbound.sender.post(place, "Hello.", MessageMetadata())
+    assert outbound.server.space.channels["C1"].messages[-1].text == "?"
 
 
-async def test_a_scope_the_token_lacks_is_named(harness: OutboundHarness) -> None:
-    harness.server.tokens["xoxb-test"].scopes = tuple(set(SCOPES) - {"chat:write"})
+async def test_a_scope_the_token_lacks_is_named(outbound: OutboundHarness) -> None:
+    outbound.server.tokens["xoxb-test"].scopes = tuple(set(SCOPES) - {"chat:write"})
     with pytest.raises(PlatformRefused, match="chat:write"):
-        await harness.sender.post(target(harness), "Hello.", MessageMetadata())
+        await outbound.sender.post(target(outbound), "Hello.", MessageMetadata())
 
 
-async def test_a_slack_that_is_down_is_said_so_after_some_tries(harness: OutboundHarness) -> None:
-    place = target(harness)
-    await harness.server._runner.cleanup()
+async def test_a_slack_that_is_down_is_said_so_after_some_tries(outbound: OutboundHarness) -> None:
+    place = target(outbound)
+    await outbound.server._runner.cleanup()
     with pytest.raises(PlatformUnreachable):
-        await harness.sender.post(place, "Hello.", MessageMetadata())
+        await outbound.sender.post(place, "Hello.", MessageMetadata())
 
 
 # Marks.
@@ -418,17 +413,17 @@ async def test_a_slack_that_is_down_is_said_so_after_some_tries(harness: Outboun
 
 def test_a_mark_is_read_back_as_it_was_written() -> None:
     metadata = MessageMetadata("turn-1", 2, 3, "1700000000.000100", ("1.1", "1.2"))
-    assert MessageMetadata.of({"metadata": metadata.metadata()}) == metadata
+    assert MessageMetadata.of_message({"metadata": metadata.as_argument()}) == metadata
     assert (
-        metadata.metadata()["event_payload"]["id"]
-        != MessageMetadata().metadata()["event_payload"]["id"]
+        metadata.as_argument()["event_payload"]["id"]
+        != MessageMetadata().as_argument()["event_payload"]["id"]
     )
     for strange in (
         {},
         {"event_type": "other", "event_payload": {}},
         {"event_type": "keepthread_answer", "event_payload": {"part": "x"}},
     ):
-        assert MessageMetadata.of({"metadata": strange}) is None
+        assert MessageMetadata.of_message({"metadata": strange}) is None
 
 
 def test_an_answer_to_nothing_in_particular_is_looked_for_in_the_last_minutes() -> None:

@@ -317,7 +317,11 @@ async def test_only_first_words_inside_a_thread_are_new_there() -> None:
     assert intent is not None
     assert again is not None
     assert top is not None
-    assert (intent.new, again.new, top.new) == (True, False, False)
+    assert (intent.is_first_in_thread, again.is_first_in_thread, top.is_first_in_thread) == (
+        True,
+        False,
+        False,
+    )
     assert intent.text == "what do you make of this?"
 
 

@@ -197,9 +197,9 @@ async def test_a_refused_token_is_told_at_once_and_a_later_one_ends_the_wait(
         client = AsyncWebClient(base_url=server.api_url, session=session)
         link = SocketMode(client, session, APP_TOKEN, EnvelopeRecorder(), timing=BRISK)
         with pytest.raises(PlatformRefused):
-            await link.preflight()
+            await link.request_url()
         running = asyncio.create_task(link.run())
-        await wait_until(lambda: "no link" in link.health().detail)
+        await wait_until(lambda: "not connected" in link.health().detail)
         assert not link.health().ready
         server.app_tokens.add(APP_TOKEN)
         await wait_until(lambda: link.health().ready)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
@@ -24,21 +23,15 @@ from tests.adapters.slack.outbound_harness import (
 from tests.support.wait import wait_until
 
 
-@pytest.fixture
-async def harness() -> AsyncIterator[OutboundHarness]:
-    async with open_outbound_harness() as found:
-        yield found
-
-
 async def tell(
-    harness: OutboundHarness, address: Address, text: str, *, pieces: int = 12, **options: object
+    outbound: OutboundHarness, address: Address, text: str, *, pieces: int = 12, **options: object
 ) -> SlackReply:
     """Show `text` in pieces, and finish once something of the first was seen."""
-    reply = harness.reply(address, **options)
+    reply = outbound.reply(address, **options)
     await reply.set_status("thinking")
     for piece in cut(text, pieces):
         await reply.show(piece)
-        await wait_until(lambda: harness.answers(address))
+        await wait_until(lambda: outbound.answers(address))
         await asyncio.sleep(0.03)
     await reply.finish(turn_of(address, text))
     await reply.aclose()
@@ -51,103 +44,103 @@ def cut(text: str, pieces: int) -> list[str]:
 
 
 async def test_the_first_words_are_there_before_the_others_are_thought(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    address = harness.ask()
-    reply = harness.reply(address)
+    address = outbound.ask()
+    reply = outbound.reply(address)
     await reply.set_status("thinking")
     await reply.show("Well")
-    await wait_until(lambda: harness.seen(address) == "Well")
+    await wait_until(lambda: outbound.seen(address) == "Well")
     await reply.show(", yes.")
-    await wait_until(lambda: harness.seen(address) == "Well, yes.")
-    (message,) = harness.answers(address)
+    await wait_until(lambda: outbound.seen(address) == "Well, yes.")
+    (message,) = outbound.answers(address)
     assert message.streaming
     await reply.finish(turn_of(address, "Well, yes."))
     assert not message.streaming
     assert {button["action_id"] for button in message.buttons} == {FEEDBACK}
     await reply.aclose()
-    assert harness.seen(address) == "Well, yes."
+    assert outbound.seen(address) == "Well, yes."
 
 
 async def test_sixty_thousand_characters_arrive_whole_and_in_order(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    address, text = harness.ask(), prose(60_000)
-    reply, shown = harness.reply(address), 0
+    address, text = outbound.ask(), prose(60_000)
+    reply, shown = outbound.reply(address), 0
     for piece in cut(text, 60):
         await reply.show(piece)
-        await wait_until(lambda shown=shown: len(harness.seen(address)) > shown)
+        await wait_until(lambda shown=shown: len(outbound.seen(address)) > shown)
         shown += len(piece)
     await reply.finish(turn_of(address, text))
     await reply.aclose()
-    assert harness.seen(address) == text
-    messages = harness.answers(address)
+    assert outbound.seen(address) == text
+    messages = outbound.answers(address)
     assert 6 <= len(messages) <= 8
     assert all(message.streamed and not message.streaming for message in messages)
     assert all(len(message.text) <= 11_000 for message in messages)
     assert [bool(message.buttons) for message in messages] == [False] * (len(messages) - 1) + [True]
-    assert not [call for call in harness.server.calls if call.error]
+    assert not [call for call in outbound.server.calls if call.error]
 
 
 async def test_sixty_thousand_characters_arrive_whole_at_slacks_own_rates() -> None:
     """A call may be held up on its way, and come too soon after all: then it is made again."""
-    async with open_outbound_harness(enforce_rates=True, post_every_s=0.2) as harness:
-        harness.use(rate_limiter=RateLimiter(post_every_s=0.4))
-        address, text = harness.ask(), prose(60_000)
-        await tell(harness, address, text)
-        assert harness.seen(address) == text
+    async with open_outbound_harness(enforce_rates=True, post_every_s=0.2) as outbound:
+        outbound.use(rate_limiter=RateLimiter(post_every_s=0.4))
+        address, text = outbound.ask(), prose(60_000)
+        await tell(outbound, address, text)
+        assert outbound.seen(address) == text
 
 
 async def test_a_stream_killed_after_a_while_is_completed_by_an_edit() -> None:
-    async with open_outbound_harness() as harness:
-        address, text = harness.ask(), prose(6_000)
-        reply = harness.reply(address)
+    async with open_outbound_harness() as outbound:
+        address, text = outbound.ask(), prose(6_000)
+        reply = outbound.reply(address)
         for piece in cut(text, 20):
             await reply.show(piece)
-            await wait_until(lambda: harness.answers(address))
-            harness.server.stream_lifetime_s = 0
+            await wait_until(lambda: outbound.answers(address))
+            outbound.server.stream_lifetime_s = 0
         await reply.finish(turn_of(address, text))
         await reply.aclose()
-        (message,) = harness.answers(address)
+        (message,) = outbound.answers(address)
         assert message.text == text
         assert not message.streaming
-        assert harness.server.called("chat.update", ok=True)
+        assert outbound.server.called("chat.update", ok=True)
         assert {button["action_id"] for button in message.buttons} == {FEEDBACK}
 
 
 async def test_a_stream_that_died_in_silence_is_completed_by_an_edit(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    address = harness.ask()
-    reply = harness.reply(address)
+    address = outbound.ask()
+    reply = outbound.reply(address)
     await reply.show("The beginning")
-    await wait_until(lambda: harness.seen(address) == "The beginning")
-    harness.answers(address)[0].streaming = False
+    await wait_until(lambda: outbound.seen(address) == "The beginning")
+    outbound.answers(address)[0].streaming = False
     await reply.finish(turn_of(address, "The beginning and the end."))
     await reply.aclose()
-    assert harness.seen(address) == "The beginning and the end."
-    assert len(harness.answers(address)) == 1
+    assert outbound.seen(address) == "The beginning and the end."
+    assert len(outbound.answers(address)) == 1
 
 
 @pytest.mark.parametrize("most", [300, 3_000, 8_000])
 async def test_streams_that_hold_less_than_they_should_lose_nothing(most: int) -> None:
-    async with open_outbound_harness(stream_holds=most) as harness:
-        address, text = harness.ask(), prose(25_000)
-        await tell(harness, address, text)
-        assert harness.seen(address) == text
-        assert len(harness.answers(address)) == 3
+    async with open_outbound_harness(stream_holds=most) as outbound:
+        address, text = outbound.ask(), prose(25_000)
+        await tell(outbound, address, text)
+        assert outbound.seen(address) == text
+        assert len(outbound.answers(address)) == 3
 
 
 @pytest.mark.parametrize("method", ["chat.startStream", "chat.appendStream", "chat.stopStream"])
 @pytest.mark.parametrize("after", [True, False])
 async def test_a_lost_answer_of_a_stream_neither_loses_nor_doubles_anything(
-    harness: OutboundHarness, method: str, after: bool
+    outbound: OutboundHarness, method: str, after: bool
 ) -> None:
-    address, text = harness.ask(), prose(14_000)
-    harness.server.fail(method, after=after, cut=not after)
-    await tell(harness, address, text)
-    assert harness.seen(address) == text
-    assert not any(message.streaming for message in harness.answers(address))
+    address, text = outbound.ask(), prose(14_000)
+    outbound.server.fail(method, after=after, cut=not after)
+    await tell(outbound, address, text)
+    assert outbound.seen(address) == text
+    assert not any(message.streaming for message in outbound.answers(address))
 
 
 @pytest.mark.parametrize(
@@ -155,184 +148,184 @@ async def test_a_lost_answer_of_a_stream_neither_loses_nor_doubles_anything(
 )
 @pytest.mark.parametrize("code", ["internal_error", "invalid_arguments", "brand_new_error", ""])
 async def test_whatever_slack_says_no_to_the_answer_is_there_in_the_end(
-    harness: OutboundHarness, method: str, code: str
+    outbound: OutboundHarness, method: str, code: str
 ) -> None:
-    address, text = harness.ask(), prose(14_000)
-    harness.server.fail(method, error=code, status=200 if code else 502, times=2)
-    harness.server.stream_dies_at = 2_000
+    address, text = outbound.ask(), prose(14_000)
+    outbound.server.fail(method, error=code, status=200 if code else 502, times=2)
+    outbound.server.stream_dies_at = 2_000
     if method == "chat.update" and code in ("invalid_arguments", "brand_new_error"):
-        harness.server.stream_dies_at = None
-    await tell(harness, address, text)
-    assert harness.seen(address) == text
-    assert not any(message.streaming for message in harness.answers(address))
+        outbound.server.stream_dies_at = None
+    await tell(outbound, address, text)
+    assert outbound.seen(address) == text
+    assert not any(message.streaming for message in outbound.answers(address))
 
 
-async def test_streams_name_whom_they_are_for_in_channels(harness: OutboundHarness) -> None:
-    address = harness.ask(user="U2")
-    await tell(harness, address, "Yes.")
-    (call,) = harness.server.called("chat.startStream")
+async def test_streams_name_whom_they_are_for_in_channels(outbound: OutboundHarness) -> None:
+    address = outbound.ask(user="U2")
+    await tell(outbound, address, "Yes.")
+    (call,) = outbound.server.called("chat.startStream")
     assert (call.args["recipient_user_id"], call.args["recipient_team_id"]) == ("U2", "T1")
 
 
-async def test_without_a_person_to_name_messages_are_edited(harness: OutboundHarness) -> None:
-    asked = harness.ask()
+async def test_without_a_person_to_name_messages_are_edited(outbound: OutboundHarness) -> None:
+    asked = outbound.ask()
     address = Address(
         asked.session, "channel", reply_to_id=asked.reply_to_id, details=asked.details
     )
-    await tell(harness, address, prose(3_000))
-    assert harness.seen(address) == prose(3_000)
-    assert not harness.server.called("chat.startStream")
-    assert not harness.answers(address)[0].streamed
+    await tell(outbound, address, prose(3_000))
+    assert outbound.seen(address) == prose(3_000)
+    assert not outbound.server.called("chat.startStream")
+    assert not outbound.answers(address)[0].streamed
 
 
 @pytest.mark.parametrize(
     "why", ["no agent", "deaf to stop", "unknown method", "no thread", "not in this place"]
 )
 async def test_where_slack_does_not_stream_one_message_is_edited_and_can_be_stopped(
-    harness: OutboundHarness, why: str
+    outbound: OutboundHarness, why: str
 ) -> None:
-    harness.server.is_agent = why != "no agent"
-    harness.server.subscribes_stop = why != "deaf to stop"
+    outbound.server.is_agent = why != "no agent"
+    outbound.server.subscribes_stop = why != "deaf to stop"
     if why == "unknown method":
-        harness.server.unknown.add("chat.startStream")
+        outbound.server.unknown.add("chat.startStream")
     if why == "not in this place":
-        harness.server.fail("chat.startStream", error="channel_type_not_supported")
-    address = harness.ask("D1", in_thread=False) if why == "no thread" else harness.ask()
-    reply = harness.reply(address)
+        outbound.server.fail("chat.startStream", error="channel_type_not_supported")
+    address = outbound.ask("D1", in_thread=False) if why == "no thread" else outbound.ask()
+    reply = outbound.reply(address)
     await reply.set_status("thinking")
     await reply.show("One, ")
-    await wait_until(lambda: harness.seen(address) == "One, ")
+    await wait_until(lambda: outbound.seen(address) == "One, ")
     await reply.show("two, ")
-    await wait_until(lambda: harness.seen(address) == "One, two, ")
-    (message,) = harness.answers(address)
+    await wait_until(lambda: outbound.seen(address) == "One, two, ")
+    (message,) = outbound.answers(address)
     assert not message.streamed
     assert [button["action_id"] for button in message.buttons] == [STOP]
     await reply.finish(turn_of(address, "One, two, three."))
     await reply.aclose()
-    assert harness.seen(address) == "One, two, three."
+    assert outbound.seen(address) == "One, two, three."
     assert {button["action_id"] for button in message.buttons} == {FEEDBACK}
 
 
-async def test_a_feature_that_a_workspace_lacks_is_tried_once(harness: OutboundHarness) -> None:
-    harness.server.unknown |= {"chat.startStream"}
+async def test_a_feature_that_a_workspace_lacks_is_tried_once(outbound: OutboundHarness) -> None:
+    outbound.server.unknown |= {"chat.startStream"}
     for _ in range(3):
-        await tell(harness, harness.ask(), "Yes.")
-    assert len(harness.server.called("chat.startStream")) == 1
-    harness.server.is_agent = False
+        await tell(outbound, outbound.ask(), "Yes.")
+    assert len(outbound.server.called("chat.startStream")) == 1
+    outbound.server.is_agent = False
     for _ in range(3):
-        await tell(harness, harness.ask(), "Yes.")
-    refused = [one for one in harness.server.called("agents.sessions.setStatus") if one.error]
+        await tell(outbound, outbound.ask(), "Yes.")
+    refused = [one for one in outbound.server.called("agents.sessions.setStatus") if one.error]
     assert len(refused) == 1
 
 
 async def test_a_long_edited_answer_rolls_over_and_only_its_growing_message_can_be_stopped(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    harness.server.is_agent = False
-    address, text = harness.ask(), prose(30_000)
-    reply = harness.reply(address)
+    outbound.server.is_agent = False
+    address, text = outbound.ask(), prose(30_000)
+    reply = outbound.reply(address)
     for start in range(0, len(text), 1_000):
         await reply.show(text[start : start + 1_000])
         await asyncio.sleep(0.01)
-    await wait_until(lambda: len(harness.answers(address)) == 4)
+    await wait_until(lambda: len(outbound.answers(address)) == 4)
     await wait_until(
         lambda: (
             [
                 [button["action_id"] for button in message.buttons]
-                for message in harness.answers(address)
+                for message in outbound.answers(address)
             ]
             == [[], [], [], [STOP]]
         )
     )
     await reply.finish(turn_of(address, text))
     await reply.aclose()
-    assert harness.seen(address) == text
+    assert outbound.seen(address) == text
     assert {
-        button["action_id"] for message in harness.answers(address) for button in message.buttons
+        button["action_id"] for message in outbound.answers(address) for button in message.buttons
     } == {FEEDBACK}
 
 
-async def test_a_flood_of_words_makes_no_flood_of_calls(harness: OutboundHarness) -> None:
-    address = harness.ask()
-    reply = harness.reply(address, pace_s=3_600)
+async def test_a_flood_of_words_makes_no_flood_of_calls(outbound: OutboundHarness) -> None:
+    address = outbound.ask()
+    reply = outbound.reply(address, pace_s=3_600)
     for _ in range(200):
         await reply.show("word ")
-        await wait_until(lambda: harness.answers(address))
+        await wait_until(lambda: outbound.answers(address))
     await reply.finish(turn_of(address, "word " * 200))
     await reply.aclose()
-    assert harness.seen(address) == "word " * 200
-    assert len(harness.server.called("chat.startStream")) == 1
-    assert not harness.server.called("chat.appendStream")
+    assert outbound.seen(address) == "word " * 200
+    assert len(outbound.server.called("chat.startStream")) == 1
+    assert not outbound.server.called("chat.appendStream")
 
 
 async def test_being_limited_while_showing_delays_the_show_and_not_the_answer(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    address, text = harness.ask(), prose(3_000)
-    harness.server.fail("chat.appendStream", status=429, retry_after=3_600, times=50)
-    reply = harness.reply(address)
+    address, text = outbound.ask(), prose(3_000)
+    outbound.server.fail("chat.appendStream", status=429, retry_after=3_600, times=50)
+    reply = outbound.reply(address)
     await reply.show(text[:100])
-    await wait_until(lambda: harness.answers(address))
+    await wait_until(lambda: outbound.answers(address))
     await reply.show(text[100:200])
-    await wait_until(lambda: harness.server.called("chat.appendStream"))
+    await wait_until(lambda: outbound.server.called("chat.appendStream"))
     await reply.show(text[200:])
     await reply.finish(turn_of(address, text))
     await reply.aclose()
-    assert harness.seen(address) == text
-    assert len(harness.server.called("chat.appendStream")) == 1
+    assert outbound.seen(address) == text
+    assert len(outbound.server.called("chat.appendStream")) == 1
 
 
 async def test_a_message_somebody_deleted_while_it_grew_is_said_again(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
-    address = harness.ask()
-    reply = harness.reply(address)
+    address = outbound.ask()
+    reply = outbound.reply(address)
     await reply.show("The beginning ")
-    await wait_until(lambda: harness.answers(address))
-    harness.answers(address)[0].deleted = True
+    await wait_until(lambda: outbound.answers(address))
+    outbound.answers(address)[0].deleted = True
     await reply.finish(turn_of(address, "The beginning and the end."))
     await reply.aclose()
-    assert harness.seen(address) == "The beginning and the end."
+    assert outbound.seen(address) == "The beginning and the end."
 
 
-async def test_an_answer_other_than_what_was_shown_replaces_it(harness: OutboundHarness) -> None:
-    address = harness.ask()
-    reply = harness.reply(address)
+async def test_an_answer_other_than_what_was_shown_replaces_it(outbound: OutboundHarness) -> None:
+    address = outbound.ask()
+    reply = outbound.reply(address)
     await reply.show(prose(25_000))
-    await wait_until(lambda: len(harness.answers(address)) == 3)
+    await wait_until(lambda: len(outbound.answers(address)) == 3)
     await reply.finish(turn_of(address, "Something short."))
     await reply.aclose()
-    assert harness.seen(address) == "Something short."
+    assert outbound.seen(address) == "Something short."
 
 
 async def test_nobody_is_called_by_what_the_model_writes_not_even_for_a_moment(
-    harness: OutboundHarness,
+    outbound: OutboundHarness,
 ) -> None:
     text = "Hey <!channel> and <!subteam^S1|@devs> and <@U0123ABC> and @here: done. " * 20
-    address = harness.ask()
-    reply = harness.reply(address, pace_s=0.001)
+    address = outbound.ask()
+    reply = outbound.reply(address, pace_s=0.001)
     for char in text:
         await reply.show(char)
         await asyncio.sleep(0)
-    await wait_until(lambda: len(harness.answers(address)) == 1)
+    await wait_until(lambda: len(outbound.answers(address)) == 1)
     await reply.finish(turn_of(address, text))
     await reply.aclose()
-    (message,) = harness.answers(address)
+    (message,) = outbound.answers(address)
     call = re.compile(r"<!(channel|here|subteam)|<@U|(?<!\w)@here")
     for seen in (message.text, message.fallback, *message.edits):
         assert not call.search(seen)
     assert message.text.replace("\u200b", "") == text
 
 
-async def test_nothing_is_shown_after_a_place_is_gone(harness: OutboundHarness) -> None:
-    address = harness.ask()
-    reply = harness.reply(address)
-    harness.server.space.channels["C1"].archived = True
+async def test_nothing_is_shown_after_a_place_is_gone(outbound: OutboundHarness) -> None:
+    address = outbound.ask()
+    reply = outbound.reply(address)
+    outbound.server.space.channels["C1"].archived = True
     await reply.show("One ")
-    await wait_until(lambda: harness.server.called("chat.startStream"))
+    await wait_until(lambda: outbound.server.called("chat.startStream"))
     await reply.show("two ")
     await reply.aclose()
-    assert len(harness.server.called("chat.startStream")) == 1
+    assert len(outbound.server.called("chat.startStream")) == 1
 
 
 MARKDOWN = st.lists(
@@ -359,9 +352,9 @@ def test_whatever_the_model_writes_and_whatever_dies_people_see_its_words(
     text: str, cuts: list[int], is_streaming: bool, dies_at: int | None
 ) -> None:
     async def check() -> None:
-        async with open_outbound_harness(is_agent=is_streaming, stream_dies_at=dies_at) as harness:
-            address = harness.ask()
-            reply = harness.reply(address, pace_s=0.001)
+        async with open_outbound_harness(is_agent=is_streaming, stream_dies_at=dies_at) as outbound:
+            address = outbound.ask()
+            reply = outbound.reply(address, pace_s=0.001)
             at = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
             for start, end in pairwise(at):
                 await reply.show(text[start:end])
@@ -370,7 +363,7 @@ def test_whatever_the_model_writes_and_whatever_dies_people_see_its_words(
             await reply.aclose()
             if not text.strip():
                 return
-            assert bare(harness.seen(address)) == bare(text)
+            assert bare(outbound.seen(address)) == bare(text)
 
     asyncio.run(check())
 

@@ -20,7 +20,7 @@ from tests.fakes.slack.server import SlackServer
 
 
 @asynccontextmanager
-async def seeds(server: SlackServer, **options: int) -> AsyncIterator[ThreadHistoryFetcher]:
+async def open_fetcher(server: SlackServer, **options: int) -> AsyncIterator[ThreadHistoryFetcher]:
     async with new_session() as session:
         workspaces = Workspaces(slack_settings(server.api_url), session)
         await workspaces.sign_on()
@@ -29,12 +29,6 @@ async def seeds(server: SlackServer, **options: int) -> AsyncIterator[ThreadHist
             yield ThreadHistoryFetcher(workspaces, users, **options)
         finally:
             await users.aclose()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[SlackServer]:
-    async with SlackServer() as found:
-        yield found
 
 
 def thread(
@@ -64,8 +58,8 @@ async def test_thread_messages_come_in_order_with_names_and_without_the_mention(
         server, ["the *build* is red", "<@U1> which one?", "main, see <https://ci.example>"]
     )
     server.say("C1", "U2", "and this came later", address.session.thread)
-    async with seeds(server) as seeder:
-        found = await seeder.seed(address, wait_s=60)
+    async with open_fetcher(server) as fetcher:
+        found = await fetcher.fetch(address, wait_s=60)
     assert lines(found) == [
         "Ada: the **build** is red",
         "Ben: @Ada which one?",
@@ -78,8 +72,8 @@ async def test_a_long_thread_keeps_its_root_and_its_newest_replies_over_all_page
     server: SlackServer,
 ) -> None:
     address = thread(server, ["root"] + [f"reply number {n:03d}" for n in range(1, 101)])
-    async with seeds(server, page=20, max_chars=300) as seeder:
-        found = await seeder.seed(address, wait_s=60)
+    async with open_fetcher(server, page_size=20, max_chars=300) as fetcher:
+        found = await fetcher.fetch(address, wait_s=60)
     texts = [one.text for one in found]
     assert texts[0] == "root"
     assert texts[1].startswith("[")
@@ -94,21 +88,23 @@ async def test_the_limits_of_distributed_apps_give_the_beginning_and_say_so(
 ) -> None:
     server.distributed = True
     address = thread(server, ["root"] + [f"reply {n}" for n in range(1, 60)])
-    async with seeds(server) as seeder:
-        found = await seeder.seed(address, wait_s=30)  # Slack's limit would be over after a minute
+    async with open_fetcher(server) as fetcher:
+        found = await fetcher.fetch(
+            address, wait_s=30
+        )  # Slack's limit would be over after a minute
         texts = [one.text for one in found]
         assert texts[:2] == ["root", "reply 1"]
         assert 14 <= len(texts) <= 18
         assert "left out" in texts[-1]
         # Within the same minute not even the beginning can be read; that is said, and is no error.
-        assert [one.text for one in await seeder.seed(address, wait_s=30)] == [NOT_READ]
+        assert [one.text for one in await fetcher.fetch(address, wait_s=30)] == [NOT_READ]
 
 
 async def test_a_short_limit_is_waited_for(server: SlackServer) -> None:
     address = thread(server, ["root", "reply"])
     server.fail("conversations.replies", status=429, retry_after=1)
-    async with seeds(server) as seeder:
-        found = await seeder.seed(address, wait_s=60)
+    async with open_fetcher(server) as fetcher:
+        found = await fetcher.fetch(address, wait_s=60)
     assert lines(found) == ["Ada: root", "Ben: reply"]
 
 
@@ -117,17 +113,17 @@ async def test_a_slack_that_does_not_answer_costs_seconds_and_no_answer(
 ) -> None:
     address = thread(server, ["root", "reply"])
     server.fail("conversations.replies", delay_s=5)
-    async with seeds(server) as seeder:
-        found = await seeder.seed(address, wait_s=0.2)
+    async with open_fetcher(server) as fetcher:
+        found = await fetcher.fetch(address, wait_s=0.2)
     assert [one.text for one in found] == [NOT_READ]
 
 
 async def test_a_refusal_is_an_error(server: SlackServer) -> None:
     address = thread(server, ["root", "reply"])
     server.fail("conversations.replies", error="missing_scope")
-    async with seeds(server) as seeder:
+    async with open_fetcher(server) as fetcher:
         with pytest.raises(PlatformError):
-            await seeder.seed(address, wait_s=60)
+            await fetcher.fetch(address, wait_s=60)
 
 
 async def test_other_apps_speak_under_their_own_names(server: SlackServer) -> None:
@@ -137,8 +133,8 @@ async def test_other_apps_speak_under_their_own_names(server: SlackServer) -> No
     server.say("C1", "U2", "", root, files=[{"id": "F1", "name": "log.txt"}])
     mention = server.say("C1", "U1", "<@UBOT>?", root)
     address = Address(SessionKey("slack", "T1", "C1", root), "channel", reply_to_id=mention)
-    async with seeds(server) as seeder:
-        found = await seeder.seed(address, wait_s=60)
+    async with open_fetcher(server) as fetcher:
+        found = await fetcher.fetch(address, wait_s=60)
     assert [one.text for one in found] == ["deploy?", "[file: log.txt]"]
 
 

@@ -27,12 +27,6 @@ async def asking(server: SlackServer) -> AsyncIterator[UserDirectory]:
             await users.aclose()
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[SlackServer]:
-    async with SlackServer() as found:
-        yield found
-
-
 async def test_people_have_names_and_homes(server: SlackServer) -> None:
     server.add_person("U9", "Nora", team_id="T9")
     async with asking(server) as users:
