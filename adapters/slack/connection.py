@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import structlog
 
+from adapters.shared.notices import post_notice
 from adapters.slack import doctor
 from adapters.slack.api import files
 from adapters.slack.api.installations import InstallationStore
@@ -177,14 +178,7 @@ class SlackConnection:
         return await dispatch_envelope(self._app, envelope)
 
     def _notify(self, address: Address, text: str) -> None:
-        self._background.add("post notice", self._post_notice(address, text))
-
-    async def _post_notice(self, address: Address, text: str) -> None:
-        reply = self.reply(address)
-        try:
-            await reply.post(text)
-        finally:
-            await reply.aclose()
+        self._background.add("post notice", post_notice(self.reply(address), text))
 
     async def _on_uninstalled(self, event: AppUninstalled) -> None:
         """Delete the token of a workspace that removed the app. Raises StoreError."""

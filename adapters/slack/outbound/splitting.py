@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adapters.shared.markdown_fences import Fence
-from bot.text import utf16_length
+from bot.text import is_inside_symbol, utf16_length
 
 BLOCK_BREAK = 7_500
 PARAGRAPH_BREAK = 9_000
@@ -173,7 +173,7 @@ class _Splitter:
                 if used >= WORD_BREAK and is_space and not char.isspace():
                     return number
                 is_forced = used >= ANY_BREAK + _MAX_SYMBOL_UNITS
-                if used >= ANY_BREAK and (is_forced or _is_symbol_boundary(line, number)):
+                if used >= ANY_BREAK and (is_forced or not is_inside_symbol(line, number)):
                     return number
             is_space = char.isspace()
             used += 2 if char > "\uffff" else 1
@@ -213,12 +213,3 @@ def _opened_fence(line: str) -> Fence | None:
 def _begins_block(line: str, before: str) -> bool:
     is_row = line.lstrip().startswith("|")
     return _opened_fence(line) is not None or (is_row and "|" not in before)
-
-
-def _is_symbol_boundary(line: str, at: int) -> bool:
-    """Whether no emoji or accented letter continues across `at`."""
-    char, before = line[at], line[at - 1] if at else ""
-    joins = char in "\u200d\ufe0e\ufe0f\u20e3" or "\u0300" <= char <= "\u036f"
-    colours = "\U0001f3fb" <= char <= "\U0001f3ff"
-    flags = "\U0001f1e6" <= char <= "\U0001f1ff" and "\U0001f1e6" <= before <= "\U0001f1ff"
-    return not (joins or colours or flags or before == "\u200d")
