@@ -48,8 +48,9 @@ ErrorKind = tuple[type[ModelError], str]
 
 @cache
 def error_table() -> Mapping[type[BaseException], ErrorKind]:
-    """Error class by exception class, for exceptions without an HTTP status. An unlisted class counts as its
-    nearest listed ancestor.
+    """Error class and cure by exception class, for exceptions without an HTTP status.
+
+    An unlisted class counts as its nearest listed ancestor.
 
     Built at the first use: importing these libraries takes a second.
     """

@@ -1,4 +1,4 @@
-"""`keepthread chat` and its neighbours as real processes, over an embedded server and a model on loopback."""
+"""`keepthread chat` through pipes, in processes of its own with an embedded server and a model on loopback."""
 
 from __future__ import annotations
 
@@ -14,11 +14,6 @@ import pytest
 from tests.fakes.model_server import ModelServer, fail, say, stall, truncated
 from tests.support.chat_process import Program
 from tests.support.wait import wait_until
-
-
-@pytest.fixture
-def program(tmp_path: Path, model: ModelServer) -> Program:
-    return Program.with_model(tmp_path, model)
 
 
 async def run(program: Program, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
@@ -252,7 +247,7 @@ async def test_conversations_can_be_shown_and_forgotten(program: Program) -> Non
     """By processes of their own; tests/bot/cli/test_sessions.py has the rest."""
     await run(program, "chat", "-s", "bees", stdin="my name is Ada\n")
     listed = json.loads((await run(program, "sessions", "list", "--json"))[1])
-    assert [(one["session"], one["turns"]) for one in listed] == [("console/local/bees/", 1)]
+    assert [(row["session"], row["turns"]) for row in listed] == [("console/local/bees/", 1)]
     _, out, err = await run(program, "sessions", "forget", "bees", "--yes")
     assert (out, err) == ("console/local/bees/: forgotten, 1 turn\n", "")
     _, out, _ = await run(program, "chat", "-s", "bees", stdin="what is my name?\n")

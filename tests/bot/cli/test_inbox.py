@@ -1,4 +1,4 @@
-"""`keepthread inbox`, as an operator uses it: what waits, and what was given up."""
+"""`keepthread inbox`: counts, and dead letters listed, shown, requeued and dropped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ With = Callable[[Work], Any]
 
 @pytest.fixture
 def inbox(settings: Settings) -> With:
-    """Does something with the inbox."""
+    """Function that runs work on the inbox of the test's Redis."""
 
     def do(work: Work) -> Any:
         async def opened() -> Any:
@@ -38,8 +38,8 @@ def inbox(settings: Settings) -> With:
     return do
 
 
-def given_up(*texts: str) -> Work:
-    """Put messages in and give them up, each in a place of its own."""
+def dead_letters(*texts: str) -> Work:
+    """Work that makes a dead letter of each text, each in another conversation."""
 
     async def work(inbox: Inbox, letters: DeadLetters, _: Redis) -> list[DeadLetter]:
         for number, text in enumerate(texts):
@@ -65,7 +65,7 @@ def test_an_empty_inbox_says_so(shell: Shell) -> None:
 
 def test_dead_letters_are_listed_whatever_their_text(shell: Shell, inbox: With) -> None:
     text = "[/b] hello \x1b[31m\x9b" + "\nand more " * 20
-    (letter,) = inbox(given_up(text))
+    (letter,) = inbox(dead_letters(text))
     _, title, row = shell.out("inbox", "list").splitlines()
     assert title.startswith("dead letter")
     assert row.startswith(letter.id)
@@ -81,17 +81,17 @@ def test_dead_letters_are_listed_whatever_their_text(shell: Shell, inbox: With) 
 
 
 def test_the_list_counts_ready_and_waiting_conversations(shell: Shell, inbox: With) -> None:
-    async def put(inbox: Inbox, *_: object) -> None:
+    async def enqueue_two(inbox: Inbox, *_: object) -> None:
         await inbox.enqueue(make_message("now"))
         await inbox.enqueue(make_message("later", "C2"), hold_s=60)
 
-    inbox(put)
+    inbox(enqueue_two)
     found = json.loads(shell.out("inbox", "list", "--json"))
     assert (found["ready"], found["waiting"]) == (1, 1)
 
 
 def test_letters_are_requeued_one_by_one_or_all_together(shell: Shell, inbox: With) -> None:
-    letters = inbox(given_up("a", "b", "c"))
+    letters = inbox(dead_letters("a", "b", "c"))
     assert shell.out("inbox", "retry", letters[0].id) == "1 put back; 0 cannot be read.\n"
     assert inbox(depth) == (1, 0)
     assert shell.out("inbox", "retry", "--all") == "2 put back; 0 cannot be read.\n"
@@ -100,7 +100,7 @@ def test_letters_are_requeued_one_by_one_or_all_together(shell: Shell, inbox: Wi
 
 
 def test_a_letter_is_requeued_into_a_full_conversation(shell: Shell, inbox: With) -> None:
-    (letter,) = inbox(given_up("precious"))
+    (letter,) = inbox(dead_letters("precious"))
 
     async def crowd(inbox: Inbox, *_: object) -> list[str]:
         return [(await inbox.enqueue(make_message(str(n), "C0")))[0] for n in range(101)]
@@ -109,13 +109,15 @@ def test_a_letter_is_requeued_into_a_full_conversation(shell: Shell, inbox: With
     shell.out("inbox", "retry", letter.id)
 
     async def waiting(inbox: Inbox, *_: object) -> list[str]:
-        return [one.text for _, one in await inbox.messages(make_message("x", "C0").session)]
+        return [
+            message.text for _, message in await inbox.messages(make_message("x", "C0").session)
+        ]
 
     assert inbox(waiting)[-1] == "precious"
 
 
 def test_an_unreadable_letter_stays_and_is_reported(shell: Shell, inbox: With) -> None:
-    (letter,) = inbox(given_up("x"))
+    (letter,) = inbox(dead_letters("x"))
 
     async def spoil(inbox: Inbox, letters: DeadLetters, redis: Redis) -> None:
         shard = letter.id.partition("/")[0]
@@ -135,7 +137,7 @@ def test_an_unreadable_letter_stays_and_is_reported(shell: Shell, inbox: With) -
 
 
 def test_letters_are_dropped_one_by_one(shell: Shell, inbox: With) -> None:
-    letters = inbox(given_up("a", "b"))
+    letters = inbox(dead_letters("a", "b"))
     assert shell.out("inbox", "drop", letters[0].id) == "1 thrown away.\n"
     (left,) = json.loads(shell.out("inbox", "list", "--json"))["dead"]
     assert left["id"] == letters[1].id
@@ -156,7 +158,7 @@ def test_a_letter_that_does_not_exist_is_an_error_without_traceback(
 
 @pytest.mark.parametrize("command", ["retry", "drop"])
 def test_a_command_without_letters_changes_nothing(shell: Shell, inbox: With, command: str) -> None:
-    inbox(given_up("a"))
+    inbox(dead_letters("a"))
     done = shell.run("inbox", command)
     assert done.exit_code == 2
     assert "say --all" in done.stderr

@@ -1,4 +1,4 @@
-"""`keepthread sessions`, as an operator uses it: tables for people, JSON for programs, errors in words."""
+"""`keepthread sessions`: tables for people, JSON for programs, errors without traceback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHAT = SessionKey("telegram", "7", "-100 1", "5")
 
 @pytest.fixture
 def store(settings: Settings) -> Callable[[Callable[[Store], Awaitable[Any]]], Any]:
-    """Does something with what is remembered."""
+    """Function that runs work on the store of the test's Redis."""
 
     def do(work: Callable[[Store], Awaitable[Any]]) -> Any:
         async def opened() -> Any:
@@ -38,7 +38,9 @@ def store(settings: Settings) -> Callable[[Callable[[Store], Awaitable[Any]]], A
     return do
 
 
-async def tell(store: Store, session: SessionKey, *texts: str, state: Any = "complete") -> None:
+async def append_turns(
+    store: Store, session: SessionKey, *texts: str, state: Any = "complete"
+) -> None:
     for text in texts:
         past = await store.history.read(session)
         turn = Turn(f"t-{text}", (make_message(text, session),), generation=past.generation)
@@ -52,19 +54,19 @@ def test_an_empty_list_says_so(shell: Shell) -> None:
 
 
 def test_conversations_are_listed_by_their_keys(shell: Shell, store: Any) -> None:
-    store(lambda s: tell(s, WORK, "one", "two"))
-    store(lambda s: tell(s, CHAT, "three"))
+    store(lambda s: append_turns(s, WORK, "one", "two"))
+    store(lambda s: append_turns(s, CHAT, "three"))
     title, *rows = shell.out("sessions", "list").splitlines()
     assert title.split() == ["session", "turns", "begun", "last", "used", "(UTC)"]
     found = {row.split()[0]: row.split()[1] for row in rows}
     assert found == {str(WORK): "2", str(CHAT): "1"}
     plain = json.loads(shell.out("sessions", "list", "--json"))
-    assert {SessionKey.parse(one["session"]): one["turns"] for one in plain} == {WORK: 2, CHAT: 1}
+    assert {SessionKey.parse(row["session"]): row["turns"] for row in plain} == {WORK: 2, CHAT: 1}
 
 
 def test_show_prints_the_newest_turns_unchanged(shell: Shell, store: Any) -> None:
-    store(lambda s: tell(s, WORK, "one", "two", "[bold]three[/b] \x1b]0;gotcha\x07"))
-    store(lambda s: tell(s, WORK, "four", state="failed"))
+    store(lambda s: append_turns(s, WORK, "one", "two", "[bold]three[/b] \x1b]0;gotcha\x07"))
+    store(lambda s: append_turns(s, WORK, "four", state="failed"))
     text = shell.out("sessions", "show", "work", "--last", "2")
     assert text.startswith(f"{WORK}  (4 turns)\n")
     assert "Ada: [bold]three[/b] ]0;gotcha\n" in text
@@ -79,9 +81,9 @@ def test_an_export_goes_to_a_file_or_to_the_screen(
     shell: Shell, store: Any, tmp_path: Path
 ) -> None:
     async def begin_anew(s: Store) -> None:
-        await tell(s, CHAT, "old")
+        await append_turns(s, CHAT, "old")
         await s.history.reset(CHAT, keep=True)
-        await tell(s, CHAT, "new")
+        await append_turns(s, CHAT, "new")
 
     store(begin_anew)
     path = tmp_path / "export.json"
@@ -95,18 +97,18 @@ def test_an_export_goes_to_a_file_or_to_the_screen(
 
 
 def test_reset_begins_a_generation_and_may_keep_the_old_one(shell: Shell, store: Any) -> None:
-    store(lambda s: tell(s, WORK, "one"))
+    store(lambda s: append_turns(s, WORK, "one"))
     assert shell.out("sessions", "reset", "work", "--keep") == f"{WORK}: reset, 1 turn\n"
     assert len(json.loads(shell.out("sessions", "export", "work"))["earlier"]) == 1
-    store(lambda s: tell(s, WORK, "two"))
+    store(lambda s: append_turns(s, WORK, "two"))
     answer = json.loads(shell.out("sessions", "reset", "work", "--json"))
     assert answer == {"session": str(WORK), "reset": True, "turns": 1}
 
 
 def test_forget_asks_first_and_erases_earlier_generations_too(shell: Shell, store: Any) -> None:
-    store(lambda s: tell(s, WORK, "one"))
+    store(lambda s: append_turns(s, WORK, "one"))
     shell.out("sessions", "reset", "work", "--keep")
-    store(lambda s: tell(s, WORK, "two"))
+    store(lambda s: append_turns(s, WORK, "two"))
     refused = shell.run("sessions", "forget", "work", stdin="n\n")
     assert refused.exit_code == 1
     assert f"Erase 1 turn of {WORK}?" in refused.output
@@ -119,7 +121,7 @@ def test_control_c_at_the_confirmation_erases_nothing(
     shell: Shell, store: Any, settings: Settings, tmp_path: Path
 ) -> None:
     assert settings.redis_url
-    store(lambda s: tell(s, WORK, "one"))
+    store(lambda s: append_turns(s, WORK, "one"))
     here = {"REDIS_URL": settings.redis_url.get_secret_value()}
     program = Program(tmp_path, here | {"BOT_REDIS_PREFIX": settings.bot_redis_prefix})
     with Terminal(program.command("sessions", "forget", "work"), program.environment) as terminal:
