@@ -86,22 +86,22 @@ class AnswerStream:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Finished answer: the turn as it ended, and the error if it failed."""
+class GeneratedAnswer:
+    """Result of one stream: the turn as it ended, and the error if it failed."""
 
     turn: Turn
     stream: AnswerStream
     error: KeepthreadError | None = None
 
     @classmethod
-    def of(cls, stream: AnswerStream, stop: StopSignal) -> Answer:
+    def of(cls, stream: AnswerStream, stop: StopSignal) -> GeneratedAnswer:
         """Answer of a stream that ended, or was stopped."""
         state: TurnState = "stopped" if stop.requested else "complete"
         turn = stream.turn.ended(state, stream.text, usage=stream.usage, model=stream.model)
         return cls(turn, stream)
 
     @classmethod
-    def failed(cls, stream: AnswerStream, error: KeepthreadError) -> Answer:
+    def failed(cls, stream: AnswerStream, error: KeepthreadError) -> GeneratedAnswer:
         """Answer of a stream that failed: what was shown of it is no answer."""
         return cls(
             stream.turn.ended("failed", stream.text, note=type(error).__name__), stream, error

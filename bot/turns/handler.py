@@ -25,7 +25,7 @@ from bot.ports import (
 )
 from bot.prompt.builder import PromptBuilder
 from bot.prompt.transcript import tokens_of
-from bot.turns.answer_stream import Answer, AnswerStream
+from bot.turns.answer_stream import AnswerStream, GeneratedAnswer
 from bot.turns.delivery import AlreadyWritten, deliver, deliver_unremembered, redeliver
 from bot.turns.replacement import keeps_old_answer, without_replaced_turn
 from bot.turns.request import Request
@@ -34,7 +34,7 @@ from bot.turns.writing import write_with_retries
 
 log = structlog.get_logger("keepthread.turns")
 
-Written = Literal["written", "old answer kept", "memory down"]
+WriteResult = Literal["written", "old answer kept", "memory down"]
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class Handler:
         reply: Reply,
         trace: TurnTrace,
         stop: StopSignal,
-    ) -> Answer:
+    ) -> GeneratedAnswer:
         """Stream the answer, and show it as it grows. A failure is an answer with an error."""
         stream = AnswerStream(request.turn, without_replaced_turn(past, request), request.images)
         try:
@@ -139,10 +139,12 @@ class Handler:
             if _is_left_to_inbox(request, stream, error):
                 raise
             log.warning("turn failed", turn=request.turn.id, error=repr(error), detail=error.detail)
-            return Answer.failed(stream, error)
-        return Answer.of(stream, stop)
+            return GeneratedAnswer.failed(stream, error)
+        return GeneratedAnswer.of(stream, stop)
 
-    async def _write_turn(self, request: Request, answer: Answer, trace: TurnTrace) -> Written:
+    async def _write_turn(
+        self, request: Request, answer: GeneratedAnswer, trace: TurnTrace
+    ) -> WriteResult:
         """Write the turn, failed ones too, unless an old answer stays in its place. Raises Overtaken."""
         if keeps_old_answer(request, answer):
             return "old answer kept"
@@ -165,8 +167,8 @@ class Handler:
         self,
         request: Request,
         past: HistorySnapshot,
-        answer: Answer,
-        written: Written,
+        answer: GeneratedAnswer,
+        written: WriteResult,
         reply: Reply,
     ) -> Turn:
         """Give the person the whole answer, or the error. Raises PlatformError, Overtaken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.ports import HistorySnapshot
-from bot.turns.answer_stream import Answer
+from bot.turns.answer_stream import GeneratedAnswer
 from bot.turns.request import Request
 
 
@@ -17,7 +17,7 @@ def without_replaced_turn(past: HistorySnapshot, request: Request) -> HistorySna
     return replace(past, window=window)
 
 
-def keeps_old_answer(request: Request, answer: Answer) -> bool:
+def keeps_old_answer(request: Request, answer: GeneratedAnswer) -> bool:
     """Whether the old answer stays: the new one failed, or was stopped before its first word."""
     is_empty = answer.turn.state == "stopped" and not answer.turn.answer
     return bool(request.replaces) and (answer.error is not None or is_empty)
