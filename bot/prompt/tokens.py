@@ -20,7 +20,7 @@ def count_tokens(text: str) -> int:
 
     A word costs one for each four letters begun, digits one for each two, anything else by its length in
     UTF-8. Over what o200k_base counts: 1.2 for English, 1.4 for code and JSON, 1.8 to 2.5 for German,
-    Russian and Chinese, 1.1 for base64 and tables (tests/bot/prompt/test_prompt.py has the figures). The
+    Russian and Chinese, 1.1 for base64 and tables (tests/bot/prompt/test_tokens.py has the figures). The
     rest is corrected by `HistorySnapshot.calibration`.
     """
     total = 0

@@ -91,7 +91,7 @@ def test_two_sessions_never_have_the_same_name(one: SessionKey, other: SessionKe
 
 
 @given(texts)
-def test_a_text_that_is_no_session_key_is_refused_or_written_back_the_same(text: str) -> None:
+def test_a_text_is_no_session_key_or_is_written_back_the_same(text: str) -> None:
     try:
         key = SessionKey.parse(text)
     except ValueError:
@@ -159,7 +159,7 @@ def test_values_cannot_be_changed() -> None:
             value.__setattr__(dataclasses.fields(value)[0].name, "x")
 
 
-def test_whoever_reads_along_decides_whether_a_place_is_shared() -> None:
+def test_a_place_is_shared_unless_it_is_private() -> None:
     key = SessionKey("a", "b", "c")
     assert not Address(key, "private").shared
     assert Address(key, "group").shared

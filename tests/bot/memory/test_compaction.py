@@ -35,11 +35,6 @@ async def server() -> AsyncIterator[ModelServer]:
 
 
 @pytest.fixture
-def history(redis: Redis, settings: Settings) -> RedisHistory:
-    return RedisHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
-
-
-@pytest.fixture
 async def compactor(history: RedisHistory, server: ModelServer) -> AsyncIterator[Compactor]:
     model = OpenAIModel(
         Endpoint("m", "key", server.base_url, first_token_timeout_s=60, timeout_s=60)
@@ -92,7 +87,7 @@ async def test_old_turns_become_a_summary_and_the_newest_stay(
     assert f"user: {now.first_seq} tea" not in user["content"]
 
 
-async def test_nobody_can_put_words_into_the_bots_mouth_for_the_notes(
+async def test_no_message_can_pass_as_the_bots_in_a_summary(
     compactor: Compactor, server: ModelServer
 ) -> None:
     await talk(compactor.history)
@@ -133,7 +128,7 @@ async def test_a_summary_never_grows_over_its_share(
 
 
 @pytest.mark.parametrize("word", ["tea", "чай", "茶茶茶", "🍵"])
-async def test_the_prompt_of_a_summary_fits_into_the_model(
+async def test_a_transcript_to_be_summarised_fits_into_the_model(
     compactor: Compactor, server: ModelServer, word: str
 ) -> None:
     past = await talk(compactor.history, turns=3, words=3000, word=word)
@@ -155,7 +150,7 @@ async def test_the_prompt_of_a_summary_fits_into_the_model(
         fake.say("  \n "),
     ],
 )
-async def test_the_original_stays_when_it_cannot_be_summarised(
+async def test_turns_stay_when_they_cannot_be_summarised(
     compactor: Compactor, server: ModelServer, behaviour: fake.Behaviour
 ) -> None:
     server.default = behaviour
@@ -192,9 +187,7 @@ async def test_the_next_message_never_waits_for_a_summary(
     assert (await compactor.history.read(KEY)).summary == ""
 
 
-async def test_closing_waits_as_long_as_it_is_told(
-    compactor: Compactor, server: ModelServer
-) -> None:
+async def test_closing_waits_for_its_grace_time(compactor: Compactor, server: ModelServer) -> None:
     server.default = fake.say("Ada likes tea.", delay_s=0.02)
     compactor.schedule(KEY, await talk(compactor.history))
     await compactor.aclose(grace_s=60)
@@ -233,9 +226,7 @@ async def test_without_summaries_old_turns_are_dropped_from_the_prompt_only(
     assert len(await compactor.history.between(KEY, 0, 100)) == 28
 
 
-async def test_of_two_compactors_one_wins_and_nothing_is_mixed(
-    compactor: Compactor, server: ModelServer
-) -> None:
+async def test_two_compactors_write_one_summary(compactor: Compactor, server: ModelServer) -> None:
     other = Compactor(compactor.history, compactor.model, CONTEXT)
     server.script = [fake.say("Mine.", delay_s=0.05), fake.say("Theirs.", delay_s=0.05)]
     past = await talk(compactor.history)
@@ -262,7 +253,7 @@ async def test_a_conversation_that_was_reset_meanwhile_gets_no_old_summary(
     assert (now.summary, now.window) == ("", ())
 
 
-async def test_a_message_deleted_while_it_is_folded_gets_into_no_summary(
+async def test_a_message_deleted_during_a_fold_gets_into_no_summary(
     compactor: Compactor, server: ModelServer
 ) -> None:
     gate = asyncio.Event()
@@ -287,7 +278,7 @@ def _after(gate: asyncio.Event, text: str) -> fake.Behaviour:
     return behave
 
 
-async def test_where_all_was_forgotten_folding_goes_on_without_the_model(
+async def test_deleted_turns_are_folded_without_the_model(
     compactor: Compactor, server: ModelServer
 ) -> None:
     past = await talk(compactor.history)

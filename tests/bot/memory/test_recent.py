@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,11 +16,6 @@ from bot.settings import Settings
 from tests.support.messages import make_message
 
 ADA = make_message("x").speaker
-
-
-@pytest.fixture
-def history(redis: Redis, settings: Settings) -> RedisHistory:
-    return RedisHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
 
 
 @pytest.fixture
@@ -53,7 +47,7 @@ async def places(recent: RecentConversations, speaker: Speaker = ADA) -> list[st
     return [one.session.place for one in await recent.conversations_of("loop", speaker)]
 
 
-async def test_the_latest_used_comes_first_whoever_used_it(
+async def test_the_latest_used_conversation_comes_first_whoever_used_it(
     recent: RecentConversations, history: RedisHistory, redis: Redis
 ) -> None:
     for place in ("a", "b", "c"):
@@ -72,7 +66,7 @@ async def test_each_person_has_their_own_list_by_home_and_id(
     assert await recent.conversations_of("other", ADA) == ()
 
 
-async def test_a_forgotten_conversation_is_not_listed(
+async def test_forgotten_conversations_are_not_listed(
     recent: RecentConversations, history: RedisHistory
 ) -> None:
     await talk(recent, history, "a")
@@ -81,7 +75,7 @@ async def test_a_forgotten_conversation_is_not_listed(
     assert await places(recent) == ["b"]
 
 
-async def test_only_so_many_are_kept_and_not_for_ever(
+async def test_the_index_is_bounded_and_expires(
     recent: RecentConversations, history: RedisHistory, redis: Redis
 ) -> None:
     for number in range(MAX_LISTED + 5):
@@ -92,7 +86,7 @@ async def test_only_so_many_are_kept_and_not_for_ever(
     assert 0 < await redis.ttl(key) <= 3_600
 
 
-async def test_the_same_place_is_noted_once_in_a_while(
+async def test_a_conversation_is_recorded_once_in_an_interval(
     recent: RecentConversations, history: RedisHistory, redis: Redis, settings: Settings
 ) -> None:
     async def writes() -> int:
@@ -109,7 +103,7 @@ async def test_the_same_place_is_noted_once_in_a_while(
     assert await writes() == before + 3
 
 
-async def test_the_cache_of_recent_conversations_is_bounded(
+async def test_the_cache_of_recorded_conversations_is_bounded(
     history: RedisHistory, redis: Redis, settings: Settings
 ) -> None:
     recent = recent_over(redis, settings, history, max_cached=3)
@@ -121,7 +115,7 @@ async def test_the_cache_of_recent_conversations_is_bounded(
     assert await places(recent) == ["0"], "the last three were known to be noted"
 
 
-async def test_a_note_that_cannot_be_written_is_only_lost(
+async def test_a_failed_record_is_dropped_and_written_by_the_next_turn(
     recent: RecentConversations, history: RedisHistory, redis: Redis, settings: Settings
 ) -> None:
     key = f"{settings.bot_redis_prefix}:person:loop/A1/U1"

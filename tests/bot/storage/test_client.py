@@ -1,4 +1,4 @@
-"""Connecting to real servers of every kind, and what is said when they are away, full or forbidding."""
+"""Connections to Redis of every kind, and their errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import gc
 import ssl
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -19,9 +18,9 @@ from bot.errors import (
     StoreUnavailable,
 )
 from bot.settings import Settings
-from bot.storage.client import INGRESS_RETRY_S, WORKER_RETRY_S, RedisLink, connect
-from bot.storage.doctor import check
+from bot.storage.client import INGRESS_RETRY_S, WORKER_RETRY_S, connect
 from bot.storage.errors import store_errors
+from tests.bot.storage.client_harness import WORD, at, works
 from tests.fakes.free_ports import free_port
 from tests.fakes.redis_server import (
     certificate,
@@ -32,20 +31,8 @@ from tests.fakes.redis_server import (
 )
 from tests.support.wait import wait_until
 
-WORD = "pass" + "word"
 
-
-def at(url: str | None, **more: Any) -> Settings:
-    return Settings.load(redis_url=url, **more)
-
-
-async def works(link: RedisLink) -> bool:
-    with store_errors():
-        await link.client.set("{k}a", b"\xff", ex=60)
-        return bool(await link.client.get("{k}a") == b"\xff")
-
-
-async def test_without_an_address_the_embedded_server_is_used_and_ends_with_the_link(
+async def test_the_embedded_server_is_used_without_an_address_and_ends_with_the_link(
     tmp_path: Path,
 ) -> None:
     link = await connect(at(None, bot_data_dir=tmp_path))
@@ -56,7 +43,7 @@ async def test_without_an_address_the_embedded_server_is_used_and_ends_with_the_
     assert not (tmp_path / "redis" / "valkey.sock").exists()
 
 
-async def test_by_unix_socket(settings: Settings, redis: Redis) -> None:
+async def test_a_server_is_reached_by_unix_socket(settings: Settings, redis: Redis) -> None:
     link = await connect(settings)
     assert await works(link)
     assert await redis.get("{k}a") == b"\xff"
@@ -64,7 +51,7 @@ async def test_by_unix_socket(settings: Settings, redis: Redis) -> None:
     await link.aclose()
 
 
-async def test_by_tcp_with_a_password_and_a_database() -> None:
+async def test_a_server_is_reached_by_tcp_with_a_password_and_a_database() -> None:
     async with running_redis("--requirepass", WORD, password=WORD) as server:
         link = await connect(at(f"redis://:{WORD}@127.0.0.1:{server.port}/3"))
         assert await works(link)
@@ -77,7 +64,7 @@ async def test_by_tcp_with_a_password_and_a_database() -> None:
             assert "wrong" not in str(caught.value)
 
 
-async def test_by_tls_only_with_a_certificate_that_holds(tmp_path: Path) -> None:
+async def test_a_server_is_reached_by_tls_only_with_a_valid_certificate(tmp_path: Path) -> None:
     cert, key = certificate(tmp_path)
     async with running_redis() as server, tls_proxy(server.port, cert, key) as port:
         link = await connect(at(f"rediss://localhost:{port}?ssl_ca_certs={cert}"))
@@ -157,7 +144,7 @@ async def test_a_server_that_is_no_cluster_is_told_from_one_that_is_down() -> No
         assert "redis://" in caught.value.cure
 
 
-async def test_a_cluster_address_without_its_scheme_is_told() -> None:
+async def test_a_cluster_address_without_its_scheme_is_reported() -> None:
     async with running_cluster(2) as nodes:
         link = await connect(at(f"redis://127.0.0.1:{nodes[0].port}"))
 
@@ -173,7 +160,7 @@ async def test_a_cluster_address_without_its_scheme_is_told() -> None:
 
 
 @pytest.mark.slow
-async def test_sentinel_leads_a_patient_link_over_a_fail_over() -> None:
+async def test_a_worker_link_follows_sentinel_through_a_fail_over() -> None:
     async with running_sentinels() as (primary, replica, sentinels):
         hosts = ",".join(f"127.0.0.1:{s.port}" for s in sentinels)
         down = free_port()  # the first sentinel asked does not exist
@@ -234,14 +221,14 @@ async def test_ingress_fails_before_its_platform_gives_up(how: str) -> None:
             await link.aclose()
 
 
-async def test_no_server_at_all_is_told() -> None:
+async def test_a_missing_server_is_reported() -> None:
     with pytest.raises(StoreUnavailable) as caught:
         await connect(at(f"redis://:{WORD}@127.0.0.1:{free_port()}"))
     assert WORD not in str(caught.value)
     assert "REDIS_URL" in caught.value.cure
 
 
-async def test_something_else_on_the_port_is_told() -> None:
+async def test_another_kind_of_server_is_reported() -> None:
     async def speak_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -331,58 +318,3 @@ async def test_a_blocking_read_may_wait_longer_than_other_replies(settings: Sett
     with store_errors():
         assert await waiting.client.blpop("nothing", timeout=1.2) is None
     await waiting.aclose()
-
-
-async def test_the_doctor_is_content_with_the_embedded_server(settings: Settings) -> None:
-    checks = await check(settings)
-    assert [c.state for c in checks] == ["ok"] * 4
-    assert checks[1].detail.startswith("Valkey ")
-
-
-async def test_the_doctor_names_what_loses_data_and_its_cure() -> None:
-    async with running_redis("--maxmemory-policy", "allkeys-lru") as server:
-        checks = {c.name: c for c in await check(at(f"redis://127.0.0.1:{server.port}"))}
-    assert checks["redis"].state == "ok"
-    for name, cure in (
-        ("redis persistence", "appendonly yes"),
-        ("redis eviction", "maxmemory-policy noeviction"),
-    ):
-        assert checks[name].state == "warning"
-        assert cure in checks[name].cure
-
-
-async def test_the_doctor_looks_at_a_cluster() -> None:
-    async with running_cluster(2) as nodes:
-        checks = await check(at(f"redis+cluster://127.0.0.1:{nodes[0].port}"))
-    assert [c.state for c in checks] == ["ok", "ok", "warning", "ok"]
-
-
-@pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "nonsense"])
-async def test_the_doctor_says_that_the_server_is_away_and_does_not_raise(url: str) -> None:
-    (only,) = await check(at(url))
-    assert only.state == "failed"
-    assert "REDIS_URL" in only.cure + only.detail
-
-
-async def test_the_doctor_notices_a_server_that_takes_no_writes() -> None:
-    async with (
-        running_redis() as primary,
-        running_redis("--replicaof", f"127.0.0.1 {primary.port}") as replica,
-    ):
-        (only,) = await check(at(f"redis://127.0.0.1:{replica.port}"))
-        async with primary.admin() as client:
-            await client.config_set("maxmemory", 1)
-        (full,) = await check(at(f"redis://127.0.0.1:{primary.port}"))
-    assert (only.state, full.state) == ("failed", "failed")
-    assert "primary" in only.cure
-    assert "maxmemory" in full.cure
-
-
-async def test_the_doctor_is_content_with_a_user_who_may_do_all_that_we_do() -> None:
-    async with running_redis() as server:
-        async with server.admin() as client:
-            rights = ("~keepthread:*", "&*", "+@all", "-@dangerous")
-            await client.execute_command("ACL", "SETUSER", "bot", "on", "nopass", *rights)
-        usable, unseen = await check(at(f"redis://bot:any@127.0.0.1:{server.port}"))
-    assert (usable.state, unseen.state) == ("ok", "warning")
-    assert "+info" in unseen.cure

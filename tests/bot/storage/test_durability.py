@@ -30,7 +30,7 @@ async def primary() -> AsyncIterator[RedisServer]:
         yield server
 
 
-async def test_a_message_that_no_replica_has_is_not_taken_in_and_neither_is_its_repetition(
+async def test_a_message_that_no_replica_has_is_refused_and_so_is_its_repetition(
     primary: RedisServer,
 ) -> None:
     async with primary.admin() as client:
@@ -75,7 +75,7 @@ async def test_a_message_waits_for_the_disk_where_that_is_asked_for(primary: Red
             await inbox.enqueue(make_message("and now"))
 
 
-async def test_on_a_cluster_the_node_of_the_message_is_asked() -> None:
+async def test_the_node_of_the_message_is_asked_on_a_cluster() -> None:
     async with running_cluster() as nodes, RedisCluster("127.0.0.1", nodes[0].port) as client:
         durability = Durability(client, is_cluster=True, disk=True, replicas=0)
         inbox = Inbox(client, InboxKeys("kt", 2), is_cluster=True, durability=durability)

@@ -54,7 +54,7 @@ from bot.storage.url import RedisUrl, parse
         ),
     ],
 )
-def test_an_address_is_understood(text: str, expected: RedisUrl) -> None:
+def test_an_address_is_parsed(text: str, expected: RedisUrl) -> None:
     assert parse(text) == expected
 
 
@@ -87,7 +87,7 @@ def test_an_address_is_understood(text: str, expected: RedisUrl) -> None:
         ("redis+cluster://a,,b", "host that is empty"),
     ],
 )
-def test_a_mistake_is_told_with_a_right_example(text: str, what: str) -> None:
+def test_a_mistake_is_reported_with_a_correct_example(text: str, what: str) -> None:
     with pytest.raises(SettingsError) as caught:
         parse(text)
     assert what in caught.value.detail

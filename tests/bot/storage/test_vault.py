@@ -46,14 +46,14 @@ async def test_another_process_with_the_same_key_can_read_it(
     assert await vault_with(redis, settings, "a long random text").get("slack/T1") == VALUE
 
 
-async def test_with_another_key_there_is_nothing(
+async def test_a_secret_of_another_key_counts_as_missing(
     vault: RedisVault, redis: Redis, settings: Settings
 ) -> None:
     await vault.set("slack/T1", VALUE)
     assert await vault_with(redis, settings, "another long text").get("slack/T1") is None
 
 
-async def test_a_tampered_value_counts_as_absent(vault: RedisVault, redis: Redis) -> None:
+async def test_a_tampered_secret_counts_as_missing(vault: RedisVault, redis: Redis) -> None:
     await vault.set("slack/T1", VALUE)
     (key,) = await redis.keys("*")
     sealed = bytearray(await redis.get(key))
@@ -64,7 +64,7 @@ async def test_a_tampered_value_counts_as_absent(vault: RedisVault, redis: Redis
     assert await vault.get("slack/T1") is None
 
 
-async def test_without_a_key_nothing_is_stored_and_nothing_needed(
+async def test_nothing_is_stored_and_nothing_needed_without_a_key(
     redis: Redis, settings: Settings
 ) -> None:
     keyless = vault_with(redis, settings, None)
@@ -83,7 +83,7 @@ async def test_a_secret_lives_as_long_as_was_asked(vault: RedisVault, redis: Red
     assert 0 < names[b"short"] <= 60
 
 
-async def test_dropped_is_gone(vault: RedisVault) -> None:
+async def test_a_deleted_secret_is_gone(vault: RedisVault) -> None:
     await vault.set("slack/T1", VALUE)
     await vault.delete("slack/T1")
     await vault.delete("slack/T1")
