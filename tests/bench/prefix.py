@@ -35,7 +35,7 @@ from bot.turns.request import Request
 from tests.bench.null_reply import NullReply
 from tests.bench.sample_conversation import SampleConversation
 from tests.bench.tables import Promise, Table, number, share
-from tests.faults.servers import RedisProcess
+from tests.faults.servers import DurableRedis
 
 TURNS = 300
 BLOCK_TOKENS = 128
@@ -163,7 +163,7 @@ async def measure(turns: int = TURNS) -> Table:
         settings.bot_system_prompt, settings.bot_history_tokens, settings.bot_history_low_water
     )
     talk = SampleConversation("C0PREFIX")
-    async with RedisProcess() as server, Redis(port=server.port) as client:
+    async with DurableRedis() as server, Redis(port=server.port) as client:
         ours = await run_keepthread(client, context, talk, turns)
     slid = run_turn_window(context, talk, turns)
     with_summaries = ours.turns.reused / (ours.turns.tokens + ours.summary_tokens)

@@ -31,7 +31,7 @@ from tests.bench.redis_commands import commands_a_second
 from tests.bench.tables import Promise, Table
 from tests.bench.turn_harness import process
 from tests.fakes.telegram.server import TelegramServer
-from tests.faults.servers import RedisProcess
+from tests.faults.servers import DurableRedis
 from tests.support.chat_process import Program
 
 MEASURE_PROCESS = Path(__file__).with_name("measure_process.py")
@@ -118,7 +118,7 @@ async def measure() -> Table:
         async with (
             process("tests.fakes.model_server") as model,
             TelegramServer() as telegram,
-            RedisProcess() as redis,
+            DurableRedis() as redis,
         ):
             settings = {"OPENAI_BASE_URL": model, "OPENAI_API_KEY": "none"}
             console = Program(Path(folder), settings)

@@ -25,7 +25,7 @@ from bot.turns.request import Request
 from tests.bench.null_reply import NullReply
 from tests.bench.prefill import TTL, fill
 from tests.bench.sample_conversation import SampleConversation
-from tests.faults.servers import RedisProcess
+from tests.faults.servers import DurableRedis
 
 PREFIX = "turns"
 MODEL, API_KEY = "loopback", "none"
@@ -73,7 +73,7 @@ def conversation_of(turns: int) -> SampleConversation:
 async def open_turn_harness() -> AsyncIterator[TurnHarness]:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(process("tests.fakes.model_server"))
-        redis = await stack.enter_async_context(RedisProcess())
+        redis = await stack.enter_async_context(DurableRedis())
         client = await stack.enter_async_context(Redis(port=redis.port))
         model = OpenAIModel(Endpoint(MODEL, API_KEY, url))
         stack.push_async_callback(model.aclose)

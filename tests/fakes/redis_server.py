@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoConnection
@@ -25,17 +26,31 @@ from tests.support.wait import wait_until
 
 
 class RedisServer:
-    """One server process; `admin()` makes a client without retries."""
+    """One server process; after `kill` or `end`, `start` starts it again on the same port and folder.
 
-    def __init__(self, *args: str, sentinel: str = "") -> None:
+    Args:
+        args: options of the command line.
+        sentinel: lines of a configuration that make it a Sentinel.
+        port: 0 takes a free one.
+        binary: None takes the bundled server.
+    """
+
+    def __init__(
+        self, *args: str, sentinel: str = "", port: int = 0, binary: Path | None = None
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kt-r-"))
-        self.port = free_port()
+        self.port = port or free_port()
         self._args = args
         self._sentinel = sentinel
+        self._binary = binary or server_binary()
         self.process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
     async def start(self, password: str | None = None) -> None:
-        command = [str(server_binary())]
+        command = [str(self._binary)]
         if self._sentinel:
             config = self.folder / "sentinel.conf"
             if not config.exists():
@@ -52,6 +67,7 @@ class RedisServer:
             await wait_until(lambda: _answers(client))
 
     def admin(self, password: str | None = None) -> Redis:
+        """A client without retries."""
         return Redis(port=self.port, password=password)
 
     def freeze(self) -> None:
@@ -68,9 +84,27 @@ class RedisServer:
             self.process.wait()
             self.process = None
 
+    async def end(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal and wait for the end of the process, without blocking the event loop."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        await asyncio.to_thread(self.process.wait)
+        self.process = None
+
     def close(self) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
 
 
 async def _answers(client: Redis) -> bool:

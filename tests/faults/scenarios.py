@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.deployment import LEASE_S, Deployment, Tally, open_deployment
-from tests.faults.servers import RedisClusterProcesses, RedisProcess
+from tests.faults.servers import DurableRedis, RedisCluster
 from tests.support.wait import wait_until
 
 
@@ -33,7 +33,7 @@ Scenario = Callable[[Path, Load, int], Awaitable[Tally]]
 
 async def burst(folder: Path, load: Load, seed: int) -> Tally:
     """No fault: all conversations send at once."""
-    async with RedisProcess() as redis, open_deployment(redis.url, folder) as deployment:
+    async with DurableRedis() as redis, open_deployment(redis.url, folder) as deployment:
         await deployment.start_workers(2)
         await deployment.send_load(load.conversations, load.messages, seed=seed)
         await deployment.wait_until_idle()
@@ -42,7 +42,7 @@ async def burst(folder: Path, load: Load, seed: int) -> Tally:
 
 async def duplicates(folder: Path, load: Load, seed: int) -> Tally:
     """Events are delivered three times, the copies late and in any order."""
-    async with RedisProcess() as redis, open_deployment(redis.url, folder) as deployment:
+    async with DurableRedis() as redis, open_deployment(redis.url, folder) as deployment:
         await deployment.start_workers(2)
         await deployment.send_load(load.conversations, load.messages, times=3, seed=seed)
         await deployment.wait_until_idle()
@@ -52,7 +52,7 @@ async def duplicates(folder: Path, load: Load, seed: int) -> Tally:
 async def kill_worker(folder: Path, load: Load, seed: int) -> Tally:
     """kill -9 of one of two workers at a random moment."""
     async with (
-        RedisProcess() as redis,
+        DurableRedis() as redis,
         open_deployment(redis.url, folder, answer_s=0.05) as deployment,
     ):
         await deployment.start_workers(2)
@@ -115,7 +115,7 @@ async def _break_under_load(
 async def terminate_worker(folder: Path, load: Load, seed: int) -> Tally:
     """SIGTERM with a grace longer than a turn: it ends what it has begun, and exits with 0."""
     async with (
-        RedisProcess() as redis,
+        DurableRedis() as redis,
         open_deployment(redis.url, folder, answer_s=0.05) as deployment,
     ):
         await deployment.start_workers(2)
@@ -134,7 +134,7 @@ async def _terminate_one(deployment: Deployment, rng: random.Random) -> float:
 async def hand_over(folder: Path, load: Load, seed: int) -> Tally:
     """SIGTERM with a grace shorter than a turn: running turns are handed over at once."""
     async with (
-        RedisProcess() as redis,
+        DurableRedis() as redis,
         open_deployment(redis.url, folder, answer_s=0.05, BOT_DRAIN_S="0.3") as deployment,
     ):
         await deployment.start_workers(1)
@@ -162,13 +162,13 @@ def redis_stops(number: signal.Signals, fsync: str, away_s: float = 0.5) -> Scen
 
     async def scenario(folder: Path, load: Load, seed: int) -> Tally:
         async with (
-            RedisProcess(("--appendfsync", fsync)) as redis,
+            DurableRedis("--appendfsync", fsync) as redis,
             open_deployment(redis.url, folder, answer_s=0.05) as deployment,
         ):
             await deployment.start_workers(2)
 
             async def inject(deployment: Deployment, _: random.Random) -> float:
-                await redis.kill(number)
+                await redis.end(number)
                 await asyncio.sleep(away_s)
                 before = deployment.answered()
                 assert before < load.total, "all was answered before the fault"
@@ -184,12 +184,12 @@ def redis_stops(number: signal.Signals, fsync: str, away_s: float = 0.5) -> Scen
 
 async def long_outage(folder: Path, load: Load, seed: int) -> Tally:
     """Redis is away for longer than a lease while long turns run: none is run again."""
-    async with RedisProcess() as redis, open_deployment(redis.url, folder) as deployment:
+    async with DurableRedis() as redis, open_deployment(redis.url, folder) as deployment:
         await deployment.start_workers(2)
         for number in range(20):
             await deployment.send(f"L{number}", f"long:{LEASE_S * 2.5}")
         await wait_until(lambda: len(deployment.journal.read("status")) >= 20)
-        await redis.kill()
+        await redis.end()
         await asyncio.sleep(LEASE_S * 1.5)
         await redis.start()
         back_at = time.time()
@@ -200,7 +200,7 @@ async def long_outage(folder: Path, load: Load, seed: int) -> Tally:
 
 async def long_turns(folder: Path, load: Load, seed: int) -> Tally:
     """Turns of three leases: none is run again."""
-    async with RedisProcess() as redis, open_deployment(redis.url, folder) as deployment:
+    async with DurableRedis() as redis, open_deployment(redis.url, folder) as deployment:
         await deployment.start_workers(2)
         for number in range(20):
             await deployment.send(f"L{number}", f"long:{LEASE_S * 3}")
@@ -212,7 +212,7 @@ async def long_turns(folder: Path, load: Load, seed: int) -> Tally:
 async def frozen_worker(folder: Path, load: Load, seed: int) -> Tally:
     """A worker is frozen (SIGSTOP) for two leases and resumed."""
     async with (
-        RedisProcess() as redis,
+        DurableRedis() as redis,
         open_deployment(redis.url, folder, answer_s=0.3) as deployment,
     ):
         await deployment.start_workers(2)
@@ -231,7 +231,7 @@ async def frozen_worker(folder: Path, load: Load, seed: int) -> Tally:
 async def poison(folder: Path, load: Load, seed: int) -> Tally:
     """A message that kills every worker that runs it; workers are restarted, as a supervisor does."""
     async with (
-        RedisProcess() as redis,
+        DurableRedis() as redis,
         open_deployment(redis.url, folder, answer_s=0.05) as deployment,
     ):
         await deployment.start_workers(2)
@@ -266,7 +266,7 @@ async def cluster_fail_over(folder: Path, load: Load, seed: int) -> Tally:
     The lease is longer than a fail-over, since meanwhile a worker cannot store what was shown.
     """
     async with (
-        RedisClusterProcesses() as cluster,
+        RedisCluster() as cluster,
         open_deployment(
             cluster.url, folder, answer_s=0.05, BOT_WAIT_FOR_REPLICAS="1", BOT_LEASE_S="6"
         ) as deployment,
@@ -276,7 +276,7 @@ async def cluster_fail_over(folder: Path, load: Load, seed: int) -> Tally:
         async def inject(deployment: Deployment, rng: random.Random) -> float:
             number = rng.randrange(3)
             killed_at = time.time()
-            await cluster.nodes[number].kill()
+            await cluster.nodes[number].end()
             await wait_until(lambda: cluster.leads(number + 3))
             recovery_s = time.time() - killed_at
             await cluster.nodes[number].start()

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import shutil
-import signal
-import subprocess
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -15,68 +10,29 @@ from typing import Self
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from bot.storage.embedded.paths import server_binary
-from tests.fakes.free_ports import free_cluster_port, free_port
+from tests.fakes.free_ports import free_cluster_port
+from tests.fakes.redis_server import RedisServer
+
+
+class DurableRedis(RedisServer):
+    """Server with an append-only file, so that a kill loses at most what was not synced yet."""
+
+    def __init__(self, *options: str, port: int = 0, binary: Path | None = None) -> None:
+        options = options or ("--appendfsync", "everysec")
+        super().__init__(
+            *("--appendonly", "yes", "--maxmemory-policy", "noeviction"),
+            *options,
+            port=port,
+            binary=binary,
+        )
 
 
 @dataclass
-class RedisProcess:
-    """One server with an append-only file; after `kill`, `start` restarts it on its data."""
-
-    options: tuple[str, ...] = ("--appendfsync", "everysec")
-    port: int = field(default_factory=free_port)
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="kt-faults-")))
-    binary: Path = field(default_factory=server_binary)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    async def start(self) -> None:
-        log = (self.folder / "log").open("ab")
-        with log:
-            self.process = subprocess.Popen(  # noqa: ASYNC220  it returns at once
-                [
-                    str(self.binary),
-                    *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-                    *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"),
-                    *self.options,
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        await self.wait_until_up()
-
-    async def wait_until_up(self) -> None:
-        async with Redis(port=self.port) as client:
-            while True:
-                with contextlib.suppress(RedisError, OSError):
-                    await client.ping()
-                    return
-                await asyncio.sleep(0.02)
-
-    async def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-        await asyncio.to_thread(self.process.wait)
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.process is not None and self.process.poll() is None:
-            await self.kill()
-        shutil.rmtree(self.folder)
-
-
-@dataclass
-class RedisClusterProcesses:
+class RedisCluster:
     """Three primaries (`nodes[:3]`), each with a replica (`nodes[3:]`, in the same order)."""
 
     node_timeout_ms: int = 1500
-    nodes: list[RedisProcess] = field(default_factory=list)
+    nodes: list[DurableRedis] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -91,7 +47,7 @@ class RedisClusterProcesses:
                 *("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0"),
                 *("--appendfsync", "everysec"),
             )
-            node = RedisProcess(options, port=free_cluster_port())
+            node = DurableRedis(*options, port=free_cluster_port())
             await node.start()
             self.nodes.append(node)
         clients = [Redis(port=node.port, decode_responses=True) for node in self.nodes]
@@ -126,7 +82,7 @@ class RedisClusterProcesses:
 
     async def __aexit__(self, *_: object) -> None:
         for node in self.nodes:
-            await node.__aexit__()
+            node.close()
 
 
 async def _is_whole(client: Redis) -> bool:
