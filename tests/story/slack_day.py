@@ -37,13 +37,13 @@ class Day:
     async def answers(self, count: int, channel: str, thread: str | None = None) -> list[str]:
         """What the bot said there, once it said `count` things."""
         found = await self.messages(count, channel, thread)
-        return [one.text for one in found]
+        return [message.text for message in found]
 
     async def messages(self, count: int, channel: str, thread: str | None = None) -> list[Message]:
         found: list[Message] = await wait_until(
             lambda: (now := self.slack.finished(channel, thread))[count - 1 :] and now, 20
         )
-        assert len(found) == count, [one.text for one in found]
+        assert len(found) == count, [message.text for message in found]
         return found
 
     async def at_rest(self) -> None:
@@ -58,7 +58,7 @@ class Day:
     def asked(self, at: int = -1) -> str:
         """All that people said, as the model was given it with its newest question."""
         received: ReceivedRequest = self.model.requests[at]
-        said = [one["content"] for one in received.messages if one["role"] == "user"]
+        said = [message["content"] for message in received.messages if message["role"] == "user"]
         return "\n".join(str(words) for words in said)
 
 

@@ -32,7 +32,7 @@ async def test_morning_a_question_becomes_a_thread_and_the_thread_a_conversation
     await day.slack.say("C1", BEN, f"<@{ADA}> the key is under the mat", thread)
     await day.at_rest()
     assert len(day.slack.finished("C1")) == 2
-    # It has heard it all the same.
+    # It remembers it all the same.
     await day.slack.say("C1", ADA, f"{BOT} where is the key?", thread)
     await day.answers(3, "C1", thread)
     assert "Ben: @Ada the key is under the mat" in day.asked()
@@ -71,20 +71,23 @@ async def test_a_question_is_corrected_and_answered_again(day: Day) -> None:
     offer = await wait_until(
         lambda: next(
             (
-                one
-                for one in [
+                message
+                for message in [
                     *day.slack.server.answers("C1", thread),
                     *day.slack.server.ephemerals("C1"),
                 ]
                 if any(
-                    b["text"] == "Answer again" and "offer" in b["action_id"] for b in one.buttons
+                    button["text"] == "Answer again" and "offer" in button["action_id"]
+                    for button in message.buttons
                 )
             ),
             None,
         )
     )
     await day.slack.press(offer, ADA, "Answer again")
-    await wait_until(lambda: any("monad?" in one.text for one in day.slack.finished("C1", thread)))
+    await wait_until(
+        lambda: any("monad?" in message.text for message in day.slack.finished("C1", thread))
+    )
     assert "monda" not in day.asked()
 
 
@@ -109,7 +112,7 @@ async def test_an_answer_is_stopped_by_slacks_own_button(day: Day) -> None:
     await day.slack.stop("C1", thread, ADA)
     await wait_until(lambda: day.model.open_streams == 0)
     await day.at_rest()
-    assert "Let me begin" in "\n".join(one.text for one in day.slack.finished("C1", thread))
+    assert "Let me begin" in "\n".join(message.text for message in day.slack.finished("C1", thread))
     assert day.slack.server.session("C1", thread) == "active"
 
 
@@ -120,9 +123,9 @@ async def test_an_answer_is_stopped_by_a_button_of_its_own_where_slack_has_none(
     growing = await wait_until(
         lambda: next(
             (
-                one
-                for one in day.slack.server.answers("C1", thread)
-                if any(button["text"] == "Stop" for button in one.buttons)
+                message
+                for message in day.slack.server.answers("C1", thread)
+                if any(button["text"] == "Stop" for button in message.buttons)
             ),
             None,
         )
@@ -130,12 +133,12 @@ async def test_an_answer_is_stopped_by_a_button_of_its_own_where_slack_has_none(
     await day.slack.press(growing, ADA, "Stop")
     await wait_until(lambda: day.model.open_streams == 0)
     await day.at_rest()
-    assert "Let me begin" in "\n".join(one.text for one in day.slack.finished("C1", thread))
+    assert "Let me begin" in "\n".join(message.text for message in day.slack.finished("C1", thread))
     assert day.slack.server.status("C1", thread) == ""
     assert not any(
         button["text"] == "Stop"
-        for one in day.slack.server.answers("C1", thread)
-        for button in one.buttons
+        for message in day.slack.server.answers("C1", thread)
+        for button in message.buttons
     )
 
 
@@ -152,8 +155,8 @@ async def test_sent_away_it_keeps_still_until_it_is_mentioned(day: Day) -> None:
 
 
 async def test_a_file_is_read(day: Day) -> None:
-    key_values = day.slack.server.add_file("notes.txt", b"The meeting is at noon.", "text/plain")
-    await day.slack.say("D1", ADA, "when is the meeting?", files=[key_values])
+    notes = day.slack.server.add_file("notes.txt", b"The meeting is at noon.", "text/plain")
+    await day.slack.say("D1", ADA, "when is the meeting?", files=[notes])
     await day.answers(1, "D1")
     assert "The meeting is at noon." in day.asked()
 

@@ -95,8 +95,12 @@ async def test_feedback_leads_to_the_turn_it_is_about(day: Day) -> None:
         await day.slack.react("C1", second.ts, ADA, "-1", back=True)
         await day.slack.react("C1", second.ts, NORA, "+1")  # a stranger's thumb counts for nothing
         await day.at_rest()
-    heard = [(one["verdict"], one["of"], one["by"]) for one in logs if one["event"] == "feedback"]
-    assert heard == [
+    ratings = [
+        (entry["verdict"], entry["of"], entry["by"])
+        for entry in logs
+        if entry["event"] == "feedback"
+    ]
+    assert ratings == [
         ("up", turns[0].id, BEN),
         ("down", turns[1].id, ADA),
         ("none", turns[1].id, ADA),
@@ -111,7 +115,9 @@ async def test_an_answer_that_an_admin_deletes_is_forgotten(day: Day) -> None:
     await day.at_rest()
     await day.slack.say("C1", ADA, "what did you say?", thread)
     await day.answers(1, "C1", thread)
-    said = [one for one in day.model.requests[-1].messages if one["role"] == "assistant"]
+    said = [
+        message for message in day.model.requests[-1].messages if message["role"] == "assistant"
+    ]
     assert "swordfish" not in json.dumps(said)
 
 
@@ -142,7 +148,7 @@ async def test_editing_a_question_into_a_command_runs_nothing(day: Day) -> None:
     await wait_until(lambda: "**1** turn" in "".join(m.text for m in day.slack.finished("D1")))
     await day.slack.edit("D1", second, "!reset")
     await day.at_rest()
-    assert not any("Forgotten" in one.text for one in day.slack.finished("D1"))
+    assert not any("Forgotten" in message.text for message in day.slack.finished("D1"))
 
 
 async def test_a_conversation_is_exported_into_its_thread_and_from_app_home_in_private(
@@ -152,7 +158,7 @@ async def test_a_conversation_is_exported_into_its_thread_and_from_app_home_in_p
     await day.answers(1, "C1", thread)
     await day.slack.say("C1", ADA, f"{BOT} export json", thread)
     in_thread = await wait_until(
-        lambda: [one for one in day.slack.server.answers("C1", thread) if one.files]
+        lambda: [file for file in day.slack.server.answers("C1", thread) if file.files]
     )
     (file,) = in_thread[0].files
     told = json.loads(day.slack.server.space.files[file["id"]][1])
@@ -162,7 +168,7 @@ async def test_a_conversation_is_exported_into_its_thread_and_from_app_home_in_p
     view = await wait_until(lambda: day.slack.server.space.homes.get(ADA))
     assert "<#C1>" in json.dumps(view)
     await day.slack.press_home(ADA, "Export")
-    await wait_until(lambda: any(one.files for one in day.slack.server.answers("D1")))
+    await wait_until(lambda: any(message.files for message in day.slack.server.answers("D1")))
     assert len(in_thread) == 1
 
 
@@ -227,6 +233,8 @@ async def test_many_threads_at_once_keep_their_memories_apart(day: Day) -> None:
     )
     for thread in threads:
         await day.answers(1, "C1", thread)
-    await asyncio.gather(*(day.slack.say("C1", ADA, "what is my name?", one) for one in threads))
+    await asyncio.gather(
+        *(day.slack.say("C1", ADA, "what is my name?", message) for message in threads)
+    )
     for thread, name in zip(threads, names, strict=True):
         assert (await day.answers(2, "C1", thread))[1] == f"Your name is {name}."

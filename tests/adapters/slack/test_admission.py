@@ -16,7 +16,7 @@ from tests.support.wait import wait_until
 THREAD = SessionKey("slack", "T1", "C1", "1700000000.000100")
 
 
-async def test_people_from_elsewhere_are_told_that_they_are_not_listed(
+async def test_people_of_other_workspaces_read_that_they_are_not_listed(
     http: InboundHarness,
 ) -> None:
     await http.deliver("message_from_elsewhere")
@@ -26,7 +26,7 @@ async def test_people_from_elsewhere_are_told_that_they_are_not_listed(
     assert address.details["ephemeral_user"] == "U9"
 
 
-async def test_a_refusal_is_told_once_though_slack_tells_a_mention_twice(
+async def test_a_refusal_is_posted_once_though_slack_sends_a_mention_twice(
     http: InboundHarness,
 ) -> None:
     await http.deliver("message_from_elsewhere")
@@ -35,7 +35,7 @@ async def test_a_refusal_is_told_once_though_slack_tells_a_mention_twice(
     assert len(http.notices) == 1
 
 
-async def test_people_from_elsewhere_talk_where_they_are_listed(settings: Settings) -> None:
+async def test_people_of_other_workspaces_talk_where_they_are_listed(settings: Settings) -> None:
     listed = settings.model_copy(update={"bot_allow": ("slack:T9/U9", "slack:T1")})
     async with open_inbound_harness(listed, transport="http") as inbound:
         await inbound.deliver("message_from_elsewhere")
@@ -52,7 +52,7 @@ async def test_identities_come_from_slack_and_not_from_the_event(
     assert http.core.enqueued == []
 
 
-async def test_where_strangers_may_be_somebody_unknown_belongs_to_nobody(
+async def test_unknown_people_in_shared_channels_belong_to_no_workspace(
     http: InboundHarness,
 ) -> None:
     http.fail("users.info", "internal_error", times=5)
@@ -63,13 +63,15 @@ async def test_where_strangers_may_be_somebody_unknown_belongs_to_nobody(
     assert http.core.enqueued == []
 
 
-async def test_nobody_waits_for_a_name_that_does_not_come(http: InboundHarness) -> None:
+async def test_a_message_whose_speaker_has_no_name_is_enqueued_with_the_id(
+    http: InboundHarness,
+) -> None:
     http.fail("users.info", "ratelimited", times=5)
     await http.deliver("message_im")
     assert http.core.enqueued[0].speaker.label == "U1"
 
 
-async def test_an_answer_without_the_person_holds_nobody_up(
+async def test_a_user_lookup_without_a_user_delays_no_message(
     http: InboundHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(METHODS, "users.info", (lambda *_: {}, "users:read", 100))
@@ -101,13 +103,13 @@ async def test_messages_of_one_person_are_enqueued_in_the_order_they_came(
         elsewhere = await inbound.deliver("app_mention")
         await asyncio.gather(first, second)
         assert elsewhere.acknowledged
-        assert [one.text for one in inbound.core.enqueued if one.session.place == "D1"] == [
+        assert [incoming.text for incoming in inbound.core.enqueued if incoming.session.place == "D1"] == [
             "hello there", "ask @Ben", "please",
         ]  # fmt: skip
         assert inbound.core.enqueued[1].session.place == "C1"  # and nobody else waited for it
 
 
-async def test_many_words_wait_for_one_name_together_and_not_one_after_another(
+async def test_messages_of_one_person_wait_for_the_name_together(
     settings: Settings,
 ) -> None:
     """One after another they would wait for longer than Slack does."""
@@ -116,7 +118,7 @@ async def test_many_words_wait_for_one_name_together_and_not_one_after_another(
         deliveries = await asyncio.gather(
             *(http.deliver("message_im", ts=f"1.{n}", event_id=f"{n}") for n in range(20))
         )
-        assert all(one.attempts == ["200"] for one in deliveries)
+        assert all(delivery.attempts == ["200"] for delivery in deliveries)
         assert len(http.core.enqueued) == 20
 
 
@@ -136,7 +138,7 @@ async def test_events_without_an_id_are_not_taken_for_one_another(http: InboundH
 
 
 @pytest.mark.parametrize("name", ["reaction_added", "agent_session_stopped"])
-async def test_where_strangers_may_be_nobody_unknown_judges_or_stops(
+async def test_unknown_people_neither_rate_nor_stop_in_shared_channels(
     http: InboundHarness, name: str
 ) -> None:
     http.post("C1", "UBOT", "an answer", ts="1700000000.000900", thread_ts=THREAD.thread)
@@ -157,7 +159,7 @@ async def test_deletions_are_followed_whoever_is_on_the_list(settings: Settings)
         body["event"]["previous_message"] |= {"user": "UBOT", "bot_id": "B1"}
         body["event_id"] = "Ev-other"
         await inbound.events.deliver(body)
-        assert [one.kind for one in inbound.core.enqueued] == ["delete", "delete"]
+        assert [incoming.kind for incoming in inbound.core.enqueued] == ["delete", "delete"]
         await inbound.deliver("message_im")
         assert len(inbound.core.enqueued) == 2
         assert len(inbound.notices) == 1

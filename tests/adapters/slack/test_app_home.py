@@ -70,7 +70,7 @@ async def test_a_person_who_left_a_channel_neither_sees_nor_exports_its_conversa
     assert len(await wait_until(lambda: http.notices)) == 1
     http.server.space.channel("C1").members.add("U1")
     await http.events.deliver(press)
-    assert [one.text for one in http.core.enqueued] == ["export"]
+    assert [incoming.text for incoming in http.core.enqueued] == ["export"]
 
 
 async def test_nobody_exports_the_direct_messages_of_somebody_else(http: InboundHarness) -> None:
@@ -83,10 +83,10 @@ async def test_nobody_exports_the_direct_messages_of_somebody_else(http: Inbound
     assert len(await wait_until(lambda: http.notices)) == 1
     press["user"]["id"] = "U1"
     await http.events.deliver(press)
-    assert [one.text for one in http.core.enqueued] == ["export"]
+    assert [incoming.text for incoming in http.core.enqueued] == ["export"]
 
 
-async def test_where_slack_does_not_say_where_somebody_is_only_their_own_messages_are_shown(
+async def test_app_home_lists_direct_messages_only_where_memberships_are_unknown(
     http: InboundHarness,
 ) -> None:
     http.core.conversations = (
@@ -123,15 +123,18 @@ def test_each_conversation_has_its_buttons_and_a_reset_asks_first() -> None:
         if block["type"] == "actions"
         for element in block["elements"]
     ]
-    assert [one["action_id"] for one in buttons] == [
+    assert [button["action_id"] for button in buttons] == [
         action_ids.HOME_EXPORT,
         action_ids.HOME_RESET,
     ] * 2
     assert action_ids.read_button(buttons[0]["value"]) == (THREAD, "")
-    assert all(("confirm" in one) == (one["action_id"] == action_ids.HOME_RESET) for one in buttons)
+    assert all(
+        ("confirm" in button) == (button["action_id"] == action_ids.HOME_RESET)
+        for button in buttons
+    )
 
 
-def test_it_stays_within_what_slack_shows() -> None:
+def test_app_home_stays_within_slacks_limits() -> None:
     """https://docs.slack.dev/reference/views/home-tab-views: 100 blocks; sections of 3,000 characters."""
     many = [ConversationSummary(replace(THREAD, thread=f"{n}.1"), 10_000, AT) for n in range(60)]
     view = home_view(BUILTIN, TEAM, many, (10**9, 10**12))
@@ -144,11 +147,11 @@ def test_it_stays_within_what_slack_shows() -> None:
     ("session", "word"),
     [(THREAD, ""), (DIRECT, "up"), (replace(THREAD, place="a b/ü"), "export json")],
 )
-def test_a_button_carries_its_session_and_word(session: SessionKey, word: str) -> None:
+def test_a_button_value_holds_its_session_and_argument(session: SessionKey, word: str) -> None:
     assert action_ids.read_button(action_ids.button_value(session, word)) == (session, word)
 
 
-def test_titles_are_short_and_end_at_a_word() -> None:
+def test_thread_titles_are_short_and_end_at_a_word() -> None:
     assert title_of("help me\nplan") == "help me plan"
     long = title_of("word " * 40)
     assert len(long) <= 60

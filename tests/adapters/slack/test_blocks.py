@@ -138,7 +138,7 @@ def test_no_emoji_is_cut_in_two() -> None:
             assert not piece.body.replace(symbol, "")
 
 
-def test_a_message_without_words_is_not_sent() -> None:
+def test_a_message_of_white_space_is_not_sent() -> None:
     assert split_visible("\n" * 40_000) == []
     assert [piece.is_visible for piece in split_visible("a" + "\n" * 40_000 + "b")] == [True, True]
 
@@ -149,7 +149,7 @@ def test_two_hundred_thousand_characters_take_no_more_messages_than_they_need() 
     assert len(split(text)) <= len(text) / 9_000 + 1
 
 
-def test_a_row_of_blanks_that_could_begin_a_table_takes_no_longer_than_words() -> None:
+def test_a_line_of_blanks_that_could_begin_a_table_is_split_in_linear_time() -> None:
     """A text made to make regular expressions slow ends within the test's time limit."""
     text = f"a|b\n{' ' * 200_000}x|"
     assert close_fence(text) == text
@@ -173,7 +173,7 @@ IS_CALL = re.compile(
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(CALLS), st.text(max_size=8)), max_size=12).map("".join))
-def test_nobody_is_called_and_every_visible_character_stays(text: str) -> None:
+def test_mentions_are_disabled_and_every_visible_character_stays(text: str) -> None:
     calm = disable_mentions(text)
     assert not IS_CALL.search(calm)
     assert calm.replace("\u200b", "") == text.replace("\u200b", "")
@@ -200,7 +200,7 @@ def test_text_that_only_looks_like_a_call_stays_as_it_is() -> None:
         assert disable_mentions(text) == text
 
 
-def test_notifications_read_plain_words_that_call_nobody() -> None:
+def test_notifications_are_plain_text_without_mentions() -> None:
     assert fallback_text("a <!channel> & b") == "a &lt;!channel&gt; &amp; b"
     assert len(fallback_text("x" * 50_000)) == FALLBACK_CHARS + 1
 

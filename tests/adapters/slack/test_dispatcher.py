@@ -36,7 +36,9 @@ async def test_a_mention_reaches_the_core_with_all_that_answering_it_takes(
 @pytest.mark.parametrize(
     "order", [("app_mention", "message_mention"), ("message_mention", "app_mention")]
 )
-async def test_twins_are_taken_in_once(inbound: InboundHarness, order: tuple[str, str]) -> None:
+async def test_the_two_events_of_a_mention_are_enqueued_once(
+    inbound: InboundHarness, order: tuple[str, str]
+) -> None:
     for name in order:
         assert (await inbound.deliver(name)).attempts in (["200"], ["ack"])
     assert len(inbound.core.enqueued) == 1
@@ -50,13 +52,13 @@ async def test_a_dropped_message_cannot_eat_its_mention(http: InboundHarness) ->
     assert len(http.core.enqueued) == 1
 
 
-async def test_a_replayed_event_is_taken_in_once(inbound: InboundHarness) -> None:
+async def test_a_replayed_event_is_enqueued_once(inbound: InboundHarness) -> None:
     for _ in range(3):
         assert (await inbound.deliver("message_im")).acknowledged
     assert len(inbound.core.enqueued) == 1
 
 
-async def test_while_redis_is_down_nothing_is_acknowledged_and_slack_sends_again(
+async def test_events_are_not_acknowledged_while_redis_is_down_and_slack_sends_them_again(
     inbound: InboundHarness,
 ) -> None:
     inbound.core.down = True
@@ -79,11 +81,15 @@ async def test_a_redelivered_event_is_recognised_and_a_first_delivery_is_not(
         await inbound.deliver("app_mention")
         again = await wait_until(
             lambda: (
-                (found := [one for one in logs if "event sent again" in one["event"]])[1:] and found
+                (found := [entry for entry in logs if "event sent again" in entry["event"]])[1:]
+                and found
             )
         )
-    assert [(one["attempt"], one["event_id"]) for one in again] == [(1, "Ev0001"), (2, "Ev0001")]
-    assert all(one["reason"] for one in again)
+    assert [(entry["attempt"], entry["event_id"]) for entry in again] == [
+        (1, "Ev0001"),
+        (2, "Ev0001"),
+    ]
+    assert all(entry["reason"] for entry in again)
 
 
 async def test_everything_slack_sends_is_acknowledged_at_once(inbound: InboundHarness) -> None:
@@ -96,7 +102,7 @@ async def test_everything_slack_sends_is_acknowledged_at_once(inbound: InboundHa
     assert (await inbound.events.deliver(unknown)).attempts in (["200"], ["ack"])
 
 
-async def test_bots_joins_and_the_bot_itself_start_nothing(http: InboundHarness) -> None:
+async def test_messages_of_bots_and_joins_start_nothing(http: InboundHarness) -> None:
     http.core.known.add(THREAD)
     for name in ("message_bot", "message_other_app", "message_own", "message_join"):
         await http.deliver(name)
@@ -112,14 +118,14 @@ async def test_a_thread_is_followed_without_mentions(inbound: InboundHarness) ->
     assert "seed" not in incoming.address.details
 
 
-async def test_words_to_somebody_else_are_only_overheard(http: InboundHarness) -> None:
+async def test_messages_to_other_people_are_only_overheard(http: InboundHarness) -> None:
     http.core.known.add(THREAD)
     await http.deliver("message_thread", text="<@U2> can you look?")
     (incoming,) = http.core.enqueued
     assert (incoming.kind, incoming.text) == ("overheard", "@Ben can you look?")
 
 
-async def test_a_first_mention_inside_a_thread_asks_for_what_was_said_before(
+async def test_a_first_mention_inside_a_thread_asks_for_its_history(
     http: InboundHarness,
 ) -> None:
     await http.deliver("message_thread", text="<@UBOT> what do you think?")
@@ -131,13 +137,13 @@ async def test_a_mention_and_an_exact_command_is_a_command(http: InboundHarness)
     assert (http.core.enqueued[0].kind, http.core.enqueued[0].text) == ("command", "reset")
 
 
-async def test_forwarded_words_files_and_names_come_along(http: InboundHarness) -> None:
+async def test_forwarded_messages_files_and_names_are_enqueued(http: InboundHarness) -> None:
     await http.deliver("message_forwarded")
     await http.deliver("message_file_share", text="<@UBOT> read this to <@U2>")
     forwarded, shared = http.core.enqueued
     assert forwarded.quoted == "Bob: Ship it on **Friday**"
     assert shared.text == "read this to @Ben"
-    assert [one.name for one in shared.attachments] == ["notes.txt"]
+    assert [attachment.name for attachment in shared.attachments] == ["notes.txt"]
 
 
 async def test_an_edit_changes_memory_and_unfurling_a_link_does_not(http: InboundHarness) -> None:
@@ -153,7 +159,7 @@ async def test_an_edit_to_a_command_runs_nothing(http: InboundHarness) -> None:
     body = slack("message_changed")
     body["event"]["message"]["text"] = "<@UBOT> reset"
     await http.events.deliver(body)
-    assert [one.kind for one in http.core.enqueued] == ["edit"]
+    assert [incoming.kind for incoming in http.core.enqueued] == ["edit"]
 
 
 @pytest.mark.parametrize(
@@ -172,15 +178,15 @@ async def test_the_same_time_stamp_in_two_channels_is_two_messages(http: Inbound
     """Elsewhere the bare time stamp was the key, and one of them was lost."""
     await http.deliver("app_mention")
     await http.deliver("app_mention", channel="C7", event_id="other")
-    assert [one.session.place for one in http.core.enqueued] == ["C1", "C7"]
+    assert [incoming.session.place for incoming in http.core.enqueued] == ["C1", "C7"]
 
 
-async def test_a_mention_in_a_followed_thread_is_taken_in_once(http: InboundHarness) -> None:
+async def test_a_mention_in_a_followed_thread_is_enqueued_once(http: InboundHarness) -> None:
     http.core.known.add(THREAD)
     words = {"text": "<@UBOT> and now?"}
     await http.deliver("message_thread", **words)
     await http.deliver("message_thread", **words, type="app_mention", event_id="twin")
-    assert [one.text for one in http.core.enqueued] == ["and now?"]
+    assert [incoming.text for incoming in http.core.enqueued] == ["and now?"]
 
 
 async def test_a_workspace_without_the_app_is_acknowledged_and_starts_nothing(
@@ -205,7 +211,7 @@ async def test_deleting_an_answer_forgets_it(http: InboundHarness) -> None:
     body = slack("message_deleted")
     body["event"]["previous_message"] |= {"user": "UBOT", "bot_id": "B1"}
     await http.events.deliver(body)
-    assert [one.kind for one in http.core.enqueued] == ["delete"]
+    assert [incoming.kind for incoming in http.core.enqueued] == ["delete"]
 
 
 async def test_a_thumb_under_an_answer_is_feedback_in_its_conversation(
@@ -232,7 +238,7 @@ async def test_slacks_own_stop_button_stops(http: InboundHarness) -> None:
     assert (session, speaker.id) == (THREAD, "U1")
 
 
-async def test_a_new_agent_thread_offers_first_words_and_gets_its_title(
+async def test_a_new_agent_thread_suggests_prompts_and_gets_its_title(
     http: InboundHarness,
 ) -> None:
     await http.deliver("assistant_thread_started")
@@ -246,7 +252,7 @@ async def test_a_new_agent_thread_offers_first_words_and_gets_its_title(
 async def test_the_app_being_removed_is_acknowledged_and_survived(http: InboundHarness) -> None:
     await http.deliver("app_uninstalled")
     await http.deliver("tokens_revoked")
-    assert [one.team for one in http.uninstalled] == ["T1", "T1"]
+    assert [event.team for event in http.uninstalled] == ["T1", "T1"]
 
 
 async def test_a_payload_that_breaks_us_does_not_break_the_next(inbound: InboundHarness) -> None:
@@ -255,7 +261,7 @@ async def test_a_payload_that_breaks_us_does_not_break_the_next(inbound: Inbound
     inbound.events.max_attempts = 1
     await inbound.events.deliver(odd)
     await inbound.deliver("message_im")
-    assert [one.text for one in inbound.core.enqueued] == ["hello there"]
+    assert [incoming.text for incoming in inbound.core.enqueued] == ["hello there"]
 
 
 async def test_a_picture_of_which_slack_tells_only_an_id_is_known_for_a_picture(

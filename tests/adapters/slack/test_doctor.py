@@ -28,7 +28,7 @@ async def server() -> AsyncIterator[SlackServer]:
         yield found
 
 
-def find_own_messages(server: SlackServer, **changes: Any) -> SlackSettings:
+def settings_of(server: SlackServer, **changes: Any) -> SlackSettings:
     return slack_settings(server.api_url, **{"slack_app_token": SecretStr(APP_TOKEN), **changes})
 
 
@@ -50,43 +50,45 @@ async def signing_on(own: SlackSettings) -> AsyncIterator[tuple[Workspaces, Sock
 
 async def checked(own: SlackSettings, *, has_key: bool = True) -> dict[str, Check]:
     async with signing_on(own) as (workspaces, sockets):
-        return {one.name: one for one in await doctor.check(own, workspaces, sockets, has_key)}
+        return {
+            check.name: check for check in await doctor.check(own, workspaces, sockets, has_key)
+        }
 
 
-async def test_when_all_is_well_it_says_who_and_where(server: SlackServer) -> None:
-    checks = await checked(find_own_messages(server))
-    assert {one.state for one in checks.values()} == {"ok"}
+async def test_doctor_names_the_bot_and_its_workspace_when_all_is_well(server: SlackServer) -> None:
+    checks = await checked(settings_of(server))
+    assert {check.state for check in checks.values()} == {"ok"}
     assert "Acme" in checks["slack token"].detail
 
 
 async def test_a_bad_token_is_refused(server: SlackServer) -> None:
-    checks = await checked(find_own_messages(server, slack_bot_token=SecretStr("xoxb-other")))
+    checks = await checked(settings_of(server, slack_bot_token=SecretStr("xoxb-other")))
     assert checks["slack token"].state == "failed"
     assert "SLACK_BOT_TOKEN" in checks["slack token"].cure
-    checks = await checked(find_own_messages(server, slack_app_token=SecretStr("xapp-1-A1-other")))
+    checks = await checked(settings_of(server, slack_app_token=SecretStr("xapp-1-A1-other")))
     assert checks["slack events"].state == "failed"
     assert "SLACK_APP_TOKEN" in checks["slack events"].cure
     server.fail("apps.connections.open", error="missing_scope")
-    checks = await checked(find_own_messages(server))
+    checks = await checked(settings_of(server))
     assert "connections:write" in checks["slack events"].cure
 
 
-async def test_tokens_of_two_apps_are_told_apart_by_name(server: SlackServer) -> None:
+async def test_tokens_of_two_apps_are_refused_with_both_names(server: SlackServer) -> None:
     other = "xapp-1-A2-test"
     server.app_tokens.add(other)
-    checks = await checked(find_own_messages(server, slack_app_token=SecretStr(other)))
+    checks = await checked(settings_of(server, slack_app_token=SecretStr(other)))
     assert "app A1" in checks["slack events"].detail
     assert "app A2" in checks["slack events"].detail
 
 
 async def test_missing_scopes_are_named(server: SlackServer) -> None:
     server.tokens[BOT_TOKEN] = Caller(scopes=tuple(set(SCOPES) - {"files:read", "reactions:read"}))
-    checks = await checked(find_own_messages(server))
+    checks = await checked(settings_of(server))
     assert checks["slack token"].state == "warning"
     assert "files:read, reactions:read" in checks["slack token"].detail
     assert "manifest" in checks["slack token"].cure
     server.tokens[BOT_TOKEN] = Caller(scopes=tuple(set(SCOPES) - {"chat:write"}))
-    async with signing_on(find_own_messages(server)) as (workspaces, _):
+    async with signing_on(settings_of(server)) as (workspaces, _):
         with pytest.raises(PlatformRefused, match="chat:write"):
             await doctor.sign_on(workspaces)
 
@@ -94,7 +96,7 @@ async def test_missing_scopes_are_named(server: SlackServer) -> None:
 async def test_a_persons_token_is_no_bots(server: SlackServer) -> None:
     token = BOT_TOKEN.replace("xoxb-", "xoxe.xoxp-")
     server.tokens[token] = Caller(bot_id="")
-    async with signing_on(find_own_messages(server, slack_bot_token=SecretStr(token))) as (
+    async with signing_on(settings_of(server, slack_bot_token=SecretStr(token))) as (
         workspaces,
         _,
     ):
@@ -104,32 +106,32 @@ async def test_a_persons_token_is_no_bots(server: SlackServer) -> None:
 
 async def test_a_bots_token_is_one_though_slack_leaves_out_the_bots_id(server: SlackServer) -> None:
     server.tokens[BOT_TOKEN] = Caller(bot_id="")
-    assert {one.state for one in (await checked(find_own_messages(server))).values()} == {"ok"}
+    assert {check.state for check in (await checked(settings_of(server))).values()} == {"ok"}
 
 
 @pytest.mark.parametrize(
     "failure", [{"status": 404}, {"error": "internal_error"}, {"cut": True}, {"status": 429}]
 )
-async def test_silence_of_slack_has_a_cure_too(
+async def test_an_unreachable_slack_has_a_cure_too(
     server: SlackServer, failure: dict[str, Any]
 ) -> None:
     server.fail("auth.test", **failure)
     server.fail("apps.connections.open", **failure)
-    checks = await checked(find_own_messages(server))
-    assert {one.state for one in checks.values()} == {"failed"}
-    assert all("SLACK_API_URL" in one.cure for one in checks.values())
+    checks = await checked(settings_of(server))
+    assert {check.state for check in checks.values()} == {"failed"}
+    assert all("SLACK_API_URL" in check.cure for check in checks.values())
 
 
 async def test_slack_being_down_is_not_a_bad_token(server: SlackServer) -> None:
     server.fail("auth.test", status=503, times=9)
-    async with signing_on(find_own_messages(server)) as (workspaces, _):
+    async with signing_on(settings_of(server)) as (workspaces, _):
         with pytest.raises(PlatformError) as raised:
             await doctor.sign_on(workspaces)
     assert not isinstance(raised.value, PlatformRefused)
 
 
 async def test_slack_is_asked_once_who_the_bot_is(server: SlackServer) -> None:
-    async with signing_on(find_own_messages(server)) as (workspaces, _):
+    async with signing_on(settings_of(server)) as (workspaces, _):
         for _ in range(3):
             assert await doctor.sign_on(workspaces) is not None
     assert len(server.called("auth.test")) == 1
@@ -184,7 +186,7 @@ def test_the_transport_follows_what_is_set() -> None:
     assert quiet.slack_api_url == "https://slack-gov.com/api/"
 
 
-async def test_without_settings_slack_is_off(settings: Settings) -> None:
+async def test_slack_without_settings_is_off(settings: Settings) -> None:
     own = SlackSettings.load()
     assert not ADAPTER.is_configured(own)
     assert [check.state for check in await ADAPTER.check(settings, own)] == ["off"]

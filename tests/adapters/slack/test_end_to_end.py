@@ -46,14 +46,16 @@ async def answers(
     found: list[Message] = await wait_until(
         lambda: (now := slack.finished(channel, thread_ts))[count - 1 :] and now, 30
     )
-    assert len(found) == count, [one.text for one in found]
+    assert len(found) == count, [message.text for message in found]
     return found
 
 
 async def nothing_more(slack: SlackWorkspace, model: ModelServer, channel: str, count: int) -> None:
     """Nothing else is on its way: what would be wrong has had its time."""
     await asyncio.sleep(0.5)
-    assert len(slack.finished(channel)) == count, [one.text for one in slack.finished(channel)]
+    assert len(slack.finished(channel)) == count, [
+        message.text for message in slack.finished(channel)
+    ]
     await wait_until(lambda: model.open_streams == 0)
 
 
@@ -71,7 +73,7 @@ async def test_a_mention_is_answered_in_its_thread_once_however_often_slack_tell
         assert answer.thread_ts == ts
         assert "my name is Ada" in answer.text
         assert len(slack.deliveries) == 2
-        assert all(one.acknowledged for one in slack.deliveries)
+        assert all(delivery.acknowledged for delivery in slack.deliveries)
         assert (await slack.events.deliver(replayed)).acknowledged  # answered long ago
         await nothing_more(slack, model, "C1", 1)
         assert slack.server.status("C1", ts) == ""
@@ -125,7 +127,7 @@ async def test_an_answer_of_60_000_characters_arrives_whole_and_in_order(
         await wait_until(lambda: "Paragraph 229:" in _all(slack, ts))
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
     assert _words(_all(slack, ts)) == _words(long)
-    assert all(len(one.text) <= 12_000 for one in slack.finished("C1", ts))
+    assert all(len(message.text) <= 12_000 for message in slack.finished("C1", ts))
 
 
 async def test_a_stream_that_slack_ends_is_completed(processes: ServeProcesses) -> None:
@@ -195,9 +197,9 @@ async def test_an_answer_is_stopped_in_another_process_than_the_one_that_writes_
         await slack.stop("C1", native, "U1")
         await wait_until(lambda: model.open_streams == 0)
         slack.server.is_agent = False
-        find_own_messages = await slack.say("C1", "U1", f"{BOT} tell me all")
+        edited = await slack.say("C1", "U1", f"{BOT} tell me all")
         growing = await wait_until(
-            lambda: [one for one in slack.server.answers("C1", find_own_messages) if one.buttons]
+            lambda: [message for message in slack.server.answers("C1", edited) if message.buttons]
         )
         await slack.press(growing[0], "U1", "Stop")
         await wait_until(lambda: model.open_streams == 0)
@@ -206,12 +208,10 @@ async def test_an_answer_is_stopped_in_another_process_than_the_one_that_writes_
         await wait_until(lambda: model.open_streams == 1)
         await slack.say("D1", "U1", "stop")
         await wait_until(lambda: model.open_streams == 0)
-        for thread, words in ((native, "One beginning"), (find_own_messages, "Two beginnings")):
+        for thread, words in ((native, "One beginning"), (edited, "Two beginnings")):
             (message,) = await answers(slack, 1, "C1", thread)
             assert message.text == words
-        await wait_until(
-            lambda: not any(slack.server.status("C1", ts) for ts in (native, find_own_messages))
-        )
+        await wait_until(lambda: not any(slack.server.status("C1", ts) for ts in (native, edited)))
 
 
 async def test_messages_sent_while_the_bot_was_down_are_answered_later(
@@ -248,7 +248,7 @@ async def test_the_slash_command_and_the_shortcut_answer_their_person_alone(
 
 
 def _all(slack: SlackWorkspace, ts: str) -> str:
-    return "\n".join(one.text for one in slack.server.answers("C1", ts))
+    return "\n".join(message.text for message in slack.server.answers("C1", ts))
 
 
 def _words(text: str) -> list[str]:

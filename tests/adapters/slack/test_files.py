@@ -167,7 +167,7 @@ async def test_a_file_slack_does_not_describe_in_time_is_looked_up_when_it_is_re
 # Sending.
 
 
-async def test_a_file_is_sent_into_its_thread_with_words_above_it(
+async def test_a_file_is_uploaded_into_its_thread_with_a_comment_above_it(
     outbound: OutboundHarness,
 ) -> None:
     address = outbound.ask()
@@ -193,11 +193,11 @@ async def test_a_file_that_did_not_arrive_is_an_error(outbound: OutboundHarness)
     assert outbound.answers(address) == []
 
 
-async def test_long_words_are_said_before_their_file_and_an_empty_file_is_sent(
+async def test_long_text_is_posted_before_its_file_and_an_empty_file_is_uploaded(
     outbound: OutboundHarness,
 ) -> None:
     address, words = outbound.ask(), "Word. " * 1_000
     await outbound.reply(address).post(words, file=("empty.md", b""))
     said, file = outbound.answers(address)
     assert said.text == words
-    assert (file.text, [one["name"] for one in file.files]) == ("", ["empty.md"])
+    assert (file.text, [upload["name"] for upload in file.files]) == ("", ["empty.md"])

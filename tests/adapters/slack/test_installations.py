@@ -121,7 +121,7 @@ async def test_tokens_that_end_soon_are_rotated_once_and_the_new_one_is_kept(
     assert len(server.called("oauth.v2.access")) == 1
 
 
-async def test_when_another_process_rotated_first_its_token_is_used(
+async def test_a_token_that_another_process_rotated_is_used(
     vault: RedisVault, server: SlackServer
 ) -> None:
     store = InstallationStore(vault, "1.2", "secret")
@@ -142,7 +142,7 @@ async def test_a_state_is_good_once(vault: RedisVault) -> None:
     assert not await states.async_consume("made up")
 
 
-async def test_somebody_installs_the_app_and_its_events_are_taken_in(
+async def test_a_workspace_that_installed_the_app_is_served(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
     server.codes["code-1"] = grant()
@@ -165,7 +165,7 @@ async def test_somebody_installs_the_app_and_its_events_are_taken_in(
             assert (await browser.get(back, headers=headers)).status_code >= 400
         server.add_person("U5", "Eli", team_id="T2")
         assert (await events.deliver(of_second("message_im"))).acknowledged
-        assert [one.session.account for one in core.enqueued] == ["T2"]
+        assert [incoming.session.account for incoming in core.enqueued] == ["T2"]
         reply = connection.reply(Address(SessionKey("slack", "T2", "D1")))
         await reply.post("Hello, second workspace.")
         await reply.aclose()
@@ -205,10 +205,10 @@ async def test_the_single_workspace_stays_beside_the_installed_ones(
     async with running(server, settings, vault, slack_bot_token=token) as (_, core, events):
         await InstallationStore(vault, "1.2", "a-client-secret").async_save_bot(bot())
         assert (await events.deliver(slack("message_im"))).acknowledged
-        assert [one.session.account for one in core.enqueued] == ["T1"]
+        assert [incoming.session.account for incoming in core.enqueued] == ["T1"]
 
 
-async def test_a_process_that_could_not_sign_on_at_first_speaks_as_soon_as_slack_is_there(
+async def test_a_process_that_could_not_sign_on_at_first_posts_as_soon_as_slack_is_up(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
     """A worker hears no events, so that nothing but its own words makes it ask again who it is."""
@@ -218,17 +218,17 @@ async def test_a_process_that_could_not_sign_on_at_first_speaks_as_soon_as_slack
         reply = connection.reply(Address(SessionKey("slack", "T1", "D1")))
         await reply.post("Here.")
         await reply.aclose()
-    assert [one.text for one in server.answers("D1")] == ["Here."]
+    assert [message.text for message in server.answers("D1")] == ["Here."]
 
 
-async def test_without_a_key_installations_are_refused_at_the_start(
+async def test_installations_without_an_encryption_key_are_refused_at_the_start(
     server: SlackServer, settings: Settings
 ) -> None:
     with pytest.raises(SettingsError, match="cannot be stored"):
         await SlackConnection.open(RecordingCore(settings), multi(server))
 
 
-async def test_while_redis_is_down_an_event_of_another_workspace_comes_again(
+async def test_events_of_other_workspaces_are_not_acknowledged_while_redis_is_down(
     vault: RedisVault, server: SlackServer, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with running(server, settings, vault) as (_, __, events):
@@ -241,7 +241,7 @@ async def test_while_redis_is_down_an_event_of_another_workspace_comes_again(
         assert not (await events.deliver(slack("message_im"))).acknowledged
 
 
-async def test_a_workspace_that_installs_the_app_anew_is_heard_at_once(
+async def test_a_workspace_that_installs_the_app_anew_is_served_at_once(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
     """Events of it came in between, and were let go: that there is no installation is not remembered."""
@@ -258,7 +258,7 @@ async def test_a_workspace_that_installs_the_app_anew_is_heard_at_once(
 
 
 @pytest.mark.parametrize("is_listed", [True, False])
-async def test_only_workspaces_on_the_list_install_and_are_heard(
+async def test_workspaces_outside_the_list_neither_install_nor_are_served(
     vault: RedisVault, server: SlackServer, settings: Settings, is_listed: bool
 ) -> None:
     """Whoever finds the address could talk at our expense."""
@@ -276,7 +276,7 @@ async def test_only_workspaces_on_the_list_install_and_are_heard(
         assert len(core.enqueued) == is_listed
 
 
-async def test_a_whole_organisation_cannot_install_and_is_told_so(
+async def test_a_whole_organisation_cannot_install_and_reads_why(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
     organisation = {"is_enterprise_install": True, "enterprise": {"id": "E1", "name": "Acme"}}
@@ -289,7 +289,7 @@ async def test_a_whole_organisation_cannot_install_and_is_told_so(
 
 
 @pytest.mark.parametrize("trouble", [{"cut": True}, {"status": 502}, {"error": "internal_error"}])
-async def test_while_slack_cannot_rotate_a_token_the_old_one_is_used(
+async def test_the_old_token_is_used_while_slack_cannot_rotate_it(
     vault: RedisVault, server: SlackServer, trouble: dict[str, Any]
 ) -> None:
     store = InstallationStore(vault, "1.2", "secret")
@@ -302,7 +302,7 @@ async def test_while_slack_cannot_rotate_a_token_the_old_one_is_used(
     assert (found.bot_token, found.bot_refresh_token) == (SECOND, "refresh-1")
 
 
-async def test_where_the_government_is_people_install_there(
+async def test_the_install_page_links_to_the_host_of_the_api(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
     async with running(server, settings, vault) as (_, __, events):
@@ -331,7 +331,7 @@ async def install(base: str) -> httpx2.Response:
     """Come back from Slack with a code."""
     async with httpx2.AsyncClient() as browser:
         page = await browser.get(f"{base}/slack/install")
-        (state,) = (one.value for one in SimpleCookie(page.headers["set-cookie"]).values())
+        (state,) = (item.value for item in SimpleCookie(page.headers["set-cookie"]).values())
         back = f"{base}/slack/oauth_redirect?code=code-1&state={state}"
         return await browser.get(back, headers={"Cookie": f"slack-app-oauth-state={state}"})
 

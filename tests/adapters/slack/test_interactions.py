@@ -49,7 +49,7 @@ async def test_a_press_that_comes_twice_counts_once(http: InboundHarness) -> Non
     assert len(http.core.enqueued) == 1
 
 
-async def test_nobody_presses_without_being_let_in(http: InboundHarness) -> None:
+async def test_buttons_of_people_who_are_not_listed_are_refused(http: InboundHarness) -> None:
     """CVE-2026-35652 elsewhere: callbacks ran before authorization."""
     for name in ("press_stop", "press_again", "press_feedback"):
         body = slack(name)
@@ -60,7 +60,7 @@ async def test_nobody_presses_without_being_let_in(http: InboundHarness) -> None
     assert {address.details["ephemeral_user"] for address, _ in http.notices} == {"U9"}
 
 
-async def test_only_admins_press_what_concerns_everybody(http: InboundHarness) -> None:
+async def test_buttons_that_concern_everybody_are_for_admins(http: InboundHarness) -> None:
     body = slack("press_offer")
     body["actions"][0]["value"] = f"{THREAD} reset"
     await http.events.deliver(body)
@@ -68,7 +68,7 @@ async def test_only_admins_press_what_concerns_everybody(http: InboundHarness) -
     http.person("U2", "Ben", admin=True)
     body["user"]["id"] = "U2"
     await http.events.deliver(body)
-    assert [one.text for one in http.core.enqueued] == ["reset"]
+    assert [incoming.text for incoming in http.core.enqueued] == ["reset"]
 
 
 @pytest.mark.parametrize("value", ["", "nonsense", "slack/T1/C7/1.2 ", "telegram/1/2/ ", "a b c"])
@@ -90,7 +90,7 @@ async def test_the_shortcut_resets_and_answers_its_person_alone(inbound: Inbound
     assert details["response_url"].startswith("https://hooks.slack.com/")
 
 
-async def test_everybody_may_have_their_own_words_forgotten(http: InboundHarness) -> None:
+async def test_people_may_have_their_own_messages_forgotten(http: InboundHarness) -> None:
     await http.deliver("shortcut_forget_own")
     (incoming,) = http.core.enqueued
     assert (incoming.kind, incoming.message_id) == ("delete", "1700000000.000100")
@@ -98,7 +98,7 @@ async def test_everybody_may_have_their_own_words_forgotten(http: InboundHarness
     assert "forget" in text
 
 
-async def test_the_words_of_others_are_forgotten_for_admins(http: InboundHarness) -> None:
+async def test_messages_of_others_are_forgotten_for_admins(http: InboundHarness) -> None:
     await http.deliver("shortcut_forget_other")
     assert http.core.enqueued == []
     ((_, text),) = await wait_until(lambda: http.notices)
@@ -107,7 +107,7 @@ async def test_the_words_of_others_are_forgotten_for_admins(http: InboundHarness
     body = slack("shortcut_forget_other")
     body["user"]["id"] = "U3"
     await http.events.deliver(body)
-    assert [one.message_id for one in http.core.enqueued] == ["1700000001.000250"]
+    assert [incoming.message_id for incoming in http.core.enqueued] == ["1700000001.000250"]
 
 
 async def test_the_slash_command_is_answered_to_its_person_alone(inbound: InboundHarness) -> None:
@@ -118,12 +118,12 @@ async def test_the_slash_command_is_answered_to_its_person_alone(inbound: Inboun
     assert incoming.address.details["ephemeral_user"] == "U1"
 
 
-async def test_without_words_the_slash_command_is_help(http: InboundHarness) -> None:
+async def test_the_slash_command_without_text_is_help(http: InboundHarness) -> None:
     await http.deliver("slash_channel_help")
     assert http.core.enqueued[0].text == "help"
 
 
-async def test_in_a_channel_the_slash_command_says_where_conversations_are(
+async def test_the_slash_command_in_a_channel_says_where_conversations_are(
     inbound: InboundHarness,
 ) -> None:
     delivery = await inbound.deliver("slash_channel_reset")
@@ -133,7 +133,9 @@ async def test_in_a_channel_the_slash_command_says_where_conversations_are(
     assert inbound.core.enqueued == []
 
 
-async def test_while_redis_is_down_a_press_is_not_acknowledged(inbound: InboundHarness) -> None:
+async def test_interactions_are_not_acknowledged_while_redis_is_down(
+    inbound: InboundHarness,
+) -> None:
     inbound.core.down = True
     inbound.expect_no_ack(attempts=1)
     for name in ("press_stop", "press_again", "shortcut_reset", "slash_im"):

@@ -69,7 +69,7 @@ def open_for_examples(
 
 
 @pytest.mark.parametrize("transport", ["http", "socket"])
-def test_whatever_is_in_a_payload_it_is_acknowledged_at_once(
+def test_a_payload_is_acknowledged_at_once_whatever_it_holds(
     settings: Settings, transport: str
 ) -> None:
     with open_for_examples(settings, transport) as (inbound, run):

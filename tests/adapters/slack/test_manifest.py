@@ -93,12 +93,14 @@ def test_the_events_it_subscribes_to_are_those_the_code_understands() -> None:
 
 def test_buttons_of_the_manifest_are_those_that_the_code_handles() -> None:
     features = manifest()["features"]
-    assert [one["command"] for one in features["slash_commands"]] == [action_ids.SLASH_COMMAND]
-    ids = {one["callback_id"] for one in features["shortcuts"]}
+    assert [feature["command"] for feature in features["slash_commands"]] == [
+        action_ids.SLASH_COMMAND
+    ]
+    ids = {feature["callback_id"] for feature in features["shortcuts"]}
     assert ids == {action_ids.RESET_SHORTCUT, action_ids.FORGET_SHORTCUT}
     for name in ("RESET_SHORTCUT", "FORGET_SHORTCUT", "STOP", "RETRY", "FEEDBACK", "OFFER"):
         assert f"action_ids.{name}" in SOURCES["inbound/interactions.py"], name
-    assert all(len(one["name"]) <= 24 for one in features["shortcuts"])
+    assert all(len(feature["name"]) <= 24 for feature in features["shortcuts"])
 
 
 def test_for_http_every_address_is_under_the_public_one() -> None:
@@ -132,15 +134,15 @@ def test_the_deployed_copy_is_fresh() -> None:
 
 
 def test_missing_scopes_are_named_and_an_untold_list_counts_as_enough() -> None:
-    assert missing(tuple(one for one in SCOPES if one != "files:read")) == ("files:read",)
+    assert missing(tuple(scope for scope in SCOPES if scope != "files:read")) == ("files:read",)
     assert missing(()) == ()
 
 
-def test_its_limits_are_kept() -> None:
+def test_the_manifest_stays_within_slacks_limits() -> None:
     """https://docs.slack.dev/reference/app-manifest"""
     data: Any = manifest()
     assert len(data["display_information"]["description"]) <= 140
     assert len(data["features"]["agent_view"]["agent_description"]) <= 300
     assert len(data["features"]["agent_view"]["suggested_prompts"]) <= 4
-    assert all(len(one["description"]) <= 150 for one in data["features"]["shortcuts"])
+    assert all(len(shortcut["description"]) <= 150 for shortcut in data["features"]["shortcuts"])
     assert len(data["features"]["slash_commands"][0]["description"]) <= 2000

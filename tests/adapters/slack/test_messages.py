@@ -44,17 +44,19 @@ async def test_a_post_whose_answer_was_lost_is_found_and_not_made_again(
     place = target(outbound, "D1", thread=thread)
     outbound.server.fail("chat.postMessage", after=True)
     ts = await outbound.sender.post(place, "Hello.", MessageMetadata(reply_to=place.answered_ts))
-    assert [(one.ts, one.text) for one in outbound.server.answers("D1")] == [(ts, "Hello.")]
+    assert [(message.ts, message.text) for message in outbound.server.answers("D1")] == [
+        (ts, "Hello.")
+    ]
     assert len(outbound.server.called("chat.postMessage")) == 1
 
 
-async def test_our_messages_are_known_by_either_id_and_our_joining_is_none_of_them(
+async def test_own_messages_are_known_by_either_id_and_joining_is_none_of_them(
     outbound: OutboundHarness,
 ) -> None:
     place = target(outbound)
     ts = await outbound.sender.post(place, "Hello.", MessageMetadata())
     outbound.server.answers("C1")[0].bot_id = ""
-    assert [one.ts for one in await outbound.sender.find_own_messages(place)] == [ts]
+    assert [message.ts for message in await outbound.sender.find_own_messages(place)] == [ts]
     us = BotIdentity("B1", "UBOT")
     assert us.sent({"user": "UBOT", "bot_id": "B1"})
     assert not us.sent({"user": "UBOT", "subtype": "channel_join"})
@@ -69,21 +71,23 @@ async def test_a_post_that_was_lost_before_slack_had_it_is_made_again(
     place = target(outbound)
     outbound.server.fail("chat.postMessage", cut=True, times=2)
     await outbound.sender.post(place, "Hello.", MessageMetadata())
-    assert [one.text for one in outbound.server.answers("C1")] == ["Hello."]
+    assert [message.text for message in outbound.server.answers("C1")] == ["Hello."]
     assert len(outbound.server.called("chat.postMessage")) == 3
 
 
 @pytest.mark.parametrize("code", errors.UNCERTAIN_CODES)
-async def test_slack_failing_halfway_is_asked_whether_it_was_said(
+async def test_a_post_that_failed_halfway_is_looked_for_in_slack(
     outbound: OutboundHarness, code: str
 ) -> None:
     outbound.server.fail("chat.postMessage", error=code)
     await outbound.sender.post(target(outbound), "Hello.", MessageMetadata())
-    assert [one.text for one in outbound.server.answers("C1")] == ["Hello."]
+    assert [message.text for message in outbound.server.answers("C1")] == ["Hello."]
     assert outbound.server.called("conversations.replies", ok=True)
 
 
-async def test_where_slack_cannot_be_asked_it_is_not_said_again(outbound: OutboundHarness) -> None:
+async def test_a_lost_post_is_not_repeated_where_slack_cannot_be_asked(
+    outbound: OutboundHarness,
+) -> None:
     outbound.server.fail("chat.postMessage", after=True)
     outbound.server.fail("conversations.replies", error="missing_scope", times=9)
     with pytest.raises(PlatformError):
@@ -91,14 +95,14 @@ async def test_where_slack_cannot_be_asked_it_is_not_said_again(outbound: Outbou
     assert len(outbound.server.answers("C1")) == 1
 
 
-async def test_the_same_words_said_before_are_not_taken_for_those_that_were_lost(
+async def test_an_equal_earlier_message_is_not_taken_for_the_lost_one(
     outbound: OutboundHarness,
 ) -> None:
     place = target(outbound)
     await outbound.sender.post(place, "Yes.", MessageMetadata(reply_to=place.answered_ts))
     outbound.server.fail("chat.postMessage", cut=True)
     await outbound.sender.post(place, "Yes.", MessageMetadata(reply_to=place.answered_ts))
-    assert [one.text for one in outbound.server.answers("C1")] == ["Yes.", "Yes."]
+    assert [message.text for message in outbound.server.answers("C1")] == ["Yes.", "Yes."]
 
 
 async def test_a_lost_post_is_found_in_a_busy_thread_and_under_the_strictest_limits() -> None:
@@ -115,7 +119,7 @@ async def test_a_slow_answer_is_a_lost_answer() -> None:
     async with open_outbound_harness(timeout_s=3) as outbound:
         outbound.server.fail("chat.postMessage", delay_s=60, after=True)
         await outbound.sender.post(target(outbound), "Hello.", MessageMetadata())
-        assert [one.text for one in outbound.server.answers("C1")] == ["Hello."]
+        assert [message.text for message in outbound.server.answers("C1")] == ["Hello."]
         assert len(outbound.server.called("chat.postMessage")) == 1
 
 
@@ -124,7 +128,7 @@ async def test_an_edit_whose_answer_was_lost_is_made_again(outbound: OutboundHar
     ts = await outbound.sender.post(place, "One", MessageMetadata())
     outbound.server.fail("chat.update", after=True)
     assert await outbound.sender.update(place, ts, "Two", MessageMetadata())
-    assert [one.text for one in outbound.server.answers("C1")] == ["Two"]
+    assert [message.text for message in outbound.server.answers("C1")] == ["Two"]
 
 
 async def test_an_edit_of_a_message_that_is_gone_says_so(outbound: OutboundHarness) -> None:
@@ -163,20 +167,20 @@ class Clock:
         return self.now
 
 
-async def test_posts_of_one_channel_wait_for_one_another_whoever_makes_them(
+async def test_concurrent_posts_of_one_channel_wait_for_one_another(
     outbound: OutboundHarness,
 ) -> None:
     outbound.use(rate_limiter=RateLimiter(post_every_s=0.2))
     places = [target(outbound), target(outbound), target(outbound)]
     began_at = time.monotonic()
     await asyncio.gather(
-        *(outbound.sender.post(one, "Hello.", MessageMetadata()) for one in places)
+        *(outbound.sender.post(place, "Hello.", MessageMetadata()) for place in places)
     )
     assert len(outbound.server.answers("C1")) == 3
     assert time.monotonic() - began_at >= 0.4
 
 
-def test_a_budget_lets_posts_of_one_channel_come_a_second_apart() -> None:
+def test_the_rate_limiter_lets_posts_of_one_channel_come_a_second_apart() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(clock=clock)
     assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 0
@@ -191,7 +195,7 @@ def test_a_budget_lets_posts_of_one_channel_come_a_second_apart() -> None:
     assert rate_limiter.wait_s("T1", "chat.postMessage", "C1", "required") == 1.25
 
 
-async def test_retry_after_is_waited_for_and_holds_back_the_others_too(
+async def test_a_retry_after_holds_back_all_posts_of_the_channel(
     outbound: OutboundHarness,
 ) -> None:
     outbound.server.fail("chat.postMessage", status=429, retry_after=1)
@@ -207,7 +211,7 @@ async def test_retry_after_is_waited_for_and_holds_back_the_others_too(
     assert len(calls) == 4
 
 
-async def test_a_pause_longer_than_our_patience_is_said_and_not_slept_through(
+async def test_a_pause_longer_than_the_retry_deadline_is_raised_at_once(
     outbound: OutboundHarness,
 ) -> None:
     outbound.server.fail("chat.postMessage", status=429, retry_after=3_600, times=9)
@@ -219,7 +223,7 @@ async def test_a_pause_longer_than_our_patience_is_said_and_not_slept_through(
     assert len(outbound.server.called("chat.postMessage")) == 1
 
 
-async def test_courtesies_leave_room_for_what_must_be_said(outbound: OutboundHarness) -> None:
+async def test_best_effort_calls_leave_room_for_required_ones(outbound: OutboundHarness) -> None:
     outbound.use(rate_limiter=RateLimiter(clock=Clock()))
     place = target(outbound)
     ts = await outbound.sender.post(place, "0", MessageMetadata())
@@ -236,7 +240,7 @@ async def test_courtesies_leave_room_for_what_must_be_said(outbound: OutboundHar
     assert outbound.server.answers("C1")[0].text == "The end."
 
 
-def test_channels_nobody_talks_in_any_more_take_no_room_for_ever() -> None:
+def test_idle_lanes_are_dropped_when_there_are_too_many() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(clock=clock)
     for number in range(25_000):
@@ -259,7 +263,7 @@ async def test_links_are_not_unfurled_and_a_plain_text_comes_with_the_blocks(
     assert message.fallback == "See https://example.com &lt;!channel&gt;"
 
 
-async def test_where_markdown_blocks_are_refused_the_words_come_in_sections(
+async def test_text_is_posted_in_sections_where_slack_refuses_markdown_blocks(
     outbound: OutboundHarness,
 ) -> None:
     text = "A <line> & more.\n" * 500
@@ -271,7 +275,7 @@ async def test_where_markdown_blocks_are_refused_the_words_come_in_sections(
     assert outbound.server.answers("C1")[0].text == text[:5_000]
 
 
-async def test_where_buttons_are_refused_the_words_come_without_them(
+async def test_text_is_posted_without_buttons_where_slack_refuses_them(
     outbound: OutboundHarness,
 ) -> None:
     buttons = feedback_buttons(outbound.ask().session)
@@ -349,7 +353,7 @@ def test_an_error_outside_the_table_is_not_retried() -> None:
     assert not error.can_retry
 
 
-def test_http_errors_without_a_word_are_slack_being_unreachable() -> None:
+def test_http_errors_without_a_code_are_platform_unreachable() -> None:
     response = AsyncSlackResponse(
         client=None, http_verb="POST", api_url="", req_args={}, data={}, headers={},
         status_code=502,
@@ -359,13 +363,13 @@ def test_http_errors_without_a_word_are_slack_being_unreachable() -> None:
     assert "502" in error.detail
 
 
-def test_a_response_address_is_in_no_error() -> None:
+def test_a_response_url_is_in_no_error() -> None:
     with pytest.raises(PlatformUnreachable) as caught, slack_errors("response_url"):
         raise aiohttp.InvalidURL("https://hooks.slack.test/commands/secret")
     assert "secret" not in str(caught.value)
 
 
-def test_our_errors_remember_slacks_word() -> None:
+def test_translated_errors_keep_slacks_code() -> None:
     with pytest.raises(PlatformError) as caught, slack_errors("chat.update"):
         raise refusal("message_not_found")
     assert code_of(caught.value) == "message_not_found"
@@ -401,7 +405,9 @@ async def test_a_scope_the_token_lacks_is_named(outbound: OutboundHarness) -> No
         await outbound.sender.post(target(outbound), "Hello.", MessageMetadata())
 
 
-async def test_a_slack_that_is_down_is_said_so_after_some_tries(outbound: OutboundHarness) -> None:
+async def test_a_slack_that_is_down_is_an_error_after_some_attempts(
+    outbound: OutboundHarness,
+) -> None:
     place = target(outbound)
     await outbound.server._runner.cleanup()
     with pytest.raises(PlatformUnreachable):
@@ -411,7 +417,7 @@ async def test_a_slack_that_is_down_is_said_so_after_some_tries(outbound: Outbou
 # Marks.
 
 
-def test_a_mark_is_read_back_as_it_was_written() -> None:
+def test_metadata_is_read_back_as_it_was_written() -> None:
     metadata = MessageMetadata("turn-1", 2, 3, "1700000000.000100", ("1.1", "1.2"))
     assert MessageMetadata.of_message({"metadata": metadata.as_argument()}) == metadata
     assert (

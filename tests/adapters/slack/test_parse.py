@@ -109,7 +109,7 @@ def test_every_recorded_payload_is_read_as_what_it_is() -> None:
         max_leaves=12,
     )
 )
-def test_whatever_an_event_holds_it_never_breaks_the_reader(event: Any) -> None:
+def test_the_parser_raises_nothing_whatever_an_event_holds(event: Any) -> None:
     body = slack("message_thread")
     body["event"] = event
     parse(body)
@@ -154,13 +154,13 @@ def test_the_installation_counts_and_not_the_workspace_of_who_speaks() -> None:
 
 
 def test_files_are_described_and_those_that_cannot_be_read_say_so() -> None:
-    (key_values,) = said("message_file_share").files
-    assert (key_values.kind, key_values.name, key_values.size_bytes) == (
+    (notes,) = said("message_file_share").files
+    assert (notes.kind, notes.name, notes.size_bytes) == (
         "document",
         "notes.txt",
         42,
     )
-    assert key_values.reference.endswith("/download/notes.txt")
+    assert notes.reference.endswith("/download/notes.txt")
     assert said("message_voice_clip").files[0].kind == "audio"
     (picture,) = said("message_file_to_look_up").files
     assert (picture.kind, picture.reference) == ("image", "file:F3")
@@ -232,7 +232,7 @@ def test_the_call_is_taken_off_and_other_mentions_stay() -> None:
         ("", False),
     ],
 )
-def test_words_to_somebody_else_are_known_by_how_they_begin_or_end(
+def test_messages_to_other_people_are_known_by_how_they_begin_or_end(
     text: str, elsewhere: bool
 ) -> None:
     assert addresses_others(text) is elsewhere
@@ -255,7 +255,7 @@ def test_words_to_somebody_else_are_known_by_how_they_begin_or_end(
         ("", True, ""),
     ],
 )
-def test_only_the_exact_command_counts_after_a_mention(text: str, bare: bool, command: str) -> None:
+def test_a_command_after_a_mention_must_be_exact(text: str, bare: bool, command: str) -> None:
     assert find_command(text, BUILTIN, bare=bare) == command
 
 
@@ -308,7 +308,7 @@ async def test_the_bot_speaks_where_it_is_meant(
     assert (intent.kind if intent else None) == kind
 
 
-async def test_only_first_words_inside_a_thread_are_new_there() -> None:
+async def test_the_first_message_to_the_bot_inside_a_thread_is_known_as_such() -> None:
     first = said("message_thread", text="<@UBOT> what do you make of this?")
     strange: Any = Place()
     known: Any = Place(takes_part=True)
@@ -325,7 +325,7 @@ async def test_only_first_words_inside_a_thread_are_new_there() -> None:
     assert intent.text == "what do you make of this?"
 
 
-def test_many_blanks_take_time_in_proportion_to_their_number() -> None:
+def test_mentions_are_removed_in_linear_time() -> None:
     """A text made to make regular expressions slow ends within the test's time limit."""
     for blanks in (" " * 400_000, ", " * 200_000, "\n" * 400_000):
         assert without_mention(f"<@UBOT> a{blanks}b <@UBOT>", "UBOT") == f"a{blanks}b"

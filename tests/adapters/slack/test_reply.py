@@ -31,13 +31,15 @@ def session(outbound: OutboundHarness, address: Address) -> str:
 
 
 def actions(outbound: OutboundHarness, address: Address) -> set[str]:
-    return {button["action_id"] for one in outbound.answers(address) for button in one.buttons}
+    return {
+        button["action_id"] for message in outbound.answers(address) for button in message.buttons
+    }
 
 
 # Signs.
 
 
-async def test_a_status_is_shown_until_the_first_words_and_cleared_in_the_end(
+async def test_a_status_is_shown_until_the_first_text_and_cleared_in_the_end(
     outbound: OutboundHarness,
 ) -> None:
     address = outbound.ask()
@@ -51,7 +53,7 @@ async def test_a_status_is_shown_until_the_first_words_and_cleared_in_the_end(
 
 
 @pytest.mark.parametrize("how", ["failed", "stopped", "abandoned", "place gone", "cancelled"])
-async def test_however_it_ends_no_status_stays_and_no_stream_is_open(
+async def test_no_status_stays_and_no_stream_is_open_however_a_reply_ends(
     outbound: OutboundHarness, how: str
 ) -> None:
     address = outbound.ask()
@@ -77,10 +79,10 @@ async def test_however_it_ends_no_status_stays_and_no_stream_is_open(
     await reply.aclose()
     assert (status(outbound, address), session(outbound, address)) == ("", "active")
     if how != "place gone":
-        assert not any(one.streaming for one in outbound.answers(address))
+        assert not any(message.streaming for message in outbound.answers(address))
 
 
-async def test_a_status_on_its_way_when_all_is_over_is_cleared_all_the_same(
+async def test_a_status_in_flight_at_the_end_is_cleared_all_the_same(
     outbound: OutboundHarness,
 ) -> None:
     outbound.server.fail(STATUS, delay_s=0.3, after=True)
@@ -114,7 +116,7 @@ async def test_clearing_a_status_is_tried_again_when_slack_fails(outbound: Outbo
     assert status(outbound, address) == ""
 
 
-async def test_without_a_thread_or_the_right_there_is_no_status_and_an_answer(
+async def test_an_answer_without_a_thread_or_the_right_has_no_status(
     outbound: OutboundHarness,
 ) -> None:
     top = outbound.ask("D1", in_thread=False)
@@ -140,11 +142,11 @@ async def test_an_answer_carries_feedback_that_leads_to_its_conversation(
     delivery = await reply.finish(turn_of(address, "Yes."))
     (message,) = outbound.answers(address)
     assert delivery.message_ids == (message.ts,)
-    assert [read_button(one["value"]) for one in message.buttons] == [
+    assert [read_button(button["value"]) for button in message.buttons] == [
         (address.session, "up"),
         (address.session, "down"),
     ]
-    assert {one["action_id"] for one in message.buttons} == {FEEDBACK}
+    assert {button["action_id"] for button in message.buttons} == {FEEDBACK}
 
 
 async def test_a_failure_keeps_what_was_shown_says_why_and_offers_another_try(
@@ -170,7 +172,7 @@ async def test_a_refused_question_is_not_offered_again(outbound: OutboundHarness
 
 
 @pytest.mark.parametrize(("state", "words"), [("stopped", STOPPED), ("complete", NO_WORDS)])
-async def test_an_answer_without_words_says_so(
+async def test_an_empty_answer_is_replaced_by_a_sentence(
     outbound: OutboundHarness, state: str, words: str
 ) -> None:
     address = outbound.ask()
@@ -184,7 +186,7 @@ async def test_offers_are_buttons_that_carry_their_command(outbound: OutboundHar
     reply = outbound.reply(address)
     await reply.post_buttons("Shall I?", [CommandButton("Yes", "reset"), CommandButton("No")])
     (message,) = outbound.answers(address)
-    assert [(one["text"], read_button(one["value"])) for one in message.buttons] == [
+    assert [(button["text"], read_button(button["value"])) for button in message.buttons] == [
         ("Yes", (address.session, "reset")),
         ("No", (address.session, "")),
     ]
@@ -233,7 +235,9 @@ async def test_messages_left_by_a_killed_process_become_the_answer_of_the_next(
     await wait_until(lambda: outbound.seen(address) == "Another beginning")
     await other.finish(turn_of(address, "Another beginning, and its end."))
     await other.aclose()
-    assert [one.text for one in outbound.answers(address)] == ["Another beginning, and its end."]
+    assert [message.text for message in outbound.answers(address)] == [
+        "Another beginning, and its end."
+    ]
     assert not outbound.answers(address)[0].streaming
 
 
@@ -247,10 +251,14 @@ async def test_the_answer_to_another_question_is_left_alone(outbound: OutboundHa
     await reply.show("Two")
     await reply.finish(turn_of(second, "Two.", id_="turn-2"))
     await reply.aclose()
-    assert [one.text for one in outbound.answers(first)] == ["One.", "A word of its own.", "Two."]
+    assert [message.text for message in outbound.answers(first)] == [
+        "One.",
+        "A word of its own.",
+        "Two.",
+    ]
 
 
-async def test_a_word_of_its_own_is_not_said_twice_when_a_command_runs_again(
+async def test_a_notice_is_not_posted_twice_when_a_command_runs_again(
     outbound: OutboundHarness,
 ) -> None:
     """Its worker was killed after the word, and before it could say that all was done."""
@@ -259,7 +267,7 @@ async def test_a_word_of_its_own_is_not_said_twice_when_a_command_runs_again(
     again = outbound.other_process().reply(address, leftovers_after_s=0)
     await again.post("Forgotten: 2 turns.")
     await again.post("And another word.")
-    texts = [one.text for one in outbound.answers(address)]
+    texts = [message.text for message in outbound.answers(address)]
     assert texts == ["Forgotten: 2 turns.", "And another word."]
     other = outbound.ask(thread_ts=address.session.thread)
     await outbound.reply(other, leftovers_after_s=0).post("Forgotten: 2 turns.")
@@ -276,7 +284,7 @@ async def test_an_offer_is_made_again_each_time_it_is_wanted(outbound: OutboundH
     assert len(outbound.answers(address)) == 2
 
 
-async def test_a_word_is_said_though_slack_cannot_be_asked_whether_it_was(
+async def test_a_notice_is_posted_though_slack_does_not_list_earlier_ones(
     outbound: OutboundHarness,
 ) -> None:
     address = outbound.ask()
@@ -298,7 +306,7 @@ def ephemeral_address(
 
 
 @pytest.mark.parametrize("response", [True, False])
-async def test_private_words_are_read_by_their_person_alone(
+async def test_ephemeral_messages_are_seen_by_their_person_only(
     outbound: OutboundHarness, response: bool
 ) -> None:
     address = ephemeral_address(outbound, outbound.ask(), response=response)
@@ -309,38 +317,40 @@ async def test_private_words_are_read_by_their_person_alone(
     await reply.post("And this.")
     await reply.aclose()
     assert outbound.answers(address) == []
-    heard = outbound.server.ephemerals("C1", "U1")
-    assert [one.text for one in heard] == ["Between us.", "And this."]
+    posted = outbound.server.ephemerals("C1", "U1")
+    assert [message.text for message in posted] == ["Between us.", "And this."]
     assert bool(outbound.server.called("chat.postEphemeral")) is not response
 
 
-async def test_a_response_address_that_is_used_up_is_replaced(outbound: OutboundHarness) -> None:
+async def test_an_expired_response_url_is_replaced_by_ephemeral_messages(
+    outbound: OutboundHarness,
+) -> None:
     address = ephemeral_address(outbound, outbound.ask())
     reply = outbound.reply(address)
     for number in range(7):
         await reply.post(f"Word {number}.")
-    heard = [one.text for one in outbound.server.ephemerals("C1", "U1")]
-    assert heard == [f"Word {number}." for number in range(7)]
+    posted = [message.text for message in outbound.server.ephemerals("C1", "U1")]
+    assert posted == [f"Word {number}." for number in range(7)]
     assert len(outbound.server.called("chat.postEphemeral", ok=True)) == 2
 
 
 @pytest.mark.parametrize("method", ["response_url", "chat.postEphemeral"])
-async def test_private_words_whose_answer_was_lost_are_not_said_twice(
+async def test_ephemeral_messages_whose_response_was_lost_are_not_posted_twice(
     outbound: OutboundHarness, method: str
 ) -> None:
     address = ephemeral_address(outbound, outbound.ask(), response=method == "response_url")
     outbound.server.fail(method, after=True)
     await outbound.reply(address).post("Once.")
-    assert [one.text for one in outbound.server.ephemerals("C1", "U1")] == ["Once."]
+    assert [message.text for message in outbound.server.ephemerals("C1", "U1")] == ["Once."]
 
 
-async def test_a_response_address_where_nobody_listens_loses_no_word(
+async def test_an_unreachable_response_url_is_replaced_by_an_ephemeral_message(
     outbound: OutboundHarness,
 ) -> None:
     address = ephemeral_address(outbound, outbound.ask())
-    ignores_pings = {**address.details, "response_url": "http://127.0.0.1:1/response/x"}
-    await outbound.reply(replace(address, details=ignores_pings)).post("Heard?")
-    assert [one.text for one in outbound.server.ephemerals("C1", "U1")] == ["Heard?"]
+    unreachable = {**address.details, "response_url": "http://127.0.0.1:1/response/x"}
+    await outbound.reply(replace(address, details=unreachable)).post("Heard?")
+    assert [message.text for message in outbound.server.ephemerals("C1", "U1")] == ["Heard?"]
 
 
 async def test_a_person_outside_the_channel_is_told_in_direct_messages(
@@ -349,7 +359,9 @@ async def test_a_person_outside_the_channel_is_told_in_direct_messages(
     address = ephemeral_address(outbound, outbound.ask("C1"), response=False)
     outbound.server.space.channel("C1").members.discard("U1")
     await outbound.reply(address).post("You may not do that here.")
-    assert [one.text for one in outbound.server.answers("D1")] == ["You may not do that here."]
+    assert [message.text for message in outbound.server.answers("D1")] == [
+        "You may not do that here."
+    ]
 
 
 async def test_an_answer_to_app_home_goes_to_direct_messages(outbound: OutboundHarness) -> None:
@@ -361,7 +373,7 @@ async def test_an_answer_to_app_home_goes_to_direct_messages(outbound: OutboundH
     assert outbound.answers(asked) == []
     words, file = outbound.server.answers("D1")
     assert words.text == "Forgotten: 2 turns."
-    assert [one["name"] for one in file.files] == ["conversation.md"]
+    assert [upload["name"] for upload in file.files] == ["conversation.md"]
 
 
 async def test_a_file_for_one_of_many_goes_to_direct_messages(outbound: OutboundHarness) -> None:
@@ -369,8 +381,8 @@ async def test_a_file_for_one_of_many_goes_to_direct_messages(outbound: Outbound
     await outbound.reply(address).post("This conversation:", file=("talk.md", b"# Talk"))
     assert outbound.answers(address) == []
     (file,) = outbound.server.answers("D1")
-    assert [one["name"] for one in file.files] == ["talk.md"]
-    assert [one.text for one in outbound.server.ephemerals("C1", "U1")] == [SENT_DIRECTLY]
+    assert [upload["name"] for upload in file.files] == ["talk.md"]
+    assert [message.text for message in outbound.server.ephemerals("C1", "U1")] == [SENT_DIRECTLY]
 
 
 async def test_a_place_that_is_gone_is_an_error_of_its_own(outbound: OutboundHarness) -> None:

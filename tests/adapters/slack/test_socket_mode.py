@@ -82,7 +82,7 @@ async def test_an_event_over_the_socket_is_enqueued_and_then_acknowledged(
     assert recorder.envelopes[0]["payload"]["event"]["text"] == "hello there"
 
 
-async def test_an_acknowledgement_can_carry_words_for_the_person(events: SlackEvents) -> None:
+async def test_an_acknowledgement_can_carry_a_message_for_the_person(events: SlackEvents) -> None:
     recorder = EnvelopeRecorder()
     recorder.answer = {"text": "Not here."}
     async with listening(events, recorder) as link:
@@ -104,11 +104,11 @@ async def test_an_update_that_was_not_enqueued_is_not_confirmed_and_comes_again(
         events.ack_timeout_s = 20  # the second time there is no haste
         delivery = await under_way
     assert delivery.attempts == ["no ack", "ack"]
-    assert [one["retry_attempt"] for one in recorder.envelopes] == [0, 1]
+    assert [incoming["retry_attempt"] for incoming in recorder.envelopes] == [0, 1]
     assert recorder.envelopes[1]["retry_reason"] == "timeout"
 
 
-async def test_a_link_told_to_go_is_followed_by_one_with_an_address_of_its_own(
+async def test_a_disconnect_is_followed_by_a_connection_with_a_url_of_its_own(
     events: SlackEvents,
 ) -> None:
     recorder = EnvelopeRecorder()
@@ -129,7 +129,7 @@ async def test_a_link_told_to_go_is_followed_by_one_with_an_address_of_its_own(
     assert events.dead_addresses == 0
 
 
-async def test_a_link_that_ends_in_a_hurry_is_closed_with_all_that_came_over_it(
+async def test_a_cancelled_connection_is_closed_with_its_envelope_tasks(
     events: SlackEvents,
 ) -> None:
     recorder = EnvelopeRecorder()
@@ -143,11 +143,11 @@ async def test_a_link_that_ends_in_a_hurry_is_closed_with_all_that_came_over_it(
         await wait_until(lambda: recorder.envelopes)
         await cancel_all([running])  # as the service does: more than once
         await wait_until(lambda: not events.connections)
-        assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("slack ")]
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("slack ")]
         await cancel_all([under_way])
 
 
-async def test_a_broken_link_is_made_anew(events: SlackEvents) -> None:
+async def test_a_broken_connection_is_opened_anew(events: SlackEvents) -> None:
     recorder = EnvelopeRecorder()
     async with listening(events, recorder) as link:
         for round_ in range(1, 4):
@@ -157,14 +157,14 @@ async def test_a_broken_link_is_made_anew(events: SlackEvents) -> None:
             await wait_until(lambda known=round_: events.addresses > known)
 
 
-async def test_a_refused_link_is_tried_again_with_a_new_address(events: SlackEvents) -> None:
+async def test_a_refused_connection_is_tried_again_with_a_new_url(events: SlackEvents) -> None:
     events.refuse_connections = 3
     async with listening(events, EnvelopeRecorder()) as link:
         await wait_until(lambda: link.health().ready)
     assert (events.addresses, events.dead_addresses) == (4, 0)
 
 
-async def test_a_deaf_link_is_found_by_its_missing_pongs(events: SlackEvents) -> None:
+async def test_a_connection_without_pongs_is_replaced(events: SlackEvents) -> None:
     async with listening(events, EnvelopeRecorder(), WARY) as link:
         await wait_until(lambda: link.health().ready)
         first = events.connections[0]
@@ -173,21 +173,21 @@ async def test_a_deaf_link_is_found_by_its_missing_pongs(events: SlackEvents) ->
         await wait_until(lambda: first not in events.connections)
 
 
-async def test_a_silent_but_living_link_stays_up(events: SlackEvents) -> None:
+async def test_an_idle_connection_with_pongs_stays_open(events: SlackEvents) -> None:
     async with listening(events, EnvelopeRecorder()) as link:
         await wait_until(lambda: events.connections and events.connections[0].pings >= 12)
         assert link.health().ready
     assert events.addresses == 1
 
 
-async def test_without_hello_it_is_not_ready(events: SlackEvents) -> None:
+async def test_a_connection_without_hello_is_not_ready(events: SlackEvents) -> None:
     events.sends_hello = False
     async with listening(events, EnvelopeRecorder()) as link:
         await wait_until(lambda: events.connections and events.connections[0].pings >= 2)
         assert not link.health().ready
 
 
-async def test_a_refused_token_is_told_at_once_and_a_later_one_ends_the_wait(
+async def test_a_refused_app_token_is_raised_at_once_and_an_accepted_one_connects(
     events: SlackEvents,
 ) -> None:
     async with (
@@ -207,7 +207,9 @@ async def test_a_refused_token_is_told_at_once_and_a_later_one_ends_the_wait(
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_link_that_slack_forgets_to_close_is_closed(events: SlackEvents) -> None:
+async def test_a_connection_that_slack_does_not_close_as_announced_is_closed(
+    events: SlackEvents,
+) -> None:
     async with listening(events, EnvelopeRecorder(), replace(BRISK, close_timeout_s=0.1)) as link:
         await wait_until(lambda: link.health().ready)
         first = events.connections[0]
@@ -218,7 +220,9 @@ async def test_a_link_that_slack_forgets_to_close_is_closed(events: SlackEvents)
 @pytest.mark.parametrize(
     "frame", ["", "{", "[]", "7", "null", '"hello"', "[" * 50_000, '{"envelope_id": {}}']
 )
-async def test_a_frame_that_is_no_envelope_breaks_no_link(events: SlackEvents, frame: str) -> None:
+async def test_a_frame_that_is_no_envelope_closes_no_connection(
+    events: SlackEvents, frame: str
+) -> None:
     recorder = EnvelopeRecorder()
     async with listening(events, recorder) as link:
         await wait_until(lambda: link.health().ready)
@@ -229,7 +233,7 @@ async def test_a_frame_that_is_no_envelope_breaks_no_link(events: SlackEvents, f
     assert len(recorder.envelopes) == 1
 
 
-async def test_a_link_on_which_slack_never_says_hello_is_made_anew(events: SlackEvents) -> None:
+async def test_a_connection_without_hello_is_opened_anew(events: SlackEvents) -> None:
     events.sends_hello = False
     async with listening(events, EnvelopeRecorder(), WARY) as link:
         await wait_until(lambda: events.addresses >= 2)

@@ -43,7 +43,7 @@ def cut(text: str, pieces: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-async def test_the_first_words_are_there_before_the_others_are_thought(
+async def test_the_first_text_is_shown_before_the_rest_is_written(
     outbound: OutboundHarness,
 ) -> None:
     address = outbound.ask()
@@ -147,7 +147,7 @@ async def test_a_lost_answer_of_a_stream_neither_loses_nor_doubles_anything(
     "method", ["chat.startStream", "chat.appendStream", "chat.stopStream", "chat.update"]
 )
 @pytest.mark.parametrize("code", ["internal_error", "invalid_arguments", "brand_new_error", ""])
-async def test_whatever_slack_says_no_to_the_answer_is_there_in_the_end(
+async def test_an_answer_is_delivered_whatever_call_slack_refuses(
     outbound: OutboundHarness, method: str, code: str
 ) -> None:
     address, text = outbound.ask(), prose(14_000)
@@ -167,7 +167,7 @@ async def test_streams_name_whom_they_are_for_in_channels(outbound: OutboundHarn
     assert (call.args["recipient_user_id"], call.args["recipient_team_id"]) == ("U2", "T1")
 
 
-async def test_without_a_person_to_name_messages_are_edited(outbound: OutboundHarness) -> None:
+async def test_messages_for_no_named_person_are_edited(outbound: OutboundHarness) -> None:
     asked = outbound.ask()
     address = Address(
         asked.session, "channel", reply_to_id=asked.reply_to_id, details=asked.details
@@ -181,7 +181,7 @@ async def test_without_a_person_to_name_messages_are_edited(outbound: OutboundHa
 @pytest.mark.parametrize(
     "why", ["no agent", "deaf to stop", "unknown method", "no thread", "not in this place"]
 )
-async def test_where_slack_does_not_stream_one_message_is_edited_and_can_be_stopped(
+async def test_a_message_with_a_stop_button_is_edited_where_slack_does_not_stream(
     outbound: OutboundHarness, why: str
 ) -> None:
     outbound.server.is_agent = why != "no agent"
@@ -214,7 +214,7 @@ async def test_a_feature_that_a_workspace_lacks_is_tried_once(outbound: Outbound
     outbound.server.is_agent = False
     for _ in range(3):
         await tell(outbound, outbound.ask(), "Yes.")
-    refused = [one for one in outbound.server.called("agents.sessions.setStatus") if one.error]
+    refused = [call for call in outbound.server.called("agents.sessions.setStatus") if call.error]
     assert len(refused) == 1
 
 
@@ -245,7 +245,7 @@ async def test_a_long_edited_answer_rolls_over_and_only_its_growing_message_can_
     } == {FEEDBACK}
 
 
-async def test_a_flood_of_words_makes_no_flood_of_calls(outbound: OutboundHarness) -> None:
+async def test_many_deltas_make_few_calls(outbound: OutboundHarness) -> None:
     address = outbound.ask()
     reply = outbound.reply(address, pace_s=3_600)
     for _ in range(200):
@@ -258,7 +258,7 @@ async def test_a_flood_of_words_makes_no_flood_of_calls(outbound: OutboundHarnes
     assert not outbound.server.called("chat.appendStream")
 
 
-async def test_being_limited_while_showing_delays_the_show_and_not_the_answer(
+async def test_a_rate_limit_while_streaming_delays_no_delivery(
     outbound: OutboundHarness,
 ) -> None:
     address, text = outbound.ask(), prose(3_000)
@@ -275,7 +275,7 @@ async def test_being_limited_while_showing_delays_the_show_and_not_the_answer(
     assert len(outbound.server.called("chat.appendStream")) == 1
 
 
-async def test_a_message_somebody_deleted_while_it_grew_is_said_again(
+async def test_a_message_deleted_while_it_grew_is_posted_again(
     outbound: OutboundHarness,
 ) -> None:
     address = outbound.ask()
@@ -298,7 +298,7 @@ async def test_an_answer_other_than_what_was_shown_replaces_it(outbound: Outboun
     assert outbound.seen(address) == "Something short."
 
 
-async def test_nobody_is_called_by_what_the_model_writes_not_even_for_a_moment(
+async def test_mentions_in_an_answer_are_disabled_in_every_update(
     outbound: OutboundHarness,
 ) -> None:
     text = "Hey <!channel> and <!subteam^S1|@devs> and <@U0123ABC> and @here: done. " * 20
@@ -317,7 +317,7 @@ async def test_nobody_is_called_by_what_the_model_writes_not_even_for_a_moment(
     assert message.text.replace("\u200b", "") == text
 
 
-async def test_nothing_is_shown_after_a_place_is_gone(outbound: OutboundHarness) -> None:
+async def test_updates_end_once_the_place_is_gone(outbound: OutboundHarness) -> None:
     address = outbound.ask()
     reply = outbound.reply(address)
     outbound.server.space.channels["C1"].archived = True
@@ -345,14 +345,14 @@ MARKDOWN = st.lists(
 @given(
     text=MARKDOWN,
     cuts=st.lists(st.integers(0, 40_000), max_size=6),
-    is_streaming=st.booleans(),
+    is_agent=st.booleans(),
     dies_at=st.sampled_from([None, 900, 7_000]),
 )
-def test_whatever_the_model_writes_and_whatever_dies_people_see_its_words(
-    text: str, cuts: list[int], is_streaming: bool, dies_at: int | None
+def test_an_answer_is_shown_whole_whatever_it_holds_and_whatever_stream_dies(
+    text: str, cuts: list[int], is_agent: bool, dies_at: int | None
 ) -> None:
     async def check() -> None:
-        async with open_outbound_harness(is_agent=is_streaming, stream_dies_at=dies_at) as outbound:
+        async with open_outbound_harness(is_agent=is_agent, stream_dies_at=dies_at) as outbound:
             address = outbound.ask()
             reply = outbound.reply(address, pace_s=0.001)
             at = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})

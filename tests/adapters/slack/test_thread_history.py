@@ -48,7 +48,7 @@ def thread(
 
 
 def lines(found: Sequence[Overheard]) -> list[str]:
-    return [f"{one.speaker.label}: {one.text}" for one in found]
+    return [f"{message.speaker.label}: {message.text}" for message in found]
 
 
 async def test_thread_messages_come_in_order_with_names_and_without_the_mention(
@@ -65,7 +65,7 @@ async def test_thread_messages_come_in_order_with_names_and_without_the_mention(
         "Ben: @Ada which one?",
         "Ada: main, see https://ci.example",
     ]
-    assert all(one.message_id for one in found)
+    assert all(message.message_id for message in found)
 
 
 async def test_a_long_thread_keeps_its_root_and_its_newest_replies_over_all_pages(
@@ -74,7 +74,7 @@ async def test_a_long_thread_keeps_its_root_and_its_newest_replies_over_all_page
     address = thread(server, ["root"] + [f"reply number {n:03d}" for n in range(1, 101)])
     async with open_fetcher(server, page_size=20, max_chars=300) as fetcher:
         found = await fetcher.fetch(address, wait_s=60)
-    texts = [one.text for one in found]
+    texts = [message.text for message in found]
     assert texts[0] == "root"
     assert texts[1].startswith("[")
     assert "left out" in texts[1]
@@ -92,12 +92,12 @@ async def test_the_limits_of_distributed_apps_give_the_beginning_and_say_so(
         found = await fetcher.fetch(
             address, wait_s=30
         )  # Slack's limit would be over after a minute
-        texts = [one.text for one in found]
+        texts = [message.text for message in found]
         assert texts[:2] == ["root", "reply 1"]
         assert 14 <= len(texts) <= 18
         assert "left out" in texts[-1]
         # Within the same minute not even the beginning can be read; that is said, and is no error.
-        assert [one.text for one in await fetcher.fetch(address, wait_s=30)] == [NOT_READ]
+        assert [message.text for message in await fetcher.fetch(address, wait_s=30)] == [NOT_READ]
 
 
 async def test_a_short_limit_is_waited_for(server: SlackServer) -> None:
@@ -115,7 +115,7 @@ async def test_a_slack_that_does_not_answer_costs_seconds_and_no_answer(
     server.fail("conversations.replies", delay_s=5)
     async with open_fetcher(server) as fetcher:
         found = await fetcher.fetch(address, wait_s=0.2)
-    assert [one.text for one in found] == [NOT_READ]
+    assert [message.text for message in found] == [NOT_READ]
 
 
 async def test_a_refusal_is_an_error(server: SlackServer) -> None:
@@ -135,17 +135,19 @@ async def test_other_apps_speak_under_their_own_names(server: SlackServer) -> No
     address = Address(SessionKey("slack", "T1", "C1", root), "channel", reply_to_id=mention)
     async with open_fetcher(server) as fetcher:
         found = await fetcher.fetch(address, wait_s=60)
-    assert [one.text for one in found] == ["deploy?", "[file: log.txt]"]
+    assert [message.text for message in found] == ["deploy?", "[file: log.txt]"]
 
 
 @examples(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=20), st.integers(9, 200))
-def test_root_and_newest_fit_and_what_is_left_out_is_counted(texts: list[str], most: int) -> None:
+def test_root_and_newest_fit_and_what_is_left_out_is_counted(
+    texts: list[str], max_chars: int
+) -> None:
     messages = [{"text": text, "ts": str(at)} for at, text in enumerate(texts)]
-    kept, left_out = root_and_newest(messages, most)
-    stamps = [one["ts"] for one in kept]
+    kept, left_out = root_and_newest(messages, max_chars)
+    stamps = [message["ts"] for message in kept]
     assert stamps[0] == "0"
     newest = stamps[1:]
     assert newest == [str(at) for at in range(len(texts) - len(newest), len(texts))]
     assert len(kept) + left_out == len(texts)
-    assert sum(len(one["text"]) for one in kept) <= most + 8 * len(kept)
+    assert sum(len(message["text"]) for message in kept) <= max_chars + 8 * len(kept)

@@ -45,7 +45,7 @@ async def test_people_of_the_same_organisation_are_at_home_in_each_of_its_worksp
         assert (await users.speaker("T1", "U7", wait_s=60)).account == "T1"
 
 
-async def test_many_who_ask_for_one_person_ask_once(server: SlackServer) -> None:
+async def test_concurrent_lookups_of_one_user_share_a_call(server: SlackServer) -> None:
     server.fail("users.info", delay_s=0.1, after=True)
     async with asking(server) as users:
         found = await asyncio.gather(
@@ -78,7 +78,7 @@ async def test_admins_are_asked_for_anew_and_strangers_never_are_admins(
         assert not await users.is_admin("T1", "UADMIN")
 
 
-async def test_when_slack_cannot_say_who_is_admin_it_is_an_error(server: SlackServer) -> None:
+async def test_an_admin_check_that_slack_does_not_answer_is_an_error(server: SlackServer) -> None:
     server.fail("users.info", error="user_not_found")
     async with asking(server) as users:
         with pytest.raises(PlatformError):

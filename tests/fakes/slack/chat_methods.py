@@ -184,7 +184,7 @@ def _streamed(args: Json) -> str:
     chunks = args.get("chunks") or []
     if chunks and args.get("markdown_text"):
         raise SlackRefusal("invalid_arguments", why="markdown_text and chunks")
-    parts = [str(one.get("text", "")) for one in chunks if one.get("type") == "markdown_text"]
+    parts = [str(chunk.get("text", "")) for chunk in chunks if chunk.get("type") == "markdown_text"]
     return str(args.get("markdown_text") or "") + "".join(parts)
 
 

@@ -107,7 +107,7 @@ class SlackWorkspace:
 
     async def press(self, message: Message, user: str, label: str) -> Delivery:
         """Press a button under a message, by what it says."""
-        button = next(one for one in message.buttons if one["text"] == label)
+        button = next(button for button in message.buttons if button["text"] == label)
         shown = message.to_json(with_metadata=False)
         return await self._interact(
             user,
@@ -135,7 +135,7 @@ class SlackWorkspace:
     async def press_home(self, user: str, label: str) -> Delivery:
         """Press the first button of App Home that says so."""
         view = self.server.space.homes[user]
-        button = next(one for one in buttons_of(view["blocks"]) if one["text"] == label)
+        button = next(button for button in buttons_of(view["blocks"]) if button["text"] == label)
         return await self._interact(
             user,
             {
@@ -155,7 +155,9 @@ class SlackWorkspace:
 
     async def stop(self, channel: str, thread_ts: str, user: str) -> None:
         """Slack's own stop button, which it shows while an agent's session is processing."""
-        growing = [one.ts for one in self.server.answers(channel, thread_ts) if one.streaming]
+        growing = [
+            message.ts for message in self.server.answers(channel, thread_ts) if message.streaming
+        ]
         await self.tell(
             {
                 "type": "agent_session_stopped",
@@ -228,9 +230,9 @@ class SlackWorkspace:
     def finished(self, channel: str, thread_ts: str | None = None) -> list[Message]:
         """The bot's messages that no longer grow and say something, in order."""
         return [
-            one
-            for one in self.server.answers(channel, thread_ts)
-            if not one.streaming and one.text.strip()
+            message
+            for message in self.server.answers(channel, thread_ts)
+            if not message.streaming and message.text.strip()
         ]
 
     async def _interact(self, user: str, body: Json) -> Delivery:

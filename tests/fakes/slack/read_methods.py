@@ -42,9 +42,9 @@ def users_conversations(slack: SlackServer, caller: Caller, args: Json) -> Json:
     user, types = str(args.get("user") or ""), str(args.get("types") or "public_channel")
     wanted = {"channel": "public_channel", "group": "mpim", "private": "im"}
     found = [
-        _channel_json(one)
-        for one in slack.space.channels.values()
-        if one.has_bot and user in one.members and wanted[one.kind] in types.split(",")
+        _channel_json(channel)
+        for channel in slack.space.channels.values()
+        if channel.has_bot and user in channel.members and wanted[channel.kind] in types.split(",")
     ]
     start, limit = int(args.get("cursor") or 0), int(args.get("limit") or 100)
     more = start + limit < len(found)
@@ -62,7 +62,7 @@ def replies(slack: SlackServer, caller: Caller, args: Json) -> Json:
     if asked is not None and asked.thread_ts and asked.thread_ts != ts:
         return _page(slack, args, [asked])  # a reply's own time stamp finds the reply
     root = [asked] if asked is not None else []
-    thread = [one for one in _open(channel) if one.thread_ts == ts and one.ts != ts]
+    thread = [message for message in _open(channel) if message.thread_ts == ts and message.ts != ts]
     if not root and not thread:
         raise SlackRefusal("thread_not_found")
     return _page(slack, args, thread, always=root)
@@ -71,7 +71,7 @@ def replies(slack: SlackServer, caller: Caller, args: Json) -> Json:
 def history(slack: SlackServer, caller: Caller, args: Json) -> Json:
     """Top level, newest first."""
     channel = _readable(slack, args)
-    top = [one for one in _open(channel) if one.thread_ts in ("", one.ts)]
+    top = [message for message in _open(channel) if message.thread_ts in ("", message.ts)]
     return _page(slack, args, top[::-1])
 
 
@@ -80,10 +80,10 @@ def conversations_info(slack: SlackServer, caller: Caller, args: Json) -> Json:
 
 
 def conversations_open(slack: SlackServer, caller: Caller, args: Json) -> Json:
-    users = {one for one in str(args.get("users") or "").split(",") if one}
+    users = {user for user in str(args.get("users") or "").split(",") if user}
     if not users:
         raise SlackRefusal("no_users")
-    if not all(one in slack.space.people for one in users):
+    if not all(user in slack.space.people for user in users):
         raise SlackRefusal("user_not_found")
     wanted = "private" if len(users) == 1 else "group"
     for channel in slack.space.channels.values():
@@ -169,17 +169,17 @@ def upload_url(slack: SlackServer, caller: Caller, args: Json) -> Json:
 
 def complete_upload(slack: SlackServer, caller: Caller, args: Json) -> Json:
     described = []
-    for one in args.get("files") or ():
-        if one["id"] not in slack.space.files:
+    for file in args.get("files") or ():
+        if file["id"] not in slack.space.files:
             raise SlackRefusal("file_not_found")
-        described.append(slack.space.files[one["id"]][0])
+        described.append(slack.space.files[file["id"]][0])
     channel_id = str(args.get("channel_id") or "")
     if channel_id:
         channel = slack.space.channel(channel_id)
         if not channel.has_bot:
             raise SlackRefusal("not_in_channel")
-        for one in described:
-            one["channels"] = [channel_id]
+        for file in described:
+            file["channels"] = [channel_id]
         comment = str(args.get("initial_comment") or "")
         slack.space.add_message(
             Message(
@@ -205,7 +205,9 @@ def _readable(slack: SlackServer, args: Json) -> Channel:
 
 
 def _open(channel: Channel) -> list[Message]:
-    return [one for one in channel.messages if not one.deleted and not one.visible_to]
+    return [
+        message for message in channel.messages if not message.deleted and not message.visible_to
+    ]
 
 
 def _page(
@@ -220,7 +222,7 @@ def _page(
         too_new = latest is not None and (at > latest or (at == latest and not inclusive))
         return not too_old and not too_new
 
-    fitting = [one for one in messages if fits(one)]
+    fitting = [message for message in messages if fits(message)]
     most = 15 if slack.distributed else 1000
     limit = min(int(args.get("limit") or 100), most)
     start = int(args.get("cursor") or 0)
@@ -228,7 +230,9 @@ def _page(
     more = start + limit < len(fitting)
     with_metadata = str(args.get("include_all_metadata", "0")).lower() in ("1", "true")
     return {
-        "messages": [one.to_json(with_metadata=with_metadata) for one in (always or []) + page],
+        "messages": [
+            message.to_json(with_metadata=with_metadata) for message in (always or []) + page
+        ],
         "has_more": more,
         "response_metadata": {"next_cursor": str(start + limit) if more else ""},
     }

@@ -213,7 +213,7 @@ class SlackServer:
 
     def answers(self, channel: str, thread_ts: str | None = None) -> list[Message]:
         """Those of bots only."""
-        return [one for one in self.messages(channel, thread_ts) if one.bot_id]
+        return [message for message in self.messages(channel, thread_ts) if message.bot_id]
 
     def ephemerals(self, channel: str, user: str | None = None) -> list[Message]:
         return self.space.ephemerals(channel, user)
@@ -226,7 +226,7 @@ class SlackServer:
         return (self.space.sessions.get((channel, thread_ts)) or [""])[-1]
 
     def called(self, method: str, *, ok: bool = False) -> list[Call]:
-        return [one for one in self.calls if one.method == method and not (ok and one.error)]
+        return [call for call in self.calls if call.method == method and not (ok and call.error)]
 
     # What people do.
 

@@ -102,7 +102,9 @@ class Channel:
     messages: list[Message] = field(default_factory=list)
 
     def find(self, ts: str) -> Message | None:
-        return next((one for one in self.messages if one.ts == ts and not one.deleted), None)
+        return next(
+            (message for message in self.messages if message.ts == ts and not message.deleted), None
+        )
 
 
 class Workspace:
@@ -138,19 +140,19 @@ class Workspace:
     def messages(self, channel: str, thread_ts: str | None = None) -> list[Message]:
         """What everybody there can read, in order; of one thread without its root, if given."""
         return [
-            one
-            for one in self.channels[channel].messages
-            if not one.deleted
-            and not one.visible_to
-            and (thread_ts is None or (one.thread_ts == thread_ts and one.ts != thread_ts))
+            message
+            for message in self.channels[channel].messages
+            if not message.deleted
+            and not message.visible_to
+            and (thread_ts is None or (message.thread_ts == thread_ts and message.ts != thread_ts))
         ]
 
     def ephemerals(self, channel: str, user: str | None = None) -> list[Message]:
         """What only one person can read."""
         return [
-            one
-            for one in self.channels[channel].messages
-            if one.visible_to and not one.deleted and user in (None, one.visible_to)
+            message
+            for message in self.channels[channel].messages
+            if message.visible_to and not message.deleted and user in (None, message.visible_to)
         ]
 
     def status(self, channel: str, thread_ts: str, lifetime_s: float = 120) -> str:
@@ -195,7 +197,7 @@ def unescape(mrkdwn: str) -> str:
 
 def check_blocks(blocks: Any) -> list[Json]:
     """Slack's limits on blocks (https://docs.slack.dev/reference/block-kit). Raises SlackRefusal."""
-    if not isinstance(blocks, list) or not all(isinstance(one, dict) for one in blocks):
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise SlackRefusal("invalid_blocks_format")
     if len(blocks) > MAX_BLOCKS:
         raise SlackRefusal("invalid_blocks", why="more than 50")
@@ -215,7 +217,7 @@ def check_blocks(blocks: Any) -> list[Json]:
             case "actions" | "context_actions":
                 if not block.get("elements"):
                     raise SlackRefusal("invalid_blocks", why="no elements")
-                action_ids += [one.get("action_id", "") for one in block["elements"]]
+                action_ids += [element.get("action_id", "") for element in block["elements"]]
             case "context" | "header" | "divider":
                 pass
             case unknown:
