@@ -22,20 +22,20 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.admitted = self._counter(
-            "keepthread_messages", "Messages that came in.", "platform", "admission"
+            "keepthread_messages", "Messages received.", "platform", "admission"
         )
         self.turns = self._counter("keepthread_turns", "Turns that ended.", "platform", "outcome")
-        self.retries = self._counter("keepthread_retries", "Turns put back to be tried again.")
+        self.retries = self._counter("keepthread_retries", "Turns put back to be retried.")
         self.redeliveries = self._counter(
             "keepthread_redeliveries", "Turns taken over from an unresponsive worker."
         )
         self.dead = self._counter("keepthread_dead_letters", "Turns that were given up.")
         self.lost_leases = self._counter(
-            "keepthread_lost_leases", "Turns this worker had to leave to another."
+            "keepthread_lost_leases", "Turns whose lease this worker lost."
         )
         self.tokens = self._counter("keepthread_model_tokens", "Tokens.", "model", "kind")
         self._models: set[str] = set()
-        self.feedback = self._counter("keepthread_feedback", "What people think.", "verdict")
+        self.feedback = self._counter("keepthread_feedback", "Feedback on answers.", "verdict")
         self.redis_errors = self._counter("keepthread_redis_errors", "Failures of Redis.", "kind")
         self.ready = Gauge(
             "keepthread_ready", "1 where /readyz says yes, else 0.", registry=self.registry
@@ -45,7 +45,7 @@ class Metrics:
         )
         self.depth = Gauge(
             "keepthread_queue_depth",
-            "Conversations that wait for a worker, or for their time.",
+            "Conversations that wait for a worker, or are delayed.",
             ["state"],
             registry=self.registry,
         )
