@@ -50,7 +50,7 @@ def clean_fields(value: object, *names: str) -> None:
 
 
 def utf16_length(text: str) -> int:
-    """Length in UTF-16 code units, as Telegram and perhaps Slack count it."""
+    """Length in UTF-16 code units, as Telegram and Slack count it."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -70,13 +70,16 @@ def is_inside_symbol(text: str, at: int) -> bool:
     return is_joined or is_modifier or (_is_flag(after) and _flags_before(text, at) % 2 == 1)
 
 
+_MAX_FLAGS = 1_000
+
+
 def _is_flag(char: str) -> bool:
     return "\U0001f1e6" <= char <= "\U0001f1ff"
 
 
 def _flags_before(text: str, at: int) -> int:
-    """How many halves of flags stand directly before `at`."""
-    count = 0
-    while count < at and _is_flag(text[at - count - 1]):
-        count += 1
-    return count
+    """How many halves of flags stand directly before `at`; of very many, an even number."""
+    for count in range(min(at, _MAX_FLAGS)):
+        if not _is_flag(text[at - count - 1]):
+            return count
+    return min(at, _MAX_FLAGS)
