@@ -8,12 +8,10 @@ from __future__ import annotations
 import pytest
 
 from bot.settings import Settings
-from tests.adapters.telegram.harness import ANNA, BEN, CLEO, EVE, FORUM, serving, telegram
+from tests.adapters.telegram.harness import ANNA, BEN, CLEO, EVE, FORUM, serving
 from tests.fakes.model_server import ModelServer
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
-
-__all__ = ["telegram"]
 
 CATS, DOGS = 5, 6
 

@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,11 +86,20 @@ class RateLimiter(BaseRateLimiter[Priority]):
         interval_s: between two messages in a chat.
         group_per_minute: messages and edits in a group.
         max_wait_s: see `MAX_WAIT_S`.
+        timer, sleep: the clock, in seconds.
     """
 
     def __init__(
-        self, interval_s: float = 1, group_per_minute: int = 20, max_wait_s: float = MAX_WAIT_S
+        self,
+        interval_s: float = 1,
+        group_per_minute: int = 20,
+        max_wait_s: float = MAX_WAIT_S,
+        *,
+        timer: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        self._timer = timer
+        self._sleep = sleep
         self._interval_s = interval_s
         self._group_per_minute = group_per_minute
         self.max_wait_s = max_wait_s
@@ -99,7 +108,7 @@ class RateLimiter(BaseRateLimiter[Priority]):
 
     def limits_of(self, chat_id: int | str) -> ChatLimits:
         if len(self._chats) >= _MAX_CHATS:
-            now = time.monotonic()
+            now = self._timer()
             self._chats = {
                 id_: limits for id_, limits in self._chats.items() if not limits.is_idle(now)
             }
@@ -150,7 +159,7 @@ class RateLimiter(BaseRateLimiter[Priority]):
     async def _send_uncounted(
         self, chat: ChatLimits, callback: Callable[..., Any], args: Any, kwargs: dict[str, Any]
     ) -> Any:
-        paused_s = chat.lane.open_at - time.monotonic()
+        paused_s = chat.lane.open_at - self._timer()
         if paused_s > 0:
             raise NoCapacity("the chat is paused by flood control", retry_after_s=paused_s)
         try:
@@ -161,7 +170,7 @@ class RateLimiter(BaseRateLimiter[Priority]):
 
     def _require_capacity(self, chat: ChatLimits, *, is_group: bool) -> None:
         """Raise NoCapacity unless a best-effort call may be made at once."""
-        now = time.monotonic()
+        now = self._timer()
         ready_at = chat.lane.ready_at()
         if chat.lock.locked():
             ready_at = max(ready_at, now + self._interval_s)
@@ -181,11 +190,11 @@ class RateLimiter(BaseRateLimiter[Priority]):
         is_group: bool,
         is_best_effort: bool,
     ) -> Any:
-        give_up_at = time.monotonic() + self.max_wait_s
+        give_up_at = self._timer() + self.max_wait_s
         async with chat.lock:
             while True:
                 if chat.lane.open_at > give_up_at:
-                    raise RetryAfter(math.ceil(chat.lane.open_at - time.monotonic()))
+                    raise RetryAfter(math.ceil(chat.lane.open_at - self._timer()))
                 await self._wait_for_turn(chat, is_group=is_group)
                 try:
                     return await call()
@@ -194,13 +203,13 @@ class RateLimiter(BaseRateLimiter[Priority]):
                     if is_best_effort or chat.lane.open_at > give_up_at:
                         raise
                 finally:
-                    now = time.monotonic()
+                    now = self._timer()
                     chat.lane.count(now)
                     chat.sent_at.append(now)
 
     async def _wait_for_turn(self, chat: ChatLimits, *, is_group: bool) -> None:
         while True:
-            now = time.monotonic()
+            now = self._timer()
             ready_at = chat.lane.ready_at()
             if is_group:
                 ready_at = max(ready_at, chat.minute_ready_at(now, self._group_per_minute))
@@ -211,9 +220,9 @@ class RateLimiter(BaseRateLimiter[Priority]):
             if ready_at <= now:
                 self._overall.append(now)
                 return
-            await asyncio.sleep(ready_at - now)
+            await self._sleep(ready_at - now)
 
     def _pause(self, chat: ChatLimits, error: RetryAfter) -> None:
         wait_s = wait_of(error)
-        chat.lane.pause(time.monotonic(), wait_s)
+        chat.lane.pause(self._timer(), wait_s)
         log.warning("flood control pauses a chat", wait_s=wait_s)

@@ -1,4 +1,4 @@
-"""A whole bot against loopback servers: Telegram, a model, and the Redis of the test's worker."""
+"""Whole bot against loopback servers: Telegram, a model, and the Redis of the test's worker."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def furnished(telegram: TelegramServer) -> TelegramServer:
 
 
 def allowed(*more: int) -> tuple[str, ...]:
-    return tuple(f"telegram:{one}" for one in (ANNA, BEN, CLEO, GROUP, FORUM, *more))
+    return tuple(f"telegram:{id_}" for id_ in (ANNA, BEN, CLEO, GROUP, FORUM, *more))
 
 
 class InMemoryKeyValueStore(dict[str, str]):
-    """Notes in memory."""
+    """`KeyValueStore` in memory."""
 
     async def get(self, name: str) -> str:  # type: ignore[override]
         return super().get(name, "")
@@ -65,7 +65,7 @@ class InMemoryKeyValueStore(dict[str, str]):
 
 @dataclass(slots=True)
 class World:
-    """The bot at work, and what is around it."""
+    """The running bot, and the servers around it."""
 
     telegram: TelegramServer
     model: ModelServer
@@ -86,6 +86,13 @@ class World:
     def session(self, chat: int, topic: int | None = None) -> SessionKey:
         return SessionKey("telegram", str(BOT_ID), str(chat), str(topic) if topic else "")
 
+    def prompt(self, number: int = -1) -> str:
+        """The newest message that a request to the model holds."""
+        content = self.model.requests[number].messages[-1]["content"]
+        if isinstance(content, str):
+            return content
+        return " ".join(part.get("text", "") for part in content)
+
     async def remembered(self, chat: int, topic: int | None = None) -> list[Turn]:
         past = await self.service.services.history.read(self.session(chat, topic))
         return [item.turn for item in past.window]
@@ -94,15 +101,11 @@ class World:
         """The finished message of the bot that holds `part`."""
 
         def found() -> Shown | None:
-            seen = self.telegram.seen(chat, topic)
-            return next(
-                (
-                    one
-                    for one in seen
-                    if part in one.text and not any("stop:" in d for d in one.data)
-                ),
-                None,
-            )
+            for shown in self.telegram.seen(chat, topic):
+                is_growing = any("stop:" in data for data in shown.data)
+                if part in shown.text and not is_growing:
+                    return shown
+            return None
 
         shown: Shown = await wait_until(found)
         return shown
@@ -147,20 +150,3 @@ async def serving(
         changed, platforms={"telegram": ADAPTER}, ingress_retry_s=WORKER_RETRY_S
     ) as service:
         yield World(telegram, model, service, changed)
-
-
-@pytest.fixture
-async def telegram() -> AsyncIterator[TelegramServer]:
-    async with TelegramServer() as server:
-        yield furnished(server)
-
-
-@pytest.fixture
-async def world(
-    telegram: TelegramServer,
-    model: ModelServer,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[World]:
-    async with serving(telegram, model, settings, monkeypatch) as running:
-        yield running

@@ -20,13 +20,11 @@ from adapters.telegram.transport.webhook import Webhook
 from bot.conversation import Address, SessionKey, Speaker
 from bot.service.http import serve as serve_http
 from bot.settings import Settings
-from tests.adapters.telegram.harness import ANNA, BEN, GROUP, World, serving, telegram, world
+from tests.adapters.telegram.harness import ANNA, BEN, GROUP, World, serving
 from tests.fakes.model_server import ModelServer
 from tests.fakes.telegram.methods import METHODS
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 from tests.support.wait import wait_until
-
-__all__ = ["telegram", "world"]
 
 OLD_POLL = {"id": "1", "question": "Tea?", "options": [{"text": "Yes"}], "type": "regular"}
 """A poll as servers sent it that are older than the SDK."""
@@ -70,7 +68,7 @@ async def test_a_server_without_webhooks_menus_drafts_and_typing_is_polled_all_t
     assert tries == 1  # that it knows no menus will not change
 
 
-async def test_an_answer_is_said_once_though_the_server_tells_only_its_id(
+async def test_an_answer_is_sent_once_though_the_server_tells_only_its_id(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for method in ("sendMessage", "sendDocument", "editMessageText"):
@@ -92,7 +90,7 @@ async def test_an_administrator_is_known_by_the_status_alone(
     assert not await world.connection.is_admin(place, Speaker(str(BEN)))
 
 
-async def test_an_answer_to_a_poll_of_an_older_kind_is_received(world: World) -> None:
+async def test_a_reply_to_a_poll_of_an_older_kind_is_answered(world: World) -> None:
     poll = world.telegram.message(GROUP, BEN, None, poll=OLD_POLL)
     world.telegram.say(
         GROUP, ANNA, "@keepthread_bot what do you think?", reply_to=poll["message_id"]
@@ -100,7 +98,7 @@ async def test_an_answer_to_a_poll_of_an_older_kind_is_received(world: World) ->
     await world.answered(GROUP, "what do you think?")
 
 
-async def test_a_person_is_told_that_their_content_cannot_be_read(world: World) -> None:
+async def test_a_person_whose_message_cannot_be_read_is_told_so(world: World) -> None:
     world.telegram.say(ANNA, ANNA, None, poll=OLD_POLL)
     await world.answered(ANNA, "I cannot read messages of this kind")
 
@@ -115,7 +113,7 @@ async def test_a_file_is_fetched_by_its_path_alone(
     await wait_until(lambda: "under the oak" in str(world.model.requests))
 
 
-async def test_a_page_of_a_gateway_is_said_in_words_and_not_as_a_traceback(
+async def test_a_page_of_a_gateway_is_logged_in_a_line_and_not_as_a_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def page(_: Any, writer: asyncio.StreamWriter) -> None:
@@ -184,7 +182,7 @@ async def test_a_file_needs_no_more_than_its_id(client: Client, kind: str, body:
     assert (message.chat.type, message.api_kwargs) == ("private", {})
 
 
-async def test_of_an_unreadable_message_everything_else_is_kept(client: Client) -> None:
+async def test_an_unreadable_part_costs_only_itself(client: Client) -> None:
     raw = chats({"text": "hello", "entities": [{"type": "bold"}], "message_thread_id": 5})
     message = parse_update({"update_id": 1, "message": raw}, client).message
     assert message is not None
@@ -195,7 +193,7 @@ async def test_of_an_unreadable_message_everything_else_is_kept(client: Client) 
 # -- what cannot be asked there ------------------------------------------------------------------
 
 
-async def test_a_webhook_is_well_where_nothing_tells_of_it(
+async def test_a_webhook_is_healthy_where_it_cannot_be_asked_for(
     telegram: TelegramServer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forget(monkeypatch, "getWebhookInfo")
@@ -218,7 +216,7 @@ async def test_a_webhook_is_well_where_nothing_tells_of_it(
         lambda patch: leave_only(patch, "getMe", "id", "is_bot", "first_name", "username"),
     ],
 )
-async def test_doctor_is_content_with_what_it_is_told(
+async def test_doctor_finds_nothing_wrong_with_a_server_that_tells_little(
     telegram: TelegramServer,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,

@@ -14,14 +14,12 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.adapters.telegram.harness import ANNA, BEN, EVE, FAST, GROUP, allowed, telegram
+from tests.adapters.telegram.harness import ANNA, BEN, EVE, FAST, GROUP, allowed
 from tests.fakes.free_ports import free_port
 from tests.fakes.model_server import ModelServer, stall
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.repository import ROOT
 from tests.support.wait import wait_until
-
-__all__ = ["telegram"]
 
 PLACES = (ANNA, BEN, GROUP)
 
@@ -61,7 +59,7 @@ def environment(telegram: TelegramServer, model: ModelServer, redis_url: str) ->
     }
 
 
-async def test_a_word_to_end_while_it_starts_waits_for_no_platform(
+async def test_a_signal_to_end_during_the_start_waits_for_no_platform(
     telegram: TelegramServer, model: ModelServer, redis_url: str, tmp_path: Path
 ) -> None:
     asked, over = asyncio.Event(), asyncio.Event()
@@ -85,7 +83,7 @@ async def test_a_word_to_end_while_it_starts_waits_for_no_platform(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("transport", "kills"), [("polling", 2), ("webhook", 1)])
-async def test_nothing_is_lost_and_nothing_answered_twice_over_kills(
+async def test_messages_are_answered_once_each_although_the_process_is_killed(
     telegram: TelegramServer,
     model: ModelServer,
     redis_url: str,
@@ -169,7 +167,7 @@ async def test_a_refused_token_ends_serve_with_its_cure(
     assert "@BotFather" in log.read_text()
 
 
-async def test_serve_starts_while_telegram_is_away_and_hears_it_later(
+async def test_serve_starts_while_telegram_is_away_and_connects_later(
     telegram: TelegramServer, model: ModelServer, redis_url: str, tmp_path: Path
 ) -> None:
     await telegram.stop()

@@ -1,47 +1,28 @@
-"""Who is heard, what is taken in, and what every button does: the whole bot on loopback."""
+"""Dispatcher: which messages reach the model, are overheard, or are answered at once."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
-from adapters.telegram.connection import TelegramConnection
 from bot.settings import Settings
 from tests.adapters.telegram.harness import (
     ANNA,
     BEN,
     CLEO,
     EVE,
-    FORUM,
     GROUP,
     World,
     allowed,
     serving,
-    telegram,
-    world,
 )
-from tests.fakes.model_server import ModelServer, say, say_after, stall, truncated
+from tests.fakes.model_server import ModelServer, say_after, stall, truncated
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
 
-__all__ = ["telegram", "world"]
 
-
-def prompt(world: World, number: int = -1) -> str:
-    """The newest message that a model was given."""
-    content = world.model.requests[number].messages[-1]["content"]
-    if isinstance(content, str):
-        return content
-    return " ".join(part.get("text", "") for part in content)
-
-
-# -- groups --------------------------------------------------------------------------------------
-
-
-async def test_in_a_group_the_bot_speaks_only_when_spoken_to(world: World) -> None:
+async def test_the_bot_answers_in_a_group_only_when_it_is_addressed(world: World) -> None:
     world.telegram.say(GROUP, BEN, "Lovely weather")
     world.telegram.say(GROUP, BEN, "/reset@other_bot")
     world.telegram.say(GROUP, BEN, "/unknown")
@@ -53,7 +34,7 @@ async def test_in_a_group_the_bot_speaks_only_when_spoken_to(world: World) -> No
     assert len(world.telegram.seen(GROUP)) == 2
 
 
-async def test_messages_of_others_where_the_bot_takes_part_are_remembered_but_not_answered(
+async def test_messages_to_others_are_remembered_but_not_answered_where_the_bot_takes_part(
     world: World,
 ) -> None:
     world.telegram.say(GROUP, BEN, "before anybody asked me in")
@@ -68,11 +49,11 @@ async def test_messages_of_others_where_the_bot_takes_part_are_remembered_but_no
     assert "before anybody asked me in" not in texts
 
 
-async def test_a_message_that_is_answered_is_given_to_the_model(world: World) -> None:
+async def test_a_message_that_is_replied_to_is_given_to_the_model(world: World) -> None:
     said = world.telegram.say(GROUP, BEN, "the moon is made of cheese")
     world.telegram.say(GROUP, ANNA, "@keepthread_bot is that so?", reply_to=said)
     await world.answered(GROUP, "is that so?")
-    assert "> Ben: the moon is made of cheese" in prompt(world)
+    assert "> Ben: the moon is made of cheese" in world.prompt()
 
 
 async def test_a_group_that_is_not_listed_reaches_no_model_even_for_listed_people(
@@ -88,7 +69,7 @@ async def test_a_group_that_is_not_listed_reaches_no_model_even_for_listed_peopl
     assert world.model.requests == []
 
 
-async def test_being_in_a_listed_group_gives_no_right_in_private(world: World) -> None:
+async def test_membership_of_a_listed_group_gives_no_right_in_private(world: World) -> None:
     world.telegram.say(GROUP, EVE, "@keepthread_bot hi")
     await world.answered(GROUP, "hi")
     world.telegram.say(EVE, EVE, "hi")
@@ -130,10 +111,10 @@ async def test_comments_of_a_post_are_answered_under_it(world: World) -> None:
     )
     shown = await world.answered(GROUP, "what is new?")
     assert shown.reply_to == asked
-    assert "> News: Big news" in prompt(world)
+    assert "> News: Big news" in world.prompt()
 
 
-async def test_when_a_group_moves_its_conversation_moves_along(
+async def test_the_conversation_of_a_group_moves_along_with_it(
     telegram: TelegramServer,
     model: ModelServer,
     settings: Settings,
@@ -150,7 +131,7 @@ async def test_when_a_group_moves_its_conversation_moves_along(
         assert await world.service.services.sessions.get(world.session(-55)) is None
 
 
-async def test_an_answer_that_is_thought_while_its_group_moves_is_said_and_remembered_there(
+async def test_an_answer_that_is_written_while_its_group_moves_is_sent_and_remembered_there(
     telegram: TelegramServer,
     model: ModelServer,
     settings: Settings,
@@ -175,7 +156,7 @@ async def test_an_answer_that_is_thought_while_its_group_moves_is_said_and_remem
         assert answers == ["You said: Ben: my name is Ben", "Hello, Ben.", "Your name is Ben."]
 
 
-async def test_an_answer_finds_the_group_that_moved_while_it_was_thought(
+async def test_an_answer_finds_the_group_that_moved_while_it_was_written(
     telegram: TelegramServer,
     model: ModelServer,
     settings: Settings,
@@ -198,91 +179,6 @@ async def test_an_answer_finds_the_group_that_moved_while_it_was_thought(
         assert len(model.requests) == len(telegram.seen(-10055)) == 1
 
 
-# -- albums and pastes ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def patient_with_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a starved process the parts are further apart."""
-    monkeypatch.setattr(TelegramConnection, "part_wait_s", 5.0)
-
-
-def photo(telegram: TelegramServer, name: str) -> list[dict[str, Any]]:
-    file_id = telegram.upload(f"{name}.jpg", b"\xff\xd8" + name.encode())
-    size = {"file_id": file_id, "file_unique_id": file_id, "width": 90, "height": 90}
-    return [{**size, "file_size": 10}]
-
-
-@pytest.mark.usefixtures("patient_with_parts")
-async def test_an_album_is_one_message_with_all_its_pictures(world: World) -> None:
-    world.model.default = say("Pictures.")
-    for name in ("one", "two", "three"):
-        more: dict[str, Any] = {"caption": "What are these?"} if name == "one" else {}
-        world.telegram.say(
-            ANNA, ANNA, photo=photo(world.telegram, name), media_group_id="album", **more
-        )
-    await world.answered(ANNA, "Pictures.")
-    (request,) = world.model.requests
-    parts = request.messages[-1]["content"]
-    assert [part["type"] for part in parts].count("image_url") == 3
-
-
-@pytest.mark.usefixtures("patient_with_parts")
-async def test_an_album_in_a_group_is_the_bots_as_a_whole_wherever_the_mention_is(
-    world: World,
-) -> None:
-    world.model.default = say("Pictures.")
-    for name in ("one", "two", "three"):
-        more: dict[str, Any] = {}
-        if name == "two":
-            entities = [{"type": "mention", "offset": 0, "length": 15}]
-            more = {"caption": "@keepthread_bot these?", "caption_entities": entities}
-        world.telegram.say(
-            GROUP, BEN, photo=photo(world.telegram, name), media_group_id="album", **more
-        )
-    await world.answered(GROUP, "Pictures.")
-    await world.settled()
-    (request,) = world.model.requests
-    parts = request.messages[-1]["content"]
-    assert [part["type"] for part in parts].count("image_url") == 3
-
-
-async def test_an_album_that_is_not_for_the_bot_is_overheard_by_its_words(
-    telegram: TelegramServer,
-    model: ModelServer,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    telegram.reads_all_group_messages = True
-    async with serving(telegram, model, settings, monkeypatch) as world:
-        telegram.say(GROUP, BEN, "@keepthread_bot hello")
-        await world.answered(GROUP, "hello")
-        for name in ("one", "two"):
-            more: dict[str, Any] = {"caption": "My name is Rex"} if name == "one" else {}
-            telegram.say(GROUP, CLEO, photo=photo(telegram, name), media_group_id="dog", **more)
-        telegram.say(GROUP, BEN, "@keepthread_bot what is my name?")
-        await world.answered(GROUP, "Your name is Rex")
-        assert len(model.requests) == 2
-
-
-@pytest.mark.usefixtures("patient_with_parts")
-async def test_a_long_paste_that_an_app_cut_is_one_message_also_in_a_group(world: World) -> None:
-    world.model.default = say("Read.")
-    world.telegram.say(GROUP, BEN, "@keepthread_bot " + "a" * 4_070)
-    world.telegram.say(GROUP, BEN, "b" * 4_096)
-    world.telegram.say(GROUP, BEN, "the end")
-    world.telegram.say(GROUP, CLEO, "not for the bot")
-    await world.answered(GROUP, "Read.")
-    await world.settled()
-    assert len(world.model.requests) == 1
-    text = prompt(world)
-    assert ("a" * 4_070 in text, "b" * 4_096 in text, "the end" in text) == (True, True, True)
-    assert "not for the bot" not in text
-
-
-# -- what comes with messages --------------------------------------------------------------------
-
-
 async def test_a_document_is_read_and_a_too_large_one_is_not_even_fetched(world: World) -> None:
     note = world.telegram.upload("note.txt", b"the secret word is xylophone")
     document = {"file_id": note, "file_unique_id": note, "file_name": "note.txt", "file_size": 28}
@@ -296,14 +192,14 @@ async def test_a_document_is_read_and_a_too_large_one_is_not_even_fetched(world:
     assert len(world.telegram.called("getFile")) == fetched
 
 
-async def test_an_unreadable_attachment_is_mentioned(world: World) -> None:
+async def test_unsupported_contents_are_named_to_the_person(world: World) -> None:
     video = {"file_id": "v", "file_unique_id": "v", "width": 1, "height": 1, "duration": 1}
     world.telegram.say(ANNA, ANNA, video=video)
     await world.answered(ANNA, "I cannot read videos, sorry.")
     assert world.model.requests == []
     world.telegram.say(ANNA, ANNA, caption="funny, is it not?", video=video)
     await world.answered(ANNA, "funny, is it not?")
-    assert "[I cannot read it]" in prompt(world)
+    assert "[I cannot read it]" in world.prompt()
 
 
 async def test_a_sticker_reaches_the_model_in_words(world: World) -> None:
@@ -315,7 +211,7 @@ async def test_a_sticker_reaches_the_model_in_words(world: World) -> None:
     await world.answered(ANNA, "[sticker 🙃]")
 
 
-async def test_an_unknown_kind_of_content_is_said_to_be_unknown(world: World) -> None:
+async def test_contents_newer_than_the_sdk_are_called_unknown(world: World) -> None:
     world.telegram.say(ANNA, ANNA, hologram={"file_id": "h"})
     await world.answered(ANNA, "I cannot read messages of this kind, sorry.")
     pinned = world.telegram.message(ANNA, ANNA, "hi")
@@ -324,7 +220,7 @@ async def test_an_unknown_kind_of_content_is_said_to_be_unknown(world: World) ->
     assert len(world.telegram.seen(ANNA)) == 1
 
 
-async def test_speech_is_transcribed_where_the_endpoint_can(world: World) -> None:
+async def test_a_voice_message_is_transcribed_where_the_endpoint_can(world: World) -> None:
     world.model.transcript = "the secret word is xylophone"
     voice = world.telegram.upload("voice.oga", b"OggS")
     raw = {"file_id": voice, "file_unique_id": voice, "file_size": 4, "duration": 3}
@@ -338,10 +234,7 @@ async def test_a_mention_and_nothing_more_gets_a_hint(world: World) -> None:
     assert world.model.requests == []
 
 
-# -- commands ------------------------------------------------------------------------------------
-
-
-async def test_start_says_what_to_do(world: World) -> None:
+async def test_start_is_answered_with_what_to_do(world: World) -> None:
     world.telegram.say(ANNA, ANNA, "/start ref123")
     shown = await world.answered(ANNA, "Just write to me")
     assert "/reset – Forget this conversation" in shown.text
@@ -384,18 +277,7 @@ async def test_an_edited_question_is_remembered_and_can_be_answered_again(world:
     assert len([1 for one in world.telegram.texts(ANNA) if "How deep is it?" in one]) == 1
 
 
-async def test_an_offer_can_be_declined(world: World) -> None:
-    said = world.telegram.say(ANNA, ANNA, "How tall is it?")
-    await world.answered(ANNA, "How tall is it?")
-    world.telegram.edit(ANNA, said, "How deep is it?")
-    shown = await world.answered(ANNA, "You changed your question.")
-    world.telegram.press(ANNA, shown.id, ANNA, "do::")
-    await wait_until(lambda: shown.data == [])
-    await world.settled()
-    assert len(world.model.requests) == 1
-
-
-async def test_the_bots_own_words_write_commands_as_they_are_written_here(world: World) -> None:
+async def test_the_bots_own_texts_write_commands_with_a_slash(world: World) -> None:
     world.telegram.say(ANNA, ANNA, "/help")
     shown = await world.answered(ANNA, "Begin a new conversation")
     assert "• /reset or /clear – Forget this conversation" in shown.text
@@ -404,7 +286,7 @@ async def test_the_bots_own_words_write_commands_as_they_are_written_here(world:
     await world.answered(ANNA, "Half an ans\n\n⚠️ The answer was cut off. Say /retry for a new one.")
 
 
-async def test_a_message_is_forgotten_by_answering_it_with_forget(world: World) -> None:
+async def test_a_message_is_forgotten_by_replying_forget_to_it(world: World) -> None:
     said = world.telegram.say(ANNA, ANNA, "My name is Anna.")
     await world.answered(ANNA, "You said")
     world.telegram.say(ANNA, ANNA, "/forget")
@@ -415,7 +297,7 @@ async def test_a_message_is_forgotten_by_answering_it_with_forget(world: World) 
     assert await world.remembered(ANNA) == []
 
 
-async def test_in_a_group_only_admins_make_the_bot_forget_what_others_said(world: World) -> None:
+async def test_messages_of_others_are_forgotten_for_admins_only(world: World) -> None:
     said = world.telegram.say(GROUP, BEN, "@keepthread_bot my name is Ben")
     await world.answered(GROUP, "You said")
     world.telegram.say(GROUP, CLEO, "/forget@keepthread_bot", reply_to=said)
@@ -427,35 +309,7 @@ async def test_in_a_group_only_admins_make_the_bot_forget_what_others_said(world
     assert await world.remembered(GROUP) == []
 
 
-async def test_the_menu_shows_everybody_what_they_may_do(world: World) -> None:
-    menus = world.telegram.commands
-    await wait_until(lambda: "all_chat_administrators:fr" in menus)
-
-    def names(scope: str) -> set[str]:
-        return {one["command"] for one in menus[scope]}
-
-    assert names("default") == {"start"}
-    assert {"reset", "export", "forget", "start"} <= names("all_private_chats") | {"reset"}
-    assert "reset" not in names("all_group_chats")
-    assert "reset" in names("all_chat_administrators")
-    german = {one["command"]: one["description"] for one in menus["all_private_chats:de"]}
-    assert german["stop"] == "Die Antwort abbrechen, die gerade entsteht."
-
-
-async def test_a_menu_that_telegram_refuses_for_now_is_set_later(
-    telegram: TelegramServer,
-    model: ModelServer,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(TelegramConnection, "menu_retry_s", 0.02)
-    telegram.fail("setMyCommands", 429, "Too Many Requests: retry after 0.1", 1, 5, retry_after=0.1)
-    telegram.fail("setMyCommands", 502, "Bad Gateway")
-    async with serving(telegram, model, settings, monkeypatch):
-        await wait_until(lambda: "all_chat_administrators:fr" in telegram.commands)
-
-
-async def test_the_question_for_administrators_has_a_time_limit(
+async def test_a_question_for_the_administrators_times_out(
     world: World,
 ) -> None:
     world.connection.admin_check_timeout_s = 0.1
@@ -466,34 +320,7 @@ async def test_the_question_for_administrators_has_a_time_limit(
     await world.answered(BEN, "You said: hello")
 
 
-# -- buttons and reactions -----------------------------------------------------------------------
-
-
-async def test_the_stop_button_stops_and_keeps_what_was_said(world: World) -> None:
-    world.model.default = stall("Once upon a time ")
-    world.telegram.say(GROUP, BEN, "@keepthread_bot tell me a story")
-    await wait_until(lambda: any(one.data == ["stop::"] for one in world.telegram.seen(GROUP)))
-    (shown,) = world.telegram.seen(GROUP)
-    query = world.telegram.press(GROUP, shown.id, CLEO, "stop::")
-    await wait_until(lambda: shown.data == [])
-    assert shown.text == "Once upon a time"
-    assert world.telegram.answered[query]["text"] == "Stopped."
-    (turn,) = await world.remembered(GROUP)
-    assert (turn.state, turn.answer.strip()) == ("stopped", "Once upon a time")
-
-
-async def test_telegrams_own_stop_button_stops_a_draft(world: World) -> None:
-    world.model.default = stall("Once upon a time ")
-    world.telegram.say(ANNA, ANNA, "tell me a story")
-    chat = world.telegram.chat(ANNA)
-    await wait_until(lambda: "Once upon a time" in chat.drafts_shown)
-    world.telegram.stop_draft(ANNA)
-    await world.answered(ANNA, "Once upon a time")
-    (turn,) = await world.remembered(ANNA)
-    assert turn.state == "stopped"
-
-
-async def test_stop_said_alone_and_as_a_command_stop_too(world: World) -> None:
+async def test_the_word_stop_and_its_command_stop_too(world: World) -> None:
     for words in ("stop", "/stop"):
         world.model.script = [stall("Once upon a time ")]
         world.telegram.say(ANNA, ANNA, "tell me a story")
@@ -501,82 +328,6 @@ async def test_stop_said_alone_and_as_a_command_stop_too(world: World) -> None:
         world.telegram.say(ANNA, ANNA, words)
         await world.settled()
     assert [turn.state for turn in await world.remembered(ANNA)] == ["stopped", "stopped"]
-
-
-async def said_to_press(world: World, chat: int, message_id: int, who: int, data: str) -> str:
-    """What somebody reads who presses a button."""
-    query = world.telegram.press(chat, message_id, who, data)
-    await wait_until(lambda: query in world.telegram.answered)
-    return str(world.telegram.answered[query].get("text", ""))
-
-
-async def test_a_press_is_authorized_before_anything_happens(world: World) -> None:
-    world.telegram.group(-1009, "Elsewhere")
-    world.model.default = stall("Once ")
-    world.telegram.say(ANNA, ANNA, "tell me")
-    await wait_until(lambda: world.model.open_streams)
-    forged = world.telegram.message(-1009, BEN, "x")
-    for data in ("stop::", "do::reset", "rate::up"):
-        assert "not on the list" in await said_to_press(
-            world, -1009, forged["message_id"], EVE, data
-        )
-    assert world.model.open_streams == 1
-
-
-async def test_an_offer_of_an_admins_command_is_refused_to_others(world: World) -> None:
-    world.telegram.say(GROUP, BEN, "@keepthread_bot hello")
-    shown = await world.answered(GROUP, "hello")
-    assert "for admins" in await said_to_press(world, GROUP, shown.id, BEN, "do::reset")
-    assert await world.remembered(GROUP)
-
-
-async def test_a_rating_is_taken_in_and_can_be_taken_back(world: World) -> None:
-    world.telegram.say(ANNA, ANNA, "hello")
-    shown = await world.answered(ANNA, "hello")
-    world.telegram.press(ANNA, shown.id, ANNA, "rate::up")
-    await wait_until(lambda: shown.data == ["rate::", "rate::down"])
-    await wait_until(lambda: rated(world, "up") == 1)
-    world.telegram.press(ANNA, shown.id, ANNA, "rate::")
-    await wait_until(lambda: shown.data == ["rate::up", "rate::down"])
-    await wait_until(lambda: rated(world, "none") == 1)
-
-
-async def test_a_reaction_rates_also_in_a_topic(world: World) -> None:
-    world.telegram.say(FORUM, BEN, "@keepthread_bot hello", thread=5)
-    shown = await world.answered(FORUM, "hello", topic=5)
-    await world.settled()
-    world.telegram.react(FORUM, shown.id, BEN, "👎")
-    await wait_until(lambda: rated(world, "down") == 1)
-
-
-async def test_a_reaction_after_a_restart_still_finds_its_topic(
-    telegram: TelegramServer,
-    model: ModelServer,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with serving(telegram, model, settings, monkeypatch) as world:
-        telegram.say(FORUM, BEN, "@keepthread_bot hello", thread=5)
-        shown = await world.answered(FORUM, "hello", topic=5)
-        await world.settled()
-    async with serving(telegram, model, settings, monkeypatch) as world:
-        telegram.react(FORUM, shown.id, BEN, "👍")
-        await wait_until(lambda: rated(world, "up") == 1)
-
-
-async def test_feedback_names_the_turn_that_it_is_about(world: World) -> None:
-    world.telegram.say(ANNA, ANNA, "hello")
-    shown = await world.answered(ANNA, "hello")
-    await world.settled()
-    (turn,) = await world.remembered(ANNA)
-    with capture_logs() as logs:
-        world.telegram.press(ANNA, shown.id, ANNA, "rate::down")
-        await wait_until(lambda: [one for one in logs if one["event"] == "feedback"])
-    (line,) = [one for one in logs if one["event"] == "feedback"]
-    assert (line["of"], line["verdict"], line["by"]) == (turn.id, "down", str(ANNA))
-
-
-# -- nobody there any more -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -603,7 +354,3 @@ async def test_a_chat_that_is_gone_is_recorded_and_let_be(
     world.telegram.say(chat, ANNA, "@keepthread_bot I am back")
     await world.answered(chat, "Once upon a time")
     assert [one for one, _ in world.telegram.calls[:calls]].count("sendMessage") <= 2
-
-
-def rated(world: World, verdict: str) -> float:
-    return world.counted("keepthread_feedback", verdict=verdict)

@@ -16,15 +16,11 @@ from tests.adapters.telegram.harness import (
     GROUP,
     World,
     serving,
-    telegram,
-    world,
 )
 from tests.fakes.model_server import ModelServer, fail, rule_based, say, stall
 from tests.fakes.redis_server import running_redis
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
-
-__all__ = ["telegram", "world"]
 
 SECOND_S = 0.3
 """A second of flood control, so that nobody has to wait for the real one."""
@@ -41,7 +37,7 @@ async def test_topics_of_a_private_chat_are_conversations_of_their_own(world: Wo
     assert {5, 6, None} <= {topic for _, topic in world.telegram.chat(ANNA).actions}
 
 
-async def test_under_one_message_a_second_ten_questions_are_all_answered(
+async def test_ten_questions_are_all_answered_at_one_message_a_second(
     telegram: TelegramServer,
     model: ModelServer,
     settings: Settings,
@@ -63,7 +59,7 @@ async def test_under_one_message_a_second_ten_questions_are_all_answered(
     assert telegram.flood.ignored == 0
 
 
-async def test_an_answer_outlives_a_ban_that_is_longer_than_its_turn_is_patient(
+async def test_an_answer_outlives_a_ban_longer_than_the_longest_wait(
     world: World,
 ) -> None:
     world.connection.limiter.max_wait_s = 0.5
@@ -135,7 +131,7 @@ async def test_a_private_dialogue_never_shows_up_in_a_group(world: World) -> Non
     await world.answered(GROUP, "I do not know your name.")
 
 
-async def test_while_redis_is_down_updates_wait_at_telegram_and_are_then_answered_once(
+async def test_updates_wait_at_telegram_while_redis_is_down_and_are_then_answered_once(
     telegram: TelegramServer,
     model: ModelServer,
     settings: Settings,
@@ -188,7 +184,7 @@ async def test_an_empty_list_and_names_on_it_let_nobody_in(
     assert model.requests == []
 
 
-async def test_a_person_no_longer_on_the_list_changes_nothing_in_any_way(
+async def test_a_person_taken_off_the_list_can_change_nothing(
     telegram: TelegramServer,
     model: ModelServer,
     settings: Settings,

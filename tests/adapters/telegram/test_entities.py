@@ -1,4 +1,4 @@
-"""A model's Markdown as Telegram shows it, and how it is cut into messages."""
+"""Rendering of Markdown: marks become entities, and every word is shown."""
 
 from __future__ import annotations
 
@@ -11,12 +11,6 @@ from hypothesis import strategies as st
 
 from adapters.shared.markdown_fences import close_fence
 from adapters.telegram.outbound.entities import Entity, Formatted, render
-from adapters.telegram.outbound.splitting import split
-from bot.text import utf16_length
-from tests.fakes.telegram.chats import checked_text
-
-TABLE = "| name | age |\n|---|---|\n| Zoë | 7 |\n| Ωmega | 12 |"
-CODE = "```python\n" + "".join(f"    print({n})  # 👩‍👩‍👧\n" for n in range(9)) + "```"
 
 
 def looks(formatted: Formatted) -> list[tuple[str, str]]:
@@ -27,13 +21,24 @@ def looks(formatted: Formatted) -> list[tuple[str, str]]:
     ]
 
 
-def as_sent(piece: Formatted) -> str:
-    """`piece` as Telegram would keep it; it refuses what breaks a limit."""
-    entities = [
-        {"type": one.type, "offset": one.offset, "length": one.length, "url": one.url}
-        for one in piece.entities
-    ]
-    return checked_text(piece.text, entities)
+ONCE = (
+    "{w} ", "**{w}** ", "***{w}*** ", "<{w}> ", "</{w}>", "<{w} a='{w}'>", "\n<{w}>\n\n", "[{w}](https://x.example) ",
+    "[{w}](x y) ", "[{w}]() ", "\n```lang\n", "```\n", "\n```py\n{w}\n```\n", "\n| {w} | {w} |\n|---|---|\n| {w} | |\n",
+    "| {w} || {w} |\n", "[^{w}] ", "\n[^{w}]: {w}\n", "![{w}](https://x.example/a.png) ", "<!-- {w} --> ", "\n<!--\n",
+    "-->", "\n> {w}\n", "\n>> {w}\n", "||{w}|| ", "$${w}$$ ", "\n# {w}\n", "\n- [ ] {w}\n", "\n- {w}\n  - {w}\n",
+    "\n1. {w}\n", "\\{w} ", "\\<{w} ", "&{w}; ", "`{w}` ", "\n~~~lang\n", "\n[{w}]: https://x.example\n", "[{w}][{w}] ",
+    "<https://{w}.example> ", "\n{w}\n===\n", "\n    {w}\n", "~~{w}~~ ", "\n---\n", "{w}\\\n", "{w}  \n", "\n\n",
+    "\n<div>\n{w}\n</div>\n", "<?{w}?>", "<![CDATA[{w}]]>", "<!{w}>", "@{w} ", "\n{w}\n: {w}\n", "^{w}^ ", "=={w}== ",
+    "[[{w}]] ", "${w}^2$ ", "${w}:${w} ", "\\({w}\\) ", "\\[{w}\\] ", "| $\\frac{{{w}}}{{2}}$ | {w} |\n", "\n> [!NOTE]\n> {w}\n", "{{{w}}}", "\n---\n{w}: {w}\n---\n", "[{w}](tg://user?id=4) ", "\r\n",
+)  # fmt: skip
+"""Marks of every kind. Each `{w}` becomes a word of its own."""
+
+
+code_lines = st.text(
+    st.sampled_from("ab $\\|[]()<>*_~#`!-+=.:{}^&😀\t")
+    | st.characters(exclude_categories=["Cc", "Cs"]),
+    max_size=40,
+)
 
 
 def test_marks_become_entities_and_not_text() -> None:
@@ -63,7 +68,7 @@ def test_marks_become_entities_and_not_text() -> None:
         "<?php echo 1 ?>",
     ],
 )
-def test_text_that_looks_like_html_or_a_footnote_or_a_spoiler_is_kept(text: str) -> None:
+def test_text_like_html_or_a_footnote_or_a_spoiler_is_kept(text: str) -> None:
     assert render(text).text == text
 
 
@@ -115,19 +120,6 @@ def test_cells_beyond_the_last_column_of_a_table_are_kept() -> None:
     assert rows == ["sign | means", "-------+-----------", "a || b | or | often", "& | and"]
 
 
-ONCE = (
-    "{w} ", "**{w}** ", "***{w}*** ", "<{w}> ", "</{w}>", "<{w} a='{w}'>", "\n<{w}>\n\n", "[{w}](https://x.example) ",
-    "[{w}](x y) ", "[{w}]() ", "\n```lang\n", "```\n", "\n```py\n{w}\n```\n", "\n| {w} | {w} |\n|---|---|\n| {w} | |\n",
-    "| {w} || {w} |\n", "[^{w}] ", "\n[^{w}]: {w}\n", "![{w}](https://x.example/a.png) ", "<!-- {w} --> ", "\n<!--\n",
-    "-->", "\n> {w}\n", "\n>> {w}\n", "||{w}|| ", "$${w}$$ ", "\n# {w}\n", "\n- [ ] {w}\n", "\n- {w}\n  - {w}\n",
-    "\n1. {w}\n", "\\{w} ", "\\<{w} ", "&{w}; ", "`{w}` ", "\n~~~lang\n", "\n[{w}]: https://x.example\n", "[{w}][{w}] ",
-    "<https://{w}.example> ", "\n{w}\n===\n", "\n    {w}\n", "~~{w}~~ ", "\n---\n", "{w}\\\n", "{w}  \n", "\n\n",
-    "\n<div>\n{w}\n</div>\n", "<?{w}?>", "<![CDATA[{w}]]>", "<!{w}>", "@{w} ", "\n{w}\n: {w}\n", "^{w}^ ", "=={w}== ",
-    "[[{w}]] ", "${w}^2$ ", "${w}:${w} ", "\\({w}\\) ", "\\[{w}\\] ", "| $\\frac{{{w}}}{{2}}$ | {w} |\n", "\n> [!NOTE]\n> {w}\n", "{{{w}}}", "\n---\n{w}: {w}\n---\n", "[{w}](tg://user?id=4) ", "\r\n",
-)  # fmt: skip
-"""Marks of every kind. Each `{w}` becomes a word of its own."""
-
-
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(ONCE), max_size=25).map("".join))
 def test_every_word_that_a_model_writes_is_shown_once_whatever_marks_are_around_it(
@@ -144,20 +136,13 @@ def test_every_word_that_a_model_writes_is_shown_once_whatever_marks_are_around_
     assert places == sorted(places)
 
 
-def test_code_keeps_what_is_escaped_elsewhere() -> None:
+def test_code_keeps_characters_that_are_escaped_elsewhere() -> None:
     formatted = render("`a||b<c>`\n\n```js\nx = a || b || <i>\n```\n\n    indented <b>")
     assert looks(formatted) == [
         ("code", "a||b<c>"),
         ("pre", "x = a || b || <i>"),
         ("pre", "indented <b>"),
     ]
-
-
-code_lines = st.text(
-    st.sampled_from("ab $\\|[]()<>*_~#`!-+=.:{}^&😀\t")
-    | st.characters(exclude_categories=["Cc", "Cs"]),
-    max_size=40,
-)
 
 
 @settings(max_examples=200, deadline=None)
@@ -207,102 +192,6 @@ def test_a_lone_surrogate_stops_nothing() -> None:
     assert render("a \ud83d b").text == "a � b"
 
 
-def test_short_text_is_one_message() -> None:
-    assert split(render("hello")) == [Formatted("hello")]
-
-
-@pytest.mark.parametrize("text", ["", " \n ", "\n\n"])
-def test_nothing_to_say_is_no_message(text: str) -> None:
-    assert split(render(text)) == []
-
-
-def test_a_code_block_that_fits_in_one_message_is_not_cut() -> None:
-    text = "word " * 800 + "\n\n" + CODE + "\n\nend"
-    pieces = split(render(text))
-    assert [[e.language for e in piece.entities] for piece in pieces] == [[], ["python"]]
-
-
-def test_a_code_block_that_is_too_long_is_opened_again_in_its_language() -> None:
-    lines = [f"line_{n} = {n}  # {'x' * 40}" for n in range(300)]
-    pieces = split(render("Look:\n\n```python\n" + "\n".join(lines) + "\n```\n\nThat is all."))
-    assert len(pieces) > 3
-    assert all(piece.entities[0].language == "python" for piece in pieces)
-    in_code = "\n".join(text for piece in pieces for kind, text in looks(piece) if kind == "pre")
-    assert in_code.splitlines() == lines
-
-
-def test_emoji_of_several_characters_are_not_cut_apart() -> None:
-    family, flag, thumb = "👩‍👩‍👧‍👦", "🇪🇸", "👍🏽"
-    for symbol in (family, flag, thumb):
-        pieces = split(Formatted(symbol * 2_000))
-        assert "".join(piece.text for piece in pieces) == symbol * 2_000
-        assert all(len(piece.text) % len(symbol) == 0 for piece in pieces)
-
-
-def test_more_than_a_hundred_entities_need_another_message() -> None:
-    words = " ".join(f"**b{n}**" for n in range(250))
-    pieces = split(render(words))
-    assert [len(piece.entities) for piece in pieces] == [100, 100, 50]
-    assert " ".join(piece.text for piece in pieces).split() == words.replace("**", "").split()
-
-
-def test_thirty_thousand_characters_of_everything_stay_whole() -> None:
-    part = f"## Part 😀\n\nVec<T> *soft* **hard** `code`\n\n{TABLE}\n\n{CODE}\n\n> quoted\n\n- [x] done\n\n"
-    text = part * (30_000 // len(part) + 1)
-    whole = render(text)
-    pieces = split(whole)
-    assert all(utf16_length(piece.text) <= 4096 and len(piece.entities) <= 100 for piece in pieces)
-    assert "".join("".join(as_sent(one).split()) for one in pieces) == "".join(whole.text.split())
-
-
-fragments = st.sampled_from(
-    ["**b** ", "_i_ ", "`c` ", "word ", "😀", "👩‍👩‍👧", "é", "\n", "\n\n", "- a\n", "# H\n", "> q\n",
-     "[l](https://x.example) ", "<T>", "||", "```py\n", "```\n", "    ", "| a | b |\n|--|--|\n| 1 | 2 |\n",
-     "$x$ ", "\\", "~~s~~ ", "1. x\n", "x" * 30]
-)  # fmt: skip
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(fragments, max_size=120).map("".join), st.integers(24, 300), st.integers(2, 12))
-def test_cutting_loses_nothing_doubles_nothing_and_keeps_the_limits(
-    markdown: str, limit: int, most: int
-) -> None:
-    whole = render(markdown)
-    pieces = split(whole, limit=limit, max_entities=most)
-    joined = "".join(piece.text for piece in pieces)
-    assert re.sub(r"\s", "", joined) == re.sub(r"\s", "", whole.text)
-    for piece in pieces:
-        assert utf16_length(piece.text) <= limit
-        assert len(piece.entities) <= most
-        as_sent(piece)
-    if len({one.offset for one in whole.entities}) == len(whole.entities):
-        assert letters_by_look(pieces) == letters_by_look([whole])
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.text(max_size=400), st.integers(24, 120))
-def test_any_text_at_all_can_be_rendered_and_cut(text: str, limit: int) -> None:
-    whole = render(text)
-    pieces = split(whole, limit=limit)
-    assert all(utf16_length(piece.text) <= limit for piece in pieces)
-    assert "".join("".join(p.text.split()) for p in pieces) == "".join(whole.text.split())
-
-
-def letters_by_look(pieces: list[Formatted]) -> dict[str, str]:
-    """All letters of each look, in order."""
-    found: dict[str, str] = {}
-    for piece in pieces:
-        for kind, text in looks(piece):
-            found[kind] = found.get(kind, "") + re.sub(r"\s", "", text)
-    return {kind: text for kind, text in found.items() if text}
-
-
-def test_a_cut_link_leads_to_the_same_place_in_both_messages() -> None:
-    whole = Formatted("a" * 100, (Entity("text_link", 10, 80, url="https://x.example"),))
-    pieces = split(whole, limit=50)
-    assert [one.url for piece in pieces for one in piece.entities] == ["https://x.example"] * 2
-
-
 @pytest.mark.parametrize(
     "cut",
     [
@@ -314,7 +203,7 @@ def test_a_cut_link_leads_to_the_same_place_in_both_messages() -> None:
         "> ```\n> c",
     ],
 )
-def test_the_text_after_a_cut_off_answer_stands_in_no_code_block(cut: str) -> None:
+def test_text_after_an_answer_that_was_cut_off_stands_in_no_code_block(cut: str) -> None:
     formatted = render(f"{close_fence(cut)}\n\nIt was cut off.")
     assert formatted.text.endswith("\n\nIt was cut off.")
     assert not any("cut off" in words for _, words in looks(formatted))

@@ -201,7 +201,7 @@ def spoilt(draw: st.DrawFn) -> Any:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(spoilt(), min_size=1, max_size=6))
-def test_a_spoilt_update_stalls_nothing_and_costs_no_other(updates: list[Any]) -> None:
+def test_a_malformed_update_stalls_nothing_and_costs_no_other(updates: list[Any]) -> None:
     numbered = [{**one, "update_id": number} for number, one in enumerate(updates)]
     assert parsed([*numbered, last(len(numbered))])[-1] == LAST
 
@@ -210,7 +210,7 @@ def test_a_spoilt_update_stalls_nothing_and_costs_no_other(updates: list[Any]) -
 @given(st.lists(json_values | st.fixed_dictionaries({"update_id": json_values}), max_size=6))
 @example([None])
 @example([{"update_id": None}, {"update_id": True}, {"update_id": -5}])
-def test_a_body_that_is_no_update_stalls_nothing_either(updates: list[Any]) -> None:
+def test_a_value_that_is_no_update_stalls_nothing(updates: list[Any]) -> None:
     without_number = [one for one in updates if not is_numbered(one)]
     assert parsed([*without_number, last(7)]) == [LAST]
 
@@ -226,6 +226,6 @@ def last(number: int) -> dict[str, Any]:
     return update
 
 
-def test_every_sample_is_dealt_with() -> None:
+def test_every_sample_is_handled() -> None:
     texts = parsed(list(copy.deepcopy(SAMPLES)))
     assert {"reset now", "hello **you**", "up", "reset", "[location: 1.5, 2]"} <= set(texts)

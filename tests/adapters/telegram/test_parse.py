@@ -1,4 +1,4 @@
-"""What updates mean: pure, from the JSON that Telegram sends."""
+"""Parsing of messages: the conversation, the addressee, commands and quotes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Any
 import pytest
 from telegram import Message
 
-from adapters.telegram.inbound.callbacks import rating_of
 from adapters.telegram.inbound.parse import BotIdentity, ParsedMessage, parse_message
-from adapters.telegram.outbound.keyboards import CallbackData, offer_buttons, rating_buttons
-from bot.ports import CommandButton
 from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, furnished
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 
@@ -76,7 +73,7 @@ def test_a_thread_id_is_a_topic_only_if_the_message_says_so(chats: TelegramServe
         ("hello all", "nobody", "hello all"),
     ],
 )
-def test_in_groups_a_mention_makes_it_the_bots(
+def test_a_message_in_a_group_is_for_the_bot_that_it_mentions(
     chats: TelegramServer, text: str, addressee: str, left: str
 ) -> None:
     one = parsed(chats.message(GROUP, BEN, text))
@@ -98,7 +95,7 @@ def test_a_mention_of_a_bot_by_its_id_counts_too(chats: TelegramServer) -> None:
     assert parsed(chats.message(GROUP, BEN, "Kt hi", entities=entities)).addressee == "this_bot"
 
 
-def test_an_answer_to_the_bot_is_for_the_bot_and_brings_what_it_answers(
+def test_a_reply_to_the_bot_is_for_the_bot_and_quotes_the_message(
     chats: TelegramServer,
 ) -> None:
     said = chats.message(GROUP, BEN, "the moon is made of cheese")
@@ -108,7 +105,7 @@ def test_an_answer_to_the_bot_is_for_the_bot_and_brings_what_it_answers(
     assert one.incoming.quoted == "the moon is made of cheese"
 
 
-def test_an_answer_to_somebody_else_is_not_for_the_bot_but_is_quoted(chats: TelegramServer) -> None:
+def test_a_reply_to_a_person_is_not_for_the_bot_but_is_quoted(chats: TelegramServer) -> None:
     said = chats.message(GROUP, BEN, "the moon")
     one = parsed(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
     assert one.addressee == "nobody"
@@ -126,7 +123,7 @@ def test_only_the_part_that_was_picked_is_quoted(chats: TelegramServer) -> None:
     assert parsed(raw).incoming.quoted == "two"
 
 
-def test_a_topic_opened_by_the_bot_does_not_make_everything_in_it_an_answer(
+def test_a_message_in_a_topic_that_the_bot_opened_is_no_reply(
     chats: TelegramServer,
 ) -> None:
     opened = chats.message(FORUM, BEN, None, thread=5)
@@ -135,7 +132,7 @@ def test_a_topic_opened_by_the_bot_does_not_make_everything_in_it_an_answer(
     assert (one.addressee, one.incoming.quoted, one.replied_to) == ("nobody", "", None)
 
 
-def test_a_picture_that_is_asked_about_comes_along(chats: TelegramServer) -> None:
+def test_a_picture_that_is_replied_to_comes_along(chats: TelegramServer) -> None:
     photo = [
         {"file_id": "small", "file_unique_id": "a", "width": 90, "height": 60},
         {"file_id": "large", "file_unique_id": "b", "width": 1280, "height": 960, "file_size": 9},
@@ -189,7 +186,7 @@ def test_an_anonymous_administrator_speaks_as_the_group(chats: TelegramServer) -
     assert one.speaker.id == str(GROUP)
 
 
-def test_bots_and_the_machinery_say_nothing(chats: TelegramServer) -> None:
+def test_messages_of_bots_and_of_telegram_itself_are_ignored(chats: TelegramServer) -> None:
     raw = chats.message(GROUP, BEN, "beep")
     raw["from"] = {"id": 5, "is_bot": True, "first_name": "Other"}
     assert parse(raw) is None
@@ -201,101 +198,7 @@ def test_a_post_of_the_channel_whose_comments_are_here_is_for_nobody(chats: Tele
     assert parsed(raw).addressee == "nobody"
 
 
-def test_looks_become_markdown(chats: TelegramServer) -> None:
-    text = "😀 see code and\nx = 1\n here"
-    entities = [
-        {"type": "bold", "offset": 3, "length": 3},
-        {"type": "code", "offset": 7, "length": 4},
-        {"type": "pre", "offset": 16, "length": 5, "language": "python"},
-        {"type": "text_link", "offset": 23, "length": 4, "url": "https://x.example/"},
-    ]
-    one = parsed(chats.message(ANNA, ANNA, text, entities=entities)).incoming
-    assert one.text == "😀 **see** `code` and\n```python\nx = 1\n```\n [here](https://x.example/)"
-
-
-def test_code_that_holds_a_fence_stays_one_block(chats: TelegramServer) -> None:
-    code = "```py\nx\n```"
-    entities = [{"type": "pre", "offset": 0, "length": len(code), "language": "md"}]
-    one = parsed(chats.message(ANNA, ANNA, code, entities=entities)).incoming
-    assert one.text == f"````md\n{code}\n````"
-
-
-FILE = {"file_id": "f", "file_unique_id": "u", "file_size": 12}
-
-
-@pytest.mark.parametrize(
-    ("raw", "kind", "name", "media_type"),
-    [
-        ({"voice": {**FILE, "duration": 3, "mime_type": "audio/ogg"}}, "audio", "voice.ogg", "audio/ogg"),
-        ({"audio": {**FILE, "duration": 3, "file_name": "a.mp3", "mime_type": "audio/mpeg"}}, "audio", "a.mp3", "audio/mpeg"),
-        ({"document": {**FILE, "file_name": "n.pdf", "mime_type": "application/pdf"}}, "document", "n.pdf", "application/pdf"),
-        ({"document": {**FILE, "file_name": "p.png", "mime_type": "image/png"}}, "image", "p.png", "image/png"),
-    ],
-)  # fmt: skip
-def test_files_are_named_by_kind(
-    chats: TelegramServer, raw: dict[str, Any], kind: str, name: str, media_type: str
-) -> None:
-    (item,) = parsed(chats.message(ANNA, ANNA, **raw)).incoming.attachments
-    assert (item.kind, item.name, item.media_type) == (kind, name, media_type)
-    assert (item.reference, item.size_bytes) == ("f", 12)
-
-
-PLACE = {"latitude": 52.5, "longitude": 13.4}
-
-
-@pytest.mark.parametrize(
-    ("raw", "words"),
-    [
-        ({"location": PLACE}, "[location: 52.5, 13.4]"),
-        ({"venue": {"location": PLACE, "title": "Cafe", "address": "Street 1"}, "location": PLACE}, "[place: Cafe, Street 1 (52.5, 13.4)]"),
-        ({"contact": {"phone_number": "+49", "first_name": "Zoë", "last_name": "Y"}}, "[contact: Zoë Y, +49]"),
-        ({"checklist": {"title": "Shop", "tasks": [{"id": 1, "text": "tea"}, {"id": 2, "text": "milk"}]}}, "[checklist: Shop – tea; milk]"),
-        ({"dice": {"emoji": "🎲", "value": 4}}, "[🎲 shows 4]"),
-        ({"sticker": {**FILE, "width": 1, "height": 1, "type": "regular", "is_animated": False, "is_video": False, "emoji": "🙃", "set_name": "Cats"}}, "[sticker 🙃 from “Cats”]"),
-        ({"poll": {"id": "1", "question": "Tea?", "options": [{"text": "yes", "voter_count": 0, "persistent_id": "1"}, {"text": "no", "voter_count": 0, "persistent_id": "2"}], "total_voter_count": 0, "is_closed": False, "is_anonymous": True, "type": "regular", "allows_multiple_answers": False, "allows_revoting": False, "members_only": False}}, "[poll: Tea? – yes; no]"),
-    ],
-)  # fmt: skip
-def test_things_become_words(chats: TelegramServer, raw: dict[str, Any], words: str) -> None:
-    one = parsed(chats.message(ANNA, ANNA, **raw))
-    assert (one.incoming.text, one.incoming.attachments) == (words, ())
-
-
-def test_unsupported_content_has_a_name(chats: TelegramServer) -> None:
-    video = {**FILE, "width": 1, "height": 1, "duration": 1}
-    one = parsed(chats.message(ANNA, ANNA, video=video))
-    assert (one.unsupported, one.is_empty) == ("videos", True)
-
-
-def test_whom_a_forwarded_message_is_from_is_said(chats: TelegramServer) -> None:
+def test_a_forwarded_message_names_its_origin(chats: TelegramServer) -> None:
     origin = {"type": "hidden_user", "date": 1, "sender_user_name": "Zoë"}
     one = parsed(chats.message(ANNA, ANNA, "news", forward_origin=origin)).incoming
     assert one.text == "[forwarded from Zoë]\nnews"
-
-
-def test_button_data_comes_back_and_fits() -> None:
-    buttons = rating_buttons("5") + offer_buttons(
-        "5", [CommandButton("Again", "retry"), CommandButton("No")]
-    )
-    callbacks = [CallbackData.parse(one.data) for one in buttons]
-    assert callbacks == [
-        CallbackData("rate", "5", "up"),
-        CallbackData("rate", "5", "down"),
-        CallbackData("command", "5", "retry"),
-        CallbackData("command", "5", ""),
-    ]
-    assert offer_buttons("", [CommandButton("Long", "x" * 80)]) == []
-    assert CallbackData.parse("somebody else's") is None
-
-
-def test_the_chosen_rating_can_be_taken_back() -> None:
-    up, down = rating_buttons("", chosen="up")
-    assert (up.label, CallbackData.parse(up.data)) == ("👍 ✓", CallbackData("rate", "", ""))
-    assert CallbackData.parse(down.data) == CallbackData("rate", "", "down")
-
-
-@pytest.mark.parametrize(
-    ("emoji", "rating"),
-    [(["👍"], "up"), (["❤️"], "up"), (["👎", "👍"], "down"), (["🤔"], ""), ([], "")],
-)
-def test_reactions_mean_up_or_down_or_nothing(emoji: list[str], rating: str) -> None:
-    assert rating_of(emoji) == rating

@@ -17,12 +17,10 @@ from adapters.telegram.settings import TelegramSettings
 from adapters.telegram.transport.heartbeat import Heartbeat
 from adapters.telegram.transport.polling import Polling
 from bot.errors import StoreUnavailable
-from tests.adapters.telegram.harness import ANNA, BEN, telegram
+from tests.adapters.telegram.harness import ANNA, BEN
 from tests.fakes.telegram.methods import METHODS
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
-
-__all__ = ["telegram"]
 
 
 @dataclass(slots=True)
@@ -63,9 +61,7 @@ async def polling(
         await request.shutdown()
 
 
-async def test_a_polling_connection_is_ready_at_once_without_any_update(
-    telegram: TelegramServer,
-) -> None:
+async def test_polling_is_ready_at_once_though_nobody_writes(telegram: TelegramServer) -> None:
     async with polling(telegram, Taker(), poll_s=50) as heartbeat:
         await wait_until(lambda: heartbeat.health().ready)
         assert not heartbeat.error
@@ -98,7 +94,7 @@ async def test_an_update_is_not_confirmed_while_memory_does_not_work(
         await wait_until(lambda: heartbeat.health().ready)
 
 
-async def test_updates_not_confirmed_before_the_end_come_to_the_next_process(
+async def test_an_update_that_was_not_taken_in_comes_to_the_next_process(
     telegram: TelegramServer,
 ) -> None:
     telegram.say(ANNA, ANNA, "one")
@@ -133,7 +129,7 @@ async def test_two_pollers_take_turns_and_neither_dies(telegram: TelegramServer)
         await wait_until(lambda: "hello" in one.texts + two.texts)
 
 
-async def test_a_webhook_that_somebody_set_is_removed(telegram: TelegramServer) -> None:
+async def test_a_webhook_that_was_set_elsewhere_is_removed(telegram: TelegramServer) -> None:
     taker = Taker()
     async with polling(telegram, taker):
         await wait_until(lambda: telegram.polls)
@@ -143,7 +139,7 @@ async def test_a_webhook_that_somebody_set_is_removed(telegram: TelegramServer) 
         await wait_until(lambda: taker.texts == ["hello"])
 
 
-async def test_a_revoked_token_is_said_and_shown_to_nobody(telegram: TelegramServer) -> None:
+async def test_a_revoked_token_is_reported_without_showing_it(telegram: TelegramServer) -> None:
     secret = "7000:" + "AAbbCC" * 5
     with capture_logs() as logs:
         async with polling(telegram, Taker(), token=secret) as heartbeat:
@@ -164,7 +160,7 @@ async def test_a_token_that_is_given_back_works_again_without_a_restart(
         await wait_until(lambda: heartbeat.health().ready)
 
 
-async def test_a_lost_line_is_said_and_found_again(telegram: TelegramServer) -> None:
+async def test_a_lost_connection_is_reported_and_restored(telegram: TelegramServer) -> None:
     taker = Taker()
     async with polling(telegram, taker) as heartbeat:
         await wait_until(lambda: telegram.polls)
@@ -198,7 +194,7 @@ async def test_a_failing_bot_api_is_waited_for(
         await wait_until(lambda: taker.texts == ["hello"])
 
 
-async def test_updates_whose_answer_was_lost_come_again(telegram: TelegramServer) -> None:
+async def test_updates_whose_response_was_lost_come_again(telegram: TelegramServer) -> None:
     telegram.say(ANNA, ANNA, "hello")
     telegram.lose_answer("getUpdates")
     taker = Taker()
@@ -220,7 +216,7 @@ async def test_one_broken_update_stops_no_other(telegram: TelegramServer) -> Non
     assert sum(line["event"] == "update dropped" for line in logs) == 3
 
 
-async def test_an_answer_that_is_no_list_of_updates_is_waited_out(
+async def test_a_response_that_is_no_list_is_waited_out(
     telegram: TelegramServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nonsense(*_: object) -> object:
@@ -244,7 +240,7 @@ async def test_a_flood_of_polls_waits_as_long_as_it_is_told(telegram: TelegramSe
         await wait_until(lambda: taker.texts == ["hello"])
 
 
-async def test_all_kinds_of_updates_that_are_dealt_with_are_asked_for(
+async def test_every_kind_of_update_that_is_handled_is_asked_for(
     telegram: TelegramServer,
 ) -> None:
     async with polling(telegram, Taker()):

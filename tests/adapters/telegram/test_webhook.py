@@ -19,11 +19,9 @@ from adapters.telegram.transport.updates import UpdateHandler
 from adapters.telegram.transport.webhook import SECRET_HEADER, Webhook
 from bot.errors import StoreUnavailable
 from bot.service.http import serve as serve_http
-from tests.adapters.telegram.harness import ANNA, telegram
+from tests.adapters.telegram.harness import ANNA
 from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
-
-__all__ = ["telegram"]
 
 SECRET = "only-telegram-knows"
 
@@ -92,7 +90,7 @@ async def test_an_update_arrives_once(telegram: TelegramServer) -> None:
         assert telegram.webhook_posts == 1
 
 
-async def test_while_memory_does_not_work_telegram_is_asked_to_come_again(
+async def test_telegram_is_asked_to_come_again_while_memory_does_not_work(
     telegram: TelegramServer,
 ) -> None:
     async with hooked(telegram) as hook:
@@ -102,7 +100,7 @@ async def test_while_memory_does_not_work_telegram_is_asked_to_come_again(
         assert telegram.webhook_posts == 4
 
 
-async def test_only_who_knows_the_secret_gets_in(telegram: TelegramServer) -> None:
+async def test_a_call_without_the_secret_is_refused(telegram: TelegramServer) -> None:
     async with hooked(telegram) as hook:
         for secret in (None, "", "wrong", SECRET + "x"):
             response = await hook.post(b'{"update_id": 1}', secret)
@@ -110,7 +108,7 @@ async def test_only_who_knows_the_secret_gets_in(telegram: TelegramServer) -> No
         assert hook.texts == []
 
 
-async def test_garbage_is_refused_and_stops_nothing(telegram: TelegramServer) -> None:
+async def test_a_malformed_call_is_refused_and_stops_nothing(telegram: TelegramServer) -> None:
     async with hooked(telegram) as hook:
         for body in (b"", b"{", b"[]", b"{}", b"\xff"):
             assert (await hook.post(body)).status_code == 400
@@ -121,21 +119,23 @@ async def test_garbage_is_refused_and_stops_nothing(telegram: TelegramServer) ->
         await wait_until(lambda: hook.texts == ["hello"])
 
 
-async def test_before_the_bot_knows_itself_updates_wait_at_telegram(
+async def test_updates_wait_at_telegram_until_the_bots_identity_is_known(
     telegram: TelegramServer,
 ) -> None:
     async with hooked(telegram, is_ready=False) as hook:
         assert (await hook.post(b'{"update_id": 1}')).status_code == 503
 
 
-async def test_a_webhook_that_somebody_changed_is_set_again(telegram: TelegramServer) -> None:
+async def test_a_webhook_that_was_changed_elsewhere_is_set_again(telegram: TelegramServer) -> None:
     async with hooked(telegram) as hook:
         await wait_until(lambda: telegram.webhook)
         telegram.webhook["url"] = "https://elsewhere.example/"
         await wait_until(lambda: telegram.webhook["url"] == hook.url)
 
 
-async def test_when_telegram_cannot_call_it_health_says_so(telegram: TelegramServer) -> None:
+async def test_health_reports_that_telegram_cannot_call_the_webhook(
+    telegram: TelegramServer,
+) -> None:
     async with hooked(telegram) as hook:
         await wait_until(lambda: hook.heartbeat.health().ready)
         hook.failures = [StoreUnavailable("no Redis")] * 1_000
@@ -145,14 +145,14 @@ async def test_when_telegram_cannot_call_it_health_says_so(telegram: TelegramSer
         await wait_until(lambda: hook.heartbeat.health().ready)
 
 
-async def test_a_refused_registration_is_said_and_tried_again(telegram: TelegramServer) -> None:
+async def test_a_refused_registration_is_reported_and_tried_again(telegram: TelegramServer) -> None:
     telegram.fail("setWebhook", 400, "Bad Request: bad webhook: HTTPS url must be provided")
     async with hooked(telegram) as hook:
         await wait_until(lambda: "https url" in hook.heartbeat.health().detail)
         await wait_until(lambda: hook.heartbeat.health().ready)
 
 
-def test_without_a_secret_of_its_own_every_process_makes_the_same_one() -> None:
+def test_every_process_makes_the_same_secret_from_the_token() -> None:
     one, two = (
         TelegramSettings.load(telegram_bot_token="7000:a", telegram_webhook_url="https://x.example")
         for _ in range(2)

@@ -1,0 +1,99 @@
+"""Media groups and cut pastes become one message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.telegram.connection import TelegramConnection
+from bot.settings import Settings
+from tests.adapters.telegram.harness import (
+    ANNA,
+    BEN,
+    CLEO,
+    GROUP,
+    World,
+    serving,
+)
+from tests.fakes.model_server import ModelServer, say
+from tests.fakes.telegram.server import TelegramServer
+
+
+def photo(telegram: TelegramServer, name: str) -> list[dict[str, Any]]:
+    file_id = telegram.upload(f"{name}.jpg", b"\xff\xd8" + name.encode())
+    size = {"file_id": file_id, "file_unique_id": file_id, "width": 90, "height": 90}
+    return [{**size, "file_size": 10}]
+
+
+@pytest.fixture
+def patient_with_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a starved process the parts are further apart."""
+    monkeypatch.setattr(TelegramConnection, "part_wait_s", 5.0)
+
+
+@pytest.mark.usefixtures("patient_with_parts")
+async def test_an_album_is_one_message_with_all_its_pictures(world: World) -> None:
+    world.model.default = say("Pictures.")
+    for name in ("one", "two", "three"):
+        more: dict[str, Any] = {"caption": "What are these?"} if name == "one" else {}
+        world.telegram.say(
+            ANNA, ANNA, photo=photo(world.telegram, name), media_group_id="album", **more
+        )
+    await world.answered(ANNA, "Pictures.")
+    (request,) = world.model.requests
+    parts = request.messages[-1]["content"]
+    assert [part["type"] for part in parts].count("image_url") == 3
+
+
+@pytest.mark.usefixtures("patient_with_parts")
+async def test_an_album_in_a_group_is_for_the_bot_wherever_its_mention_is(
+    world: World,
+) -> None:
+    world.model.default = say("Pictures.")
+    for name in ("one", "two", "three"):
+        more: dict[str, Any] = {}
+        if name == "two":
+            entities = [{"type": "mention", "offset": 0, "length": 15}]
+            more = {"caption": "@keepthread_bot these?", "caption_entities": entities}
+        world.telegram.say(
+            GROUP, BEN, photo=photo(world.telegram, name), media_group_id="album", **more
+        )
+    await world.answered(GROUP, "Pictures.")
+    await world.settled()
+    (request,) = world.model.requests
+    parts = request.messages[-1]["content"]
+    assert [part["type"] for part in parts].count("image_url") == 3
+
+
+async def test_an_album_that_is_not_for_the_bot_is_overheard_by_its_caption(
+    telegram: TelegramServer,
+    model: ModelServer,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    telegram.reads_all_group_messages = True
+    async with serving(telegram, model, settings, monkeypatch) as world:
+        telegram.say(GROUP, BEN, "@keepthread_bot hello")
+        await world.answered(GROUP, "hello")
+        for name in ("one", "two"):
+            more: dict[str, Any] = {"caption": "My name is Rex"} if name == "one" else {}
+            telegram.say(GROUP, CLEO, photo=photo(telegram, name), media_group_id="dog", **more)
+        telegram.say(GROUP, BEN, "@keepthread_bot what is my name?")
+        await world.answered(GROUP, "Your name is Rex")
+        assert len(model.requests) == 2
+
+
+@pytest.mark.usefixtures("patient_with_parts")
+async def test_a_long_paste_that_an_app_cut_is_one_message_also_in_a_group(world: World) -> None:
+    world.model.default = say("Read.")
+    world.telegram.say(GROUP, BEN, "@keepthread_bot " + "a" * 4_070)
+    world.telegram.say(GROUP, BEN, "b" * 4_096)
+    world.telegram.say(GROUP, BEN, "the end")
+    world.telegram.say(GROUP, CLEO, "not for the bot")
+    await world.answered(GROUP, "Read.")
+    await world.settled()
+    assert len(world.model.requests) == 1
+    text = world.prompt()
+    assert ("a" * 4_070 in text, "b" * 4_096 in text, "the end" in text) == (True, True, True)
+    assert "not for the bot" not in text
