@@ -30,7 +30,7 @@ class Script:
         keys, args: the declared names, in order.
     """
 
-    __slots__ = ("args", "digest", "keys", "name", "text")
+    __slots__ = ("_args", "_declared", "_keys", "args", "digest", "keys", "name", "text")
 
     def __init__(self, package: str, name: str) -> None:
         self.name = name
@@ -38,16 +38,17 @@ class Script:
         declared = {kind: names.split() for kind, names in _HEAD.findall(source)}
         self.keys = tuple(declared.get("keys", ()))
         self.args = tuple(declared.get("args", ()))
+        self._keys, self._args = _plain(self.keys), _plain(self.args)
+        self._declared = {name for name, _ in (*self._keys, *self._args)}
         self.text = _HEAD.sub(lambda head: _locals(head[1], head[2].split()), source)
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def bind(self, **values: Any) -> tuple[tuple[str, ...], tuple[Any, ...]]:
         """KEYS and ARGV for the declared names. Raises TypeError if `values` are not just these."""
-        declared = {name.removesuffix("...") for name in (*self.keys, *self.args)}
-        if declared != values.keys():
-            odd = ", ".join(sorted(declared ^ values.keys()))
+        if self._declared != values.keys():
+            odd = ", ".join(sorted(self._declared ^ values.keys()))
             raise TypeError(f"{self.name}.lua: missing or not declared: {odd}")
-        return _flat(self.keys, values), _flat(self.args, values)
+        return _flat(self._keys, values), _flat(self._args, values)
 
     async def call(self, client: Any, **values: Any) -> Any:
         """Run the script with its keys and arguments by name."""
@@ -76,11 +77,16 @@ def _locals(kind: str, names: list[str]) -> str:
     return " ".join(statements)
 
 
-def _flat(names: tuple[str, ...], values: dict[str, Any]) -> tuple[Any, ...]:
+def _plain(names: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    """Each name without its `...`, and whether it is a list."""
+    return tuple((name.removesuffix("..."), name.endswith("...")) for name in names)
+
+
+def _flat(names: tuple[tuple[str, bool], ...], values: dict[str, Any]) -> tuple[Any, ...]:
     flat: list[Any] = []
-    for name in names:
-        if name.endswith("..."):
-            flat.extend(values[name.removesuffix("...")])
+    for name, is_list in names:
+        if is_list:
+            flat.extend(values[name])
         else:
             flat.append(values[name])
     return tuple(flat)

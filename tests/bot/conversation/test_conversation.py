@@ -1,4 +1,4 @@
-"""The values: what is written is what is read, whatever people and platforms put into it."""
+"""Values of conversations are read as they were written, whatever people and platforms put into them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folding old turns into a summary: bounded, in nobody's way, and never at the cost of the original."""
+"""Compaction folds old turns into a summary: within limits, in the background, without losing a turn."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ async def compactor(history: RedisHistory, server: ModelServer) -> AsyncIterator
     model = OpenAIModel(
         Endpoint("m", "key", server.base_url, first_token_timeout_s=60, timeout_s=60)
     )
-    made = Compactor(history, model, CONTEXT, timeout_s=60)
-    yield made
-    await made.aclose()
+    compactor = Compactor(history, model, CONTEXT, timeout_s=60)
+    yield compactor
+    await compactor.aclose()
     await model.aclose()
 
 
@@ -194,8 +194,8 @@ async def test_closing_waits_for_its_grace_time(compactor: Compactor, server: Mo
     assert (await compactor.history.read(KEY)).summary == "Ada likes tea."
 
 
-class DeafHistory(RedisHistory):
-    """Where a connection is just being opened, a cancellation can get lost."""
+class UncancellableHistory(RedisHistory):
+    """History whose read swallows the first cancellation, as a connection does that is being opened."""
 
     async def between(self, session: SessionKey, first: int, end: int) -> tuple[StoredTurn, ...]:
         with suppress(asyncio.CancelledError):
@@ -208,7 +208,7 @@ async def test_closing_does_not_hang_on_a_cancellation_that_gets_lost(
     compactor: Compactor, redis: Redis, settings: Settings
 ) -> None:
     past = await talk(compactor.history)
-    compactor.history = DeafHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
+    compactor.history = UncancellableHistory(redis, settings.bot_redis_prefix, timedelta(days=1))
     compactor.timeout_s = 600
     compactor.schedule(KEY, past)
     await asyncio.sleep(0)

@@ -21,7 +21,7 @@ async def test_an_edited_message_is_read_with_its_new_text(history: RedisHistory
     await history.append(TurnWrite(two, tokens=tokens_of(two)))
     await history.edit_message(KEY, "m-2", "and " + "😀" * 500)
     (item,) = (await history.read(KEY)).window
-    assert [one.text for one in item.turn.incoming] == ["question a", "and " + "😀" * 500]
+    assert [message.text for message in item.turn.incoming] == ["question a", "and " + "😀" * 500]
     assert item.tokens == tokens_of(item.turn)
     assert await history.edit_message(KEY, "unknown", "x") is None
 
@@ -35,11 +35,11 @@ async def test_seeded_messages_can_be_edited_and_deleted(history: RedisHistory) 
     await history.edit_message(KEY, "s-one", "ONE")
     await history.delete_message(KEY, "s-two")
     (item,) = (await history.read(KEY)).window
-    assert [one.text for one in item.turn.incoming[0].seed] == ["ONE", "three"]
+    assert [seeded.text for seeded in item.turn.incoming[0].seed] == ["ONE", "three"]
     assert item.turn.incoming[0].text == "question a"
     await history.append(TurnWrite(turn, tokens=tokens_of(turn)))
     (item,) = (await history.read(KEY)).window
-    assert [one.text for one in item.turn.incoming[0].seed] == ["ONE", "three"]
+    assert [seeded.text for seeded in item.turn.incoming[0].seed] == ["ONE", "three"]
     assert await history.find(KEY, "s-two") is None
 
 
@@ -52,7 +52,7 @@ async def test_a_deleted_message_is_gone_and_with_the_last_one_its_turn(
     await write_turns(history, "b")
     assert await history.delete_message(KEY, "m-2") == two
     first = (await history.read(KEY)).window[0].turn
-    assert [one.message_id for one in first.incoming] == ["m-a"]
+    assert [message.message_id for message in first.incoming] == ["m-a"]
     assert await history.find(KEY, "m-2") is None
     await history.delete_message(KEY, "m-a")
     assert await read_turn_ids(history) == ["b"]

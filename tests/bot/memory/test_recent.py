@@ -1,4 +1,4 @@
-"""Where a person lately talked with the bot: the latest first, bounded, and never in an answer's way."""
+"""Recent conversations of a person: the latest first, bounded, and written beside the turns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def talk(
 
 
 async def places(recent: RecentConversations, speaker: Speaker = ADA) -> list[str]:
-    return [one.session.place for one in await recent.conversations_of("loop", speaker)]
+    return [summary.session.place for summary in await recent.conversations_of("loop", speaker)]
 
 
 async def test_the_latest_used_conversation_comes_first_whoever_used_it(

@@ -23,7 +23,7 @@ async def test_reset_forgets_and_new_keeps_for_export(history: RedisHistory, red
     assert await history.reset(KEY) == 1
     data = await sessions.export(KEY)
     assert data["turns"] == []
-    assert {name: [one["id"] for one in old] for name, old in data["earlier"].items()} == {
+    assert {name: [turn["id"] for turn in turns] for name, turns in data["earlier"].items()} == {
         kept: ["a", "b"]
     }
 

@@ -1,4 +1,4 @@
-"""A message counts as taken in only when it is as safe as was asked for."""
+"""A message is acknowledged only when it is as durable as the settings ask for."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ async def test_a_message_that_no_replica_has_is_refused_and_so_is_its_repetition
                 assert len(await copy.keys("kt:{q*}:box:*")) == 1
         finally:
             replica.close()
-        assert [one.text for _, one in await inbox.messages(hello.session)] == ["hello", "again"]
+        assert [message.text for _, message in await inbox.messages(hello.session)] == [
+            "hello",
+            "again",
+        ]
 
 
 async def verdict_of(inbox: Inbox, incoming: Incoming) -> str:

@@ -1,4 +1,4 @@
-"""What may stand in REDIS_URL, and how a mistake is told."""
+"""REDIS_URL in all its forms, and the errors for mistakes in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Platform tokens at rest: encrypted, with a life, and found again only with the key."""
+"""Stored secrets are encrypted, expire, and are read only with their key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_the_server_never_sees_a_secret(vault: RedisVault, redis: Redis) -
     await vault.set("slack/T2", VALUE)
     stored = [await redis.get(key) for key in await redis.keys("*")]
     assert len(set(stored)) == 2
-    assert all(VALUE not in one for one in stored)
+    assert all(VALUE not in value for value in stored)
 
 
 async def test_another_process_with_the_same_key_can_read_it(

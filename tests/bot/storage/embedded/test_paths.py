@@ -75,12 +75,12 @@ async def test_two_ways_to_the_same_folder_lead_to_the_same_server(
 ) -> None:
     os.mkdir(data_dir)
     (tmp_path / "link").symlink_to(data_dir)
-    one = await EmbeddedServer.start(data_dir)
-    two = await EmbeddedServer.start(tmp_path / "link")
-    assert one.url == two.url
+    first = await EmbeddedServer.start(data_dir)
+    second = await EmbeddedServer.start(tmp_path / "link")
+    assert first.url == second.url
     assert len(servers(data_dir)) == 1
-    await one.aclose()
-    await two.aclose()
+    await first.aclose()
+    await second.aclose()
 
 
 @pytest.mark.parametrize(

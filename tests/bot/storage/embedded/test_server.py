@@ -84,13 +84,13 @@ async def test_users_that_come_and_go_lose_nothing(data_dir: Path) -> None:
 
 
 async def test_two_folders_have_two_servers(tmp_path: Path, data_dir: Path) -> None:
-    one = await EmbeddedServer.start(data_dir)
-    two = await EmbeddedServer.start(tmp_path / "other")
-    async with Redis.from_url(one.url) as client:
+    first = await EmbeddedServer.start(data_dir)
+    second = await EmbeddedServer.start(tmp_path / "other")
+    async with Redis.from_url(first.url) as client:
         await client.set("visits", 1)
-    assert await visits(two.url) == 0
-    await one.aclose()
-    await two.aclose()
+    assert await visits(second.url) == 0
+    await first.aclose()
+    await second.aclose()
 
 
 async def test_the_server_knows_no_secret_of_its_users(
