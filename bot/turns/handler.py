@@ -71,7 +71,7 @@ class Handler:
         except StoreError as error:
             if request.may_retry and error.can_retry:
                 raise
-            return await _tell_memory_down(request, error, reply)
+            return await _report_memory_down(request, error, reply)
         finally:
             await reply.aclose()
 
@@ -202,7 +202,7 @@ def _is_left_to_inbox(request: Request, stream: AnswerStream, error: KeepthreadE
     return request.may_retry and may_pass and not stream.parts
 
 
-async def _tell_memory_down(request: Request, error: StoreError, reply: Reply) -> Turn:
+async def _report_memory_down(request: Request, error: StoreError, reply: Reply) -> Turn:
     """Say that memory is down: nothing was asked of the model. Raises PlatformError."""
     log.warning("turn failed", turn=request.turn.id, error=repr(error))
     failed = request.turn.ended("failed", "", note=type(error).__name__)

@@ -1,9 +1,7 @@
-"""What holds for the repository as a whole: its arrows, its sizes, and what must never be in it."""
+"""Rules of the repository as a whole: layers, dependencies, no leftovers, no secrets."""
 
 from __future__ import annotations
 
-import ast
-import functools
 import re
 import subprocess
 import sys
@@ -13,41 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repository import ROOT
-
-MOST_LINES = 300
-
-
-@functools.cache
-def tracked() -> tuple[Path, ...]:
-    """Files that git keeps, or, without git, those that were shipped."""
-    if (ROOT / ".git").exists():
-        listed = subprocess.run(
-            ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
-        )
-        found = [ROOT / name for name in listed.stdout.split("\0") if name]
-    else:
-        found = [
-            path
-            for path in ROOT.rglob("*")
-            if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
-        ]
-    return tuple(path for path in found if path.is_file())
+from tests.support.repository import ROOT, sources, tracked_files
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    for path in tracked():
+    for path in tracked_files():
         data = path.read_bytes()
         if b"\0" not in data:
             yield str(path.relative_to(ROOT)), data.decode("utf-8", "replace")
-
-
-def sources(*folders: str) -> list[Path]:
-    return [
-        path
-        for path in tracked()
-        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in folders
-    ]
 
 
 def test_every_arrow_between_the_packages_is_allowed() -> None:
@@ -60,13 +31,6 @@ def test_every_arrow_between_the_packages_is_allowed() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 kept, 0 broken" in done.stdout
-
-
-@pytest.mark.parametrize("package", ["bot", "adapters"])
-def test_no_file_is_too_long_to_be_read_at_once(package: str) -> None:
-    sizes = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in sources(package)}
-    assert sizes
-    assert not {name: lines for name, lines in sizes.items() if lines > MOST_LINES}
 
 
 def test_nothing_is_left_to_be_done_later() -> None:
@@ -157,63 +121,5 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     for lock, requirements in wanted.items():
         text = (ROOT / lock).read_text()
         pinned = {line.partition("==")[0] for line in text.splitlines() if "==" in line}
-        names = {re.match(r"[A-Za-z0-9._-]+", one)[0].lower() for one in requirements}  # type: ignore[index]
+        names = {re.match(r"[A-Za-z0-9._-]+", line)[0].lower() for line in requirements}  # type: ignore[index]
         assert names <= pinned, f"{lock} lacks {names - pinned}: run `make lock`"
-
-
-def test_every_test_is_named_by_a_sentence() -> None:
-    short = [
-        f"{path.relative_to(ROOT)}: {node.name}"
-        for path in sources("tests")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        and node.name.startswith("test_")
-        and len(node.name.split("_")) < 4
-    ]
-    assert not short
-
-
-def test_every_module_says_what_it_is_for() -> None:
-    silent = [
-        str(path.relative_to(ROOT))
-        for path in sources("bot", "adapters")
-        if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
-    ]
-    assert not silent
-
-
-PLATFORMS = re.compile(r"\b(slack|telegram|console)", re.IGNORECASE)
-MAY_NAME_PLATFORMS = {
-    "bot/logs.py",  # secrets are redacted, and SDKs quieted, before any adapter is loaded
-    "bot/conversation/session.py",  # an example of a key, in an error
-    "bot/settings/core.py",  # examples for operators, in descriptions and in one error
-}
-
-
-def code_words(tree: ast.Module) -> Iterator[str]:
-    """Identifiers and strings of a module; its docstrings and comments are prose."""
-    prose = {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
-            yield node.value
-        elif isinstance(node, ast.Name | ast.Attribute | ast.arg | ast.keyword | ast.alias):
-            name = getattr(node, "id", None) or getattr(node, "attr", None)
-            name = name or getattr(node, "arg", None) or getattr(node, "name", None) or ""
-            yield "" if "console" in name.lower() else name  # rich has a class of that name
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name
-
-
-def test_the_core_knows_no_platform_by_name() -> None:
-    found = [
-        f"{path.relative_to(ROOT)}: {word}"
-        for path in sources("bot")
-        if str(path.relative_to(ROOT)) not in MAY_NAME_PLATFORMS
-        for word in code_words(ast.parse(path.read_text()))
-        if PLATFORMS.search(word.replace("_", " "))
-    ]
-    assert not found

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from adapters.slack.app_home import AppHome
     from adapters.slack.assistant import Assistant
     from adapters.slack.inbound.interactions import Interactions
-    from adapters.slack.inbound.messages import MessageIntake
+    from adapters.slack.inbound.messages import MessageEnqueuer
     from adapters.slack.inbound.reactions import Reactions
     from bot.background import BackgroundTasks
     from bot.conversation import SessionKey
@@ -43,7 +43,7 @@ log = structlog.get_logger("keepthread.slack")
 class Dispatcher:
     """Handles one payload at a call; any number of calls run at the same time."""
 
-    messages: MessageIntake
+    messages: MessageEnqueuer
     reactions: Reactions
     interactions: Interactions
     home: AppHome

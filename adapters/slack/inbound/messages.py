@@ -41,7 +41,7 @@ def _refusals() -> Throttle:
 
 
 @dataclass(slots=True)
-class MessageIntake:
+class MessageEnqueuer:
     """Puts messages, edits and deletions into the inbox. Every call raises StoreError.
 
     Attributes:

@@ -10,7 +10,7 @@ from adapters.slack.app_home import AppHome
 from adapters.slack.assistant import Assistant
 from adapters.slack.inbound.dispatcher import Dispatcher
 from adapters.slack.inbound.interactions import Interactions
-from adapters.slack.inbound.messages import NAMES_WAIT_S, MessageIntake, Notify
+from adapters.slack.inbound.messages import NAMES_WAIT_S, MessageEnqueuer, Notify
 from adapters.slack.inbound.reactions import Reactions
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def build_dispatcher(
     home = AppHome(core, workspaces, users)
     assistant = Assistant(workspaces)
     return Dispatcher(
-        messages=MessageIntake(
+        messages=MessageEnqueuer(
             core,
             settings.slack_mentions_only,
             workspaces,

@@ -47,7 +47,7 @@ class Client(ExtBot[Priority]):
 
 def make_client(settings: TelegramSettings, limiter: RateLimiter) -> tuple[Client, HTTPXRequest]:
     """The bot and its connections; close the latter with `shutdown()`."""
-    silence_logs()
+    raise_sdk_log_levels()
     request = HTTPXRequest(
         connection_pool_size=CONNECTIONS,
         read_timeout=READ_S,
@@ -67,7 +67,7 @@ def make_client(settings: TelegramSettings, limiter: RateLimiter) -> tuple[Clien
     return client, request
 
 
-def silence_logs() -> None:
+def raise_sdk_log_levels() -> None:
     """Keep these loggers at WARNING: below it they log addresses, which hold the token."""
     for name in ("httpx", "httpcore", "telegram"):
         logger = logging.getLogger(name)

@@ -62,16 +62,16 @@ class _Splitter:
         furthest = max(start + 1, min(furthest, self._room_for_entities(start)))
         if furthest >= len(self.text):
             return len(self.text)
-        least = start + (furthest - start) // 2
+        earliest = start + (furthest - start) // 2
         block = self._block_over(furthest)
         if block is not None:
             fits = self.at[block[1]] - self.at[block[0]] <= self.limit
             if fits and self.text[start : block[0]].strip():
                 return block[0]
-            least = max(least, block[0] + 1) if block[0] < furthest - 1 else least
-            return self._line(least, furthest) or self._before_symbol(start, furthest)
+            earliest = max(earliest, block[0] + 1) if block[0] < furthest - 1 else earliest
+            return self._line(earliest, furthest) or self._before_symbol(start, furthest)
         for mark in ("\n\n", "\n", " "):
-            found = self.text.rfind(mark, least, furthest)
+            found = self.text.rfind(mark, earliest, furthest)
             if found > start and self._block_over(found + len(mark)) is None:
                 return found + len(mark)
         return self._before_symbol(start, furthest)
@@ -106,15 +106,15 @@ class _Splitter:
         """The code block that a cut at `position` would go through."""
         return next((block for block in self.blocks if block[0] < position < block[1]), None)
 
-    def _line(self, least: int, furthest: int) -> int:
+    def _line(self, earliest: int, furthest: int) -> int:
         """After the last line, best before one that is not indented: Telegram trims messages. 0: none."""
         best = 0
-        at = self.text.rfind("\n", least, furthest)
+        at = self.text.rfind("\n", earliest, furthest)
         while at >= 0:
             best = best or at + 1
             if not self.text[at + 1 : at + 2].isspace():
                 return at + 1
-            at = self.text.rfind("\n", least, at)
+            at = self.text.rfind("\n", earliest, at)
         return best
 
     def _before_symbol(self, start: int, position: int) -> int:

@@ -1,3 +1,5 @@
+"""Texts of finished and failed answers, for every adapter."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Actions of buttons, once an adapter has decoded a press."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

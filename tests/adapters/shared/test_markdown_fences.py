@@ -1,3 +1,5 @@
+"""Fences of Markdown code blocks, found and closed."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Lanes and priorities of rate limits."""
+
 from __future__ import annotations
 
 from adapters.shared.rate_limit import MARGIN_S, Lane

@@ -1,3 +1,5 @@
+"""Retry of calls that were certainly not executed."""
+
 from __future__ import annotations
 
 import math

@@ -1,3 +1,5 @@
+"""Throttled updates of an answer that is being written."""
+
 from __future__ import annotations
 
 import asyncio
