@@ -96,7 +96,7 @@ def test_the_runbook_says_which_paths_are_public() -> None:
 
 SAID = (
     "receive loop failed",
-    "no link to Slack",
+    "socket not connected",
     "cannot poll",
     "webhook cannot be set or checked",
     "Another process polls with the same bot token",
