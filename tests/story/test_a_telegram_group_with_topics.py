@@ -1,6 +1,6 @@
-"""A Telegram group with topics, from the first hello to the administrators' broom.
+"""Story of a Telegram group with topics, from the first question to a reset by an administrator.
 
-Read it from top to bottom: it is how the bot behaves where several people talk about several things.
+It shows, from top to bottom, how the bot behaves where several people talk about several things.
 """
 
 from __future__ import annotations
@@ -72,7 +72,11 @@ async def test_a_telegram_group_with_topics(
         await world.settled()
         telegram.say(FORUM, BEN, "Finally alone", thread=DOGS)
         await world.settled()
-        said = [one.text for turn in await world.remembered(FORUM, DOGS) for one in turn.incoming]
+        said = [
+            incoming.text
+            for turn in await world.remembered(FORUM, DOGS)
+            for incoming in turn.incoming
+        ]
         assert "Finally alone" not in said
 
         # Nothing of all this was said in General.

@@ -69,11 +69,11 @@ PLACE = {"latitude": 52.5, "longitude": 13.4}
 def test_contents_without_text_are_described(
     chats: TelegramServer, raw: dict[str, Any], words: str
 ) -> None:
-    one = parsed(chats.message(ANNA, ANNA, **raw))
-    assert (one.incoming.text, one.incoming.attachments) == (words, ())
+    message = parsed(chats.message(ANNA, ANNA, **raw))
+    assert (message.incoming.text, message.incoming.attachments) == (words, ())
 
 
 def test_unsupported_contents_have_a_name(chats: TelegramServer) -> None:
     video = {**FILE, "width": 1, "height": 1, "duration": 1}
-    one = parsed(chats.message(ANNA, ANNA, video=video))
-    assert (one.unsupported, one.is_empty) == ("videos", True)
+    message = parsed(chats.message(ANNA, ANNA, video=video))
+    assert (message.unsupported, message.is_empty) == ("videos", True)

@@ -129,8 +129,8 @@ async def test_feedback_names_the_turn_that_it_is_about(world: World) -> None:
     (turn,) = await world.remembered(ANNA)
     with capture_logs() as logs:
         world.telegram.press(ANNA, shown.id, ANNA, "rate::down")
-        await wait_until(lambda: [one for one in logs if one["event"] == "feedback"])
-    (line,) = [one for one in logs if one["event"] == "feedback"]
+        await wait_until(lambda: [entry for entry in logs if entry["event"] == "feedback"])
+    (line,) = [entry for entry in logs if entry["event"] == "feedback"]
     assert (line["of"], line["verdict"], line["by"]) == (turn.id, "down", str(ANNA))
 
 

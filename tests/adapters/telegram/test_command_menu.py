@@ -53,7 +53,9 @@ def test_admins_of_the_bot_see_all_commands_in_their_own_chat() -> None:
     members = next(
         specs for scope, specs in found if isinstance(scope, BotCommandScopeAllGroupChats)
     )
-    assert not any(one.admin_in_shared for one in members)
+    assert not any(spec.admin_in_shared for spec in members)
     assert all(
-        1 <= len(one.description) <= 256 for _, specs in found for one in bot_commands(specs)
+        1 <= len(command.description) <= 256
+        for _, specs in found
+        for command in bot_commands(specs)
     )

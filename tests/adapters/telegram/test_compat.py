@@ -42,8 +42,8 @@ def leave_only(monkeypatch: pytest.MonkeyPatch, method: str, *fields: str) -> No
 
 
 def forget(monkeypatch: pytest.MonkeyPatch, *methods: str) -> None:
-    for one in methods:
-        monkeypatch.delitem(METHODS, one)
+    for method in methods:
+        monkeypatch.delitem(METHODS, method)
 
 
 async def test_a_server_without_webhooks_menus_drafts_and_typing_is_polled_all_the_same(
@@ -227,5 +227,5 @@ async def test_doctor_finds_nothing_wrong_with_a_server_that_tells_little(
     change(monkeypatch)
     listed = settings.model_copy(update={"bot_allow": ("telegram:41",)})
     checks = await ADAPTER.check(listed, TelegramSettings.load())
-    assert {one.state for one in checks} == {"ok"}
-    assert not any("cannot be added" in one.detail for one in checks)
+    assert {check.state for check in checks} == {"ok"}
+    assert not any("cannot be added" in check.detail for check in checks)

@@ -117,7 +117,7 @@ async def test_messages_are_answered_once_each_although_the_process_is_killed(
         telegram.say(ANNA, ANNA, "What is my name?")
         await wait_until(lambda: telegram.texts(ANNA)[-1] == "Your name is Anna.")
     assert [answers(telegram, text) for text in texts] == [1] * len(texts)
-    assert not [one.text for one in telegram.seen(GROUP) if one.text == "Well,"]
+    assert not [shown for shown in telegram.texts(GROUP) if shown == "Well,"]
     half_said = [one.text for one in telegram.seen(GROUP) if "stop::" in one.data]
     # The first kill waited for the note of what is half said; a later one may fall just before it.
     assert len(half_said) < kills, half_said
@@ -132,7 +132,7 @@ def ask(telegram: TelegramServer, word: str) -> None:
 
 def answers(telegram: TelegramServer, text: str) -> int:
     """How many messages of the bot hold `text`; those that own up to a repetition do not count."""
-    found = [one for place in PLACES for one in telegram.texts(place) if text in one]
+    found = [shown for place in PLACES for shown in telegram.texts(place) if text in shown]
     return len([one for one in found if "I was interrupted" not in one]) or min(1, len(found))
 
 

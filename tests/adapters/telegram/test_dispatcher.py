@@ -45,7 +45,7 @@ async def test_messages_to_others_are_remembered_but_not_answered_where_the_bot_
     assert len(world.model.requests) == 1
     world.telegram.say(GROUP, BEN, "@keepthread_bot what is my name?")
     await world.answered(GROUP, "Your name is Cleo")
-    texts = [one.text for turn in await world.remembered(GROUP) for one in turn.incoming]
+    texts = [incoming.text for turn in await world.remembered(GROUP) for incoming in turn.incoming]
     assert "before anybody asked me in" not in texts
 
 
@@ -353,4 +353,4 @@ async def test_a_chat_that_is_gone_is_recorded_and_let_be(
     world.telegram.chat(chat).gone = ""
     world.telegram.say(chat, ANNA, "@keepthread_bot I am back")
     await world.answered(chat, "Once upon a time")
-    assert [one for one, _ in world.telegram.calls[:calls]].count("sendMessage") <= 2
+    assert [method for method, _ in world.telegram.calls[:calls]].count("sendMessage") <= 2

@@ -12,7 +12,7 @@ from tests.fakes.telegram.server import TelegramServer
 
 async def doctor(settings: Settings, **changes: object) -> dict[str, tuple[str, str, str]]:
     checks = await ADAPTER.check(settings.model_copy(update=changes), TelegramSettings.load())
-    return {one.name: (one.state, one.detail, one.cure) for one in checks}
+    return {check.name: (check.state, check.detail, check.cure) for check in checks}
 
 
 @pytest.fixture

@@ -86,9 +86,9 @@ async def test_a_thirty_thousand_character_answer_arrives_whole(world: World) ->
     assert text.count("Vec<T>") == 30_000 // len(part) + 1
     assert document.file == ("answer.md", answer.encode())
     assert world.telegram.dropped_entities == 0
-    (turn,) = [one async for one in world.service.services.sessions.turns(world.session(GROUP))]
+    (turn,) = [turn async for turn in world.service.services.sessions.turns(world.session(GROUP))]
     assert turn.answer == answer
-    assert turn.answer_ids == tuple(str(one.id) for one in world.telegram.seen(GROUP))
+    assert turn.answer_ids == tuple(str(shown.id) for shown in world.telegram.seen(GROUP))
 
 
 async def test_a_private_chat_is_answered_and_remembers(world: World) -> None:

@@ -16,8 +16,8 @@ from adapters.telegram.outbound.entities import Entity, Formatted, render
 def looks(formatted: Formatted) -> list[tuple[str, str]]:
     raw = formatted.text.encode("utf-16-le")
     return [
-        (one.type, raw[2 * one.offset : 2 * one.end].decode("utf-16-le"))
-        for one in formatted.entities
+        (entity.type, raw[2 * entity.offset : 2 * entity.end].decode("utf-16-le"))
+        for entity in formatted.entities
     ]
 
 

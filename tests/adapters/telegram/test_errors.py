@@ -38,7 +38,7 @@ SAMPLES = {
 
 def test_every_error_of_the_sdk_is_in_the_table() -> None:
     def kinds(kind: type[errors.TelegramError]) -> set[type[errors.TelegramError]]:
-        return {kind}.union(*(kinds(one) for one in kind.__subclasses__()))
+        return {kind}.union(*(kinds(child) for child in kind.__subclasses__()))
 
     # Callback data kept by the SDK, which we do not use.
     unused = {InvalidCallbackData}

@@ -10,7 +10,7 @@ def test_callback_data_survives_the_round_trip_and_fits() -> None:
     buttons = rating_buttons("5") + offer_buttons(
         "5", [CommandButton("Again", "retry"), CommandButton("No")]
     )
-    callbacks = [CallbackData.parse(one.data) for one in buttons]
+    callbacks = [CallbackData.parse(button.data) for button in buttons]
     assert callbacks == [
         CallbackData("rate", "5", "up"),
         CallbackData("rate", "5", "down"),

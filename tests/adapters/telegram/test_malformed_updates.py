@@ -1,4 +1,4 @@
-"""Whatever Telegram sends: one bad update is let go, and what comes after it is heard."""
+"""Malformed updates: each is dropped, and costs none of those after it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LAST = "the last word"
 
 
 @dataclass(slots=True)
-class Tape:
+class RecordingCore:
     """The `Core` port. Everybody may talk; what is put in is kept as the inbox keeps it."""
 
     key_values: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
@@ -64,20 +64,20 @@ class Tape:
         return (CommandSpec("reset", "Forget."),)
 
 
-class Mute(BackgroundTasks):
-    """Says nothing to anybody."""
+class NoTasks(BackgroundTasks):
+    """Drops every task."""
 
     def add(self, name: str, work: Any) -> None:
         work.close()
 
 
-class Confirmed(Exception):
-    """There is nothing more to poll."""
+class AllConfirmed(Exception):
+    """Every update was confirmed."""
 
 
 @dataclass(slots=True)
-class Wire:
-    """What polling needs of a client: it brings `updates` until they are confirmed, a hundred at a time."""
+class ScriptedClient:
+    """The part of the client that polling uses: it returns `updates` until they are confirmed, a hundred at a time."""
 
     updates: list[Any]
     token: str = f"{BOT_ID}:loopback"
@@ -85,9 +85,9 @@ class Wire:
     async def fetch_updates(
         self, offset: int | None, poll_s: int, allowed: Sequence[str], *, read_s: float
     ) -> list[Any]:
-        self.updates = [one for one in self.updates if not is_confirmed(one, offset or 0)]
+        self.updates = [update for update in self.updates if not is_confirmed(update, offset or 0)]
         if not self.updates:
-            raise Confirmed
+            raise AllConfirmed
         return self.updates[:100]
 
     async def delete_webhook(self) -> bool:
@@ -95,7 +95,7 @@ class Wire:
 
 
 def is_confirmed(update: Any, offset: int) -> bool:
-    """Telegram numbers its updates; what has no number goes with the next one that has."""
+    """Telegram numbers its updates; a value without a number goes with the next numbered one."""
     number = update.get("update_id") if isinstance(update, dict) else None
     return offset > (number if type(number) is int else 0)
 
@@ -104,9 +104,9 @@ def parsed(updates: list[Any]) -> list[str]:
     """The texts that are taken in of `updates`, polled until all of them are confirmed."""
 
     async def poll() -> list[str]:
-        client: Any = Wire(updates)
-        core: Any = Tape()
-        background = Mute()
+        client: Any = ScriptedClient(updates)
+        core: Any = RecordingCore()
+        background = NoTasks()
         sender = MessageSender(client, core.migrate)
         me = BotIdentity(BOT_ID, "keepthread_bot", reads_all=True)
         callbacks = Callbacks(
@@ -114,15 +114,15 @@ def parsed(updates: list[Any]) -> list[str]:
         )
         dispatcher = Dispatcher(core, me, sender, lambda _: None, background, callbacks)  # type: ignore[arg-type,return-value]
         polling = Polling(client, dispatcher.dispatch, Heartbeat(), wait_s=0)
-        with pytest.raises(Confirmed), capture_logs():
+        with pytest.raises(AllConfirmed), capture_logs():
             await polling.run()
-        return [one.text for one in core.taken]
+        return [incoming.text for incoming in core.taken]
 
     return asyncio.run(poll())
 
 
 def samples() -> Iterator[dict[str, Any]]:
-    """An update of every kind that is dealt with."""
+    """An update of every kind that is handled."""
     telegram = furnished(TelegramServer())
     file = {"file_id": "f", "file_unique_id": "u", "file_size": 12}
     telegram.say(ANNA, ANNA, "/reset now")
@@ -151,7 +151,7 @@ def samples() -> Iterator[dict[str, Any]]:
 
 
 SAMPLES = tuple(samples())
-LAST_UPDATE = next(one for one in SAMPLES if "hello" in json.dumps(one))
+LAST_UPDATE = next(sample for sample in SAMPLES if "hello" in json.dumps(sample))
 
 json_values = st.recursive(
     st.none()
@@ -168,21 +168,21 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where in `value` something stands that can be another."""
+def paths_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths to every part of `value`."""
     inside = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, one in inside:
+    for key, part in inside:
         yield (*path, key)
-        if isinstance(one, (dict, list)):
-            yield from places(one, (*path, key))
+        if isinstance(part, (dict, list)):
+            yield from paths_in(part, (*path, key))
 
 
 @st.composite
-def spoilt(draw: st.DrawFn) -> Any:
-    """An update in which something is missing, too much, or something else."""
+def malformed(draw: st.DrawFn) -> Any:
+    """An update with parts missing, added or replaced."""
     update = copy.deepcopy(draw(st.sampled_from(SAMPLES)))
     for _ in range(draw(st.integers(1, 3))):
-        paths = [one for one in places(update) if one != ("update_id",)]
+        paths = [path for path in paths_in(update) if path != ("update_id",)]
         if not paths:
             break
         path = draw(st.sampled_from(paths))
@@ -200,9 +200,9 @@ def spoilt(draw: st.DrawFn) -> Any:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(spoilt(), min_size=1, max_size=6))
+@given(st.lists(malformed(), min_size=1, max_size=6))
 def test_a_malformed_update_stalls_nothing_and_costs_no_other(updates: list[Any]) -> None:
-    numbered = [{**one, "update_id": number} for number, one in enumerate(updates)]
+    numbered = [{**update, "update_id": number} for number, update in enumerate(updates)]
     assert parsed([*numbered, last(len(numbered))])[-1] == LAST
 
 
@@ -211,7 +211,7 @@ def test_a_malformed_update_stalls_nothing_and_costs_no_other(updates: list[Any]
 @example([None])
 @example([{"update_id": None}, {"update_id": True}, {"update_id": -5}])
 def test_a_value_that_is_no_update_stalls_nothing(updates: list[Any]) -> None:
-    without_number = [one for one in updates if not is_numbered(one)]
+    without_number = [update for update in updates if not is_numbered(update)]
     assert parsed([*without_number, last(7)]) == [LAST]
 
 

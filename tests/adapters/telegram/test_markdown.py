@@ -39,12 +39,14 @@ def test_entities_become_markdown(chats: TelegramServer) -> None:
         {"type": "pre", "offset": 16, "length": 5, "language": "python"},
         {"type": "text_link", "offset": 23, "length": 4, "url": "https://x.example/"},
     ]
-    one = parsed(chats.message(ANNA, ANNA, text, entities=entities)).incoming
-    assert one.text == "😀 **see** `code` and\n```python\nx = 1\n```\n [here](https://x.example/)"
+    incoming = parsed(chats.message(ANNA, ANNA, text, entities=entities)).incoming
+    assert (
+        incoming.text == "😀 **see** `code` and\n```python\nx = 1\n```\n [here](https://x.example/)"
+    )
 
 
 def test_code_that_holds_a_fence_stays_one_block(chats: TelegramServer) -> None:
     code = "```py\nx\n```"
     entities = [{"type": "pre", "offset": 0, "length": len(code), "language": "md"}]
-    one = parsed(chats.message(ANNA, ANNA, code, entities=entities)).incoming
-    assert one.text == f"````md\n{code}\n````"
+    incoming = parsed(chats.message(ANNA, ANNA, code, entities=entities)).incoming
+    assert incoming.text == f"````md\n{code}\n````"

@@ -28,7 +28,7 @@ async def test_a_refused_entity_costs_the_entities_and_not_the_text(
 async def test_a_message_whose_response_was_lost_is_not_sent_twice(
     outbound: OutboundHarness, telegram: TelegramServer
 ) -> None:
-    telegram.lose_answer("sendMessage")
+    telegram.lose_response("sendMessage")
     with pytest.raises(PlatformUnreachable):
         await outbound.reply(ANNA).finish(turn("once"))
     assert telegram.texts(ANNA) == ["once"]
@@ -41,7 +41,7 @@ async def test_an_edit_whose_response_was_lost_is_made_again(
     await reply.show("half")
     await wait_until(lambda: telegram.seen(GROUP))
     await reply.preview.end()
-    telegram.lose_answer("editMessageText")
+    telegram.lose_response("editMessageText")
     await reply.finish(turn("whole"))
     assert telegram.texts(GROUP) == ["whole"]
 

@@ -32,13 +32,13 @@ def parsed(raw: dict[str, Any], *, edited: bool = False) -> ParsedMessage:
 
 
 def test_a_private_message_is_for_the_bot_and_keyed_by_chat(chats: TelegramServer) -> None:
-    one = parsed(chats.message(ANNA, ANNA, "Hello", message_id=77))
-    incoming = one.incoming
-    assert one.addressee == "this_bot"
+    message = parsed(chats.message(ANNA, ANNA, "Hello", message_id=77))
+    incoming = message.incoming
+    assert message.addressee == "this_bot"
     assert str(incoming.session) == f"telegram/{BOT_ID}/41/"
     assert (incoming.text, incoming.message_id, incoming.kind) == ("Hello", "77", "message")
     assert incoming.event_id == f"telegram:{BOT_ID}:7"
-    assert one.dedupe == (f"telegram:{BOT_ID}:41:77",)
+    assert message.dedupe == (f"telegram:{BOT_ID}:41:77",)
     assert not incoming.address.shared
     assert (incoming.speaker.id, incoming.speaker.name, incoming.speaker.account) == (
         "41",
@@ -76,8 +76,8 @@ def test_a_thread_id_is_a_topic_only_if_the_message_says_so(chats: TelegramServe
 def test_a_message_in_a_group_is_for_the_bot_that_it_mentions(
     chats: TelegramServer, text: str, addressee: str, left: str
 ) -> None:
-    one = parsed(chats.message(GROUP, BEN, text))
-    assert (one.addressee, one.incoming.text) == (addressee, left)
+    message = parsed(chats.message(GROUP, BEN, text))
+    assert (message.addressee, message.incoming.text) == (addressee, left)
 
 
 def test_a_mention_in_a_caption_counts_too(chats: TelegramServer) -> None:
@@ -85,8 +85,8 @@ def test_a_mention_in_a_caption_counts_too(chats: TelegramServer) -> None:
     entities = [{"type": "mention", "offset": 0, "length": 15}]
     photo = [{"file_id": "p", "file_unique_id": "p", "width": 9, "height": 9}]
     raw = chats.message(GROUP, BEN, caption=caption, caption_entities=entities, photo=photo)
-    one = parsed(raw)
-    assert (one.addressee, one.incoming.text) == ("this_bot", "look")
+    message = parsed(raw)
+    assert (message.addressee, message.incoming.text) == ("this_bot", "look")
 
 
 def test_a_mention_of_a_bot_by_its_id_counts_too(chats: TelegramServer) -> None:
@@ -100,15 +100,15 @@ def test_a_reply_to_the_bot_is_for_the_bot_and_quotes_the_message(
 ) -> None:
     said = chats.message(GROUP, BEN, "the moon is made of cheese")
     said["from"] = chats.me()
-    one = parsed(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
-    assert one.addressee == "this_bot"
-    assert one.incoming.quoted == "the moon is made of cheese"
+    message = parsed(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
+    assert message.addressee == "this_bot"
+    assert message.incoming.quoted == "the moon is made of cheese"
 
 
 def test_a_reply_to_a_person_is_not_for_the_bot_but_is_quoted(chats: TelegramServer) -> None:
     said = chats.message(GROUP, BEN, "the moon")
-    one = parsed(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
-    assert one.addressee == "nobody"
+    message = parsed(chats.message(GROUP, ANNA, "really?", reply_to=said["message_id"]))
+    assert message.addressee == "nobody"
     asked = parsed(
         chats.message(GROUP, ANNA, "@keepthread_bot is it?", reply_to=said["message_id"])
     )
@@ -128,8 +128,10 @@ def test_a_message_in_a_topic_that_the_bot_opened_is_no_reply(
 ) -> None:
     opened = chats.message(FORUM, BEN, None, thread=5)
     opened |= {"from": chats.me(), "forum_topic_created": {"name": "Cats", "icon_color": 1}}
-    one = parsed(chats.message(FORUM, BEN, "just talking", thread=5, reply_to=opened["message_id"]))
-    assert (one.addressee, one.incoming.quoted, one.replied_to) == ("nobody", "", None)
+    message = parsed(
+        chats.message(FORUM, BEN, "just talking", thread=5, reply_to=opened["message_id"])
+    )
+    assert (message.addressee, message.incoming.quoted, message.replied_to) == ("nobody", "", None)
 
 
 def test_a_picture_that_is_replied_to_comes_along(chats: TelegramServer) -> None:
@@ -156,14 +158,18 @@ def test_a_picture_that_is_replied_to_comes_along(chats: TelegramServer) -> None
 def test_commands_lose_slash_and_name(
     chats: TelegramServer, text: str, kind: str, command: str, addressee: str
 ) -> None:
-    one = parsed(chats.message(GROUP, BEN, text))
-    assert (one.incoming.kind, one.incoming.text, one.addressee) == (kind, command, addressee)
+    message = parsed(chats.message(GROUP, BEN, text))
+    assert (message.incoming.kind, message.incoming.text, message.addressee) == (
+        kind,
+        command,
+        addressee,
+    )
 
 
 def test_a_path_is_no_command(chats: TelegramServer) -> None:
     entities = [{"type": "bot_command", "offset": 0, "length": 4}]
-    one = parsed(chats.message(ANNA, ANNA, "/usr/bin is full", entities=entities))
-    assert (one.incoming.kind, one.incoming.text) == ("message", "/usr/bin is full")
+    message = parsed(chats.message(ANNA, ANNA, "/usr/bin is full", entities=entities))
+    assert (message.incoming.kind, message.incoming.text) == ("message", "/usr/bin is full")
 
 
 def test_a_slash_that_telegram_does_not_mark_is_text(chats: TelegramServer) -> None:
@@ -176,14 +182,18 @@ def test_an_edited_message_is_an_edit_and_an_edited_command_is_nothing(
     chats: TelegramServer,
 ) -> None:
     edited = chats.message(ANNA, ANNA, "now like this", edit_date=1_700_000_000)
-    one = parsed(edited, edited=True).incoming
-    assert (one.kind, one.text, one.sent_at.timestamp()) == ("edit", "now like this", 1_700_000_000)
+    incoming = parsed(edited, edited=True).incoming
+    assert (incoming.kind, incoming.text, incoming.sent_at.timestamp()) == (
+        "edit",
+        "now like this",
+        1_700_000_000,
+    )
     assert parse(chats.message(ANNA, ANNA, "/reset"), edited=True) is None
 
 
 def test_an_anonymous_administrator_speaks_as_the_group(chats: TelegramServer) -> None:
-    one = parsed(chats.message(GROUP, GROUP, "/reset@keepthread_bot")).incoming
-    assert one.speaker.id == str(GROUP)
+    incoming = parsed(chats.message(GROUP, GROUP, "/reset@keepthread_bot")).incoming
+    assert incoming.speaker.id == str(GROUP)
 
 
 def test_messages_of_bots_and_of_telegram_itself_are_ignored(chats: TelegramServer) -> None:
@@ -200,5 +210,5 @@ def test_a_post_of_the_channel_whose_comments_are_here_is_for_nobody(chats: Tele
 
 def test_a_forwarded_message_names_its_origin(chats: TelegramServer) -> None:
     origin = {"type": "hidden_user", "date": 1, "sender_user_name": "Zoë"}
-    one = parsed(chats.message(ANNA, ANNA, "news", forward_origin=origin)).incoming
-    assert one.text == "[forwarded from Zoë]\nnews"
+    incoming = parsed(chats.message(ANNA, ANNA, "news", forward_origin=origin)).incoming
+    assert incoming.text == "[forwarded from Zoë]\nnews"

@@ -51,11 +51,11 @@ async def test_a_thirty_thousand_character_answer_arrives_whole_and_as_a_file(
     answer = "".join(part.replace("Part", f"Part {n}") for n in range(30_000 // len(part) + 1))
     delivery = await outbound.reply(ANNA).finish(turn(answer))
     seen = telegram.seen(ANNA)
-    assert delivery.message_ids == tuple(str(one.id) for one in seen)
+    assert delivery.message_ids == tuple(str(shown.id) for shown in seen)
     *messages, document = seen
-    assert all(units(one.text) <= 4096 for one in messages)
+    assert all(units(shown.text) <= 4096 for shown in messages)
     assert telegram.dropped_entities == 0
-    text = "".join("".join(one.text.split()) for one in messages)
+    text = "".join("".join(shown.text.split()) for shown in messages)
     assert [int(n) for n in re.findall(r"Part(\d+)👩‍👩‍👧", text)] == list(
         range(30_000 // len(part) + 1)
     )
@@ -95,7 +95,7 @@ async def test_the_first_message_in_a_group_replies_to_the_question(
 ) -> None:
     asked = telegram.message(GROUP, BEN, "?")["message_id"]
     await outbound.reply(GROUP, reply_to=asked).finish(turn("word " * 1_500))
-    assert [one.reply_to for one in telegram.seen(GROUP)] == [asked, None]
+    assert [shown.reply_to for shown in telegram.seen(GROUP)] == [asked, None]
 
 
 async def test_comments_of_a_post_stay_under_it(
@@ -103,7 +103,7 @@ async def test_comments_of_a_post_stay_under_it(
 ) -> None:
     asked = telegram.message(GROUP, BEN, "?", message_thread_id=4)["message_id"]
     await outbound.reply(GROUP, reply_to=asked, chain="4").finish(turn("word " * 1_500))
-    assert [one.reply_to for one in telegram.seen(GROUP)] == [asked, asked]
+    assert [shown.reply_to for shown in telegram.seen(GROUP)] == [asked, asked]
 
 
 async def test_a_question_that_was_deleted_is_answered_all_the_same(
@@ -207,7 +207,7 @@ async def test_a_partial_answer_is_sent_again_whole_and_once(
     delivery = await again.finish(turn(answer))
     await again.aclose()
     assert " ".join(telegram.texts(chat)).split() == answer.split()
-    assert delivery.message_ids == tuple(str(one.id) for one in telegram.seen(chat))
+    assert delivery.message_ids == tuple(str(shown.id) for shown in telegram.seen(chat))
     assert outbound.key_values == {}
 
 

@@ -22,16 +22,21 @@ CODE = "```python\n" + "".join(f"    print({n})  # 👩‍👩‍👧\n" for n i
 def looks(formatted: Formatted) -> list[tuple[str, str]]:
     raw = formatted.text.encode("utf-16-le")
     return [
-        (one.type, raw[2 * one.offset : 2 * one.end].decode("utf-16-le"))
-        for one in formatted.entities
+        (entity.type, raw[2 * entity.offset : 2 * entity.end].decode("utf-16-le"))
+        for entity in formatted.entities
     ]
 
 
 def as_sent(piece: Formatted) -> str:
     """`piece` as Telegram would keep it; it refuses what breaks a limit."""
     entities = [
-        {"type": one.type, "offset": one.offset, "length": one.length, "url": one.url}
-        for one in piece.entities
+        {
+            "type": entity.type,
+            "offset": entity.offset,
+            "length": entity.length,
+            "url": entity.url,
+        }
+        for entity in piece.entities
     ]
     return checked_text(piece.text, entities)
 
@@ -113,7 +118,7 @@ def test_splitting_loses_nothing_doubles_nothing_and_keeps_the_limits(
         assert utf16_length(piece.text) <= limit
         assert len(piece.entities) <= most
         as_sent(piece)
-    if len({one.offset for one in whole.entities}) == len(whole.entities):
+    if len({entity.offset for entity in whole.entities}) == len(whole.entities):
         assert letters_by_look(pieces) == letters_by_look([whole])
 
 
@@ -129,4 +134,6 @@ def test_any_text_can_be_rendered_and_split(text: str, limit: int) -> None:
 def test_a_cut_link_leads_to_the_same_place_in_both_messages() -> None:
     whole = Formatted("a" * 100, (Entity("text_link", 10, 80, url="https://x.example"),))
     pieces = split(whole, limit=50)
-    assert [one.url for piece in pieces for one in piece.entities] == ["https://x.example"] * 2
+    assert [entity.url for piece in pieces for entity in piece.entities] == [
+        "https://x.example"
+    ] * 2

@@ -153,12 +153,12 @@ async def test_a_refused_registration_is_reported_and_tried_again(telegram: Tele
 
 
 def test_every_process_makes_the_same_secret_from_the_token() -> None:
-    one, two = (
+    first, second = (
         TelegramSettings.load(telegram_bot_token="7000:a", telegram_webhook_url="https://x.example")
         for _ in range(2)
     )
-    assert one.webhook_secret == two.webhook_secret
-    assert "7000" not in one.webhook_secret
-    assert one.webhook_url == "https://x.example/telegram"
+    assert first.webhook_secret == second.webhook_secret
+    assert "7000" not in first.webhook_secret
+    assert first.webhook_url == "https://x.example/telegram"
     other = TelegramSettings.load(telegram_bot_token="7000:b")
-    assert other.webhook_secret != one.webhook_secret
+    assert other.webhook_secret != first.webhook_secret

@@ -1,4 +1,4 @@
-"""What Telegram keeps: chats, messages, drafts, files; and the limits it puts on text and pace.
+"""State of the loopback Bot API: chats, messages, drafts; and its limits on text and pace.
 
 Limits: https://core.telegram.org/bots/api (4,096 UTF-16 units, 100 entities, 64 bytes of callback data) and
 https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
@@ -20,7 +20,7 @@ ENTITY_TYPES = {
 
 
 class Refusal(Exception):
-    """An answer that is not ok."""
+    """Response that is not ok."""
 
     def __init__(self, status: int, description: str, **parameters: Any) -> None:
         super().__init__(description)
@@ -40,7 +40,7 @@ def units(text: str) -> int:
 
 @dataclass(slots=True)
 class Shown:
-    """A message as the people in the chat see it."""
+    """Message as the people in the chat see it."""
 
     id: int
     sender: int
@@ -61,7 +61,7 @@ class Shown:
 
 @dataclass(slots=True)
 class Chat:
-    """A chat, and how the bot stands in it."""
+    """Chat, and the bot's rights in it."""
 
     id: int
     type: str = "private"
@@ -101,8 +101,8 @@ class Flood:
 
     Attributes:
         overall_per_second: messages to all chats together.
-        refused: how often somebody was told to wait.
-        ignored: how often somebody came back before that time was over.
+        refused: how many calls were told to wait.
+        ignored: how many calls came before that time was over.
     """
 
     chat_interval_s: float = 0

@@ -1,7 +1,7 @@
-"""A Bot API on loopback: real offset semantics, long polls, webhooks, limits, topics, migration, files.
+"""Bot API on loopback: real offset semantics, long polls, webhooks, limits, topics, migration, files.
 
 Format: https://core.telegram.org/bots/api
-What people do is `say`, `edit`, `press`, `react` …; what they see is in `chat(id).messages`.
+People act by `say`, `edit`, `press`, `react` …; what they see is in `chat(id).messages`.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ WEBHOOK_ACTIVE = "Conflict: can't use getUpdates method while webhook is active;
 
 
 @dataclass(slots=True)
-class Trouble:
-    """A failure to come: so many calls of a method (`*`: any) get it."""
+class Fault:
+    """Failure of the next calls of a method (`*`: any)."""
 
     method: str
     refusal: Refusal | None
     times: int
-    after: bool = False  # the call is done, but its answer is lost
-    hangs: bool = False  # nothing is done, and no answer comes
+    after: bool = False  # the call is done, but its response is lost
+    hangs: bool = False  # nothing is done, and no response comes
     later: int = 0  # so many calls go well before
 
 
@@ -65,7 +65,7 @@ class TelegramServer:
     people: dict[int, dict[str, Any]] = field(default_factory=dict)
     updates: list[dict[str, Any]] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     local_files: dict[str, str] = field(default_factory=dict)
     commands: dict[str, list[dict[str, str]]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class TelegramServer:
     _next_message: int = 10
     _open_queries: set[str] = field(default_factory=set)
     _poll: int = 0
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _senders: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _runner: web.AppRunner | None = None
     _port: int = 0
@@ -106,18 +106,18 @@ class TelegramServer:
         self.url = f"http://127.0.0.1:{self._port}"
 
     async def stop(self) -> None:
-        """Off the net; what it knows stays, and `start` comes back on the same port."""
+        """Stop listening; the state stays, and `start` listens on the same port again."""
         for task in self._senders.values():
             task.cancel()
         await asyncio.gather(*self._senders.values(), return_exceptions=True)
         self._senders.clear()
         self._poll += 1
-        self._news.set()
+        self._changed.set()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    # -- what people do ------------------------------------------------------------------------
+    # -- actions of people -----------------------------------------------------------------------
 
     def person(self, id: int, name: str, **more: Any) -> dict[str, Any]:  # noqa: A002
         self.people[id] = {"id": id, "is_bot": False, "first_name": name, **more}
@@ -134,7 +134,7 @@ class TelegramServer:
         return self.chats[id]
 
     def seen(self, chat: int, thread: int | None = None) -> list[Shown]:
-        """What the bot says in a chat or topic, as it stands now."""
+        """The messages of the bot in a chat or topic, as they are now."""
         return self.chats[chat].seen(thread, sender=BOT_ID)
 
     def texts(self, chat: int, thread: int | None = None) -> list[str]:
@@ -166,7 +166,7 @@ class TelegramServer:
         return data
 
     def say(self, chat: int, who: int, text: str | None = None, **more: Any) -> int:
-        """Somebody writes; the id of the message."""
+        """A person writes; the id of the message."""
         data = self.message(chat, who, text, **more)
         self.push({"message": data})
         return int(data["message_id"])
@@ -179,7 +179,7 @@ class TelegramServer:
         self.push({"edited_message": shown.raw})
 
     def press(self, chat: int, message_id: int, who: int, data: str, **more: Any) -> str:
-        """Somebody presses a button of a message; the id of the query."""
+        """A person presses a button of a message; the id of the query."""
         id_ = f"q{self._next_update}"
         self._open_queries.add(id_)
         message = {"message": self.chats[chat].messages[message_id].raw, **more}
@@ -196,7 +196,7 @@ class TelegramServer:
                     "user": self.people[who],
                     "date": int(time.time()),
                     "old_reaction": [],
-                    "new_reaction": [{"type": "emoji", "emoji": one} for one in emoji],
+                    "new_reaction": [{"type": "emoji", "emoji": symbol} for symbol in emoji],
                 }
             }
         )
@@ -224,14 +224,14 @@ class TelegramServer:
         return id_
 
     def push(self, update: dict[str, Any]) -> int:
-        """An update comes into being; kept until it is confirmed. Its id."""
+        """Add an update, kept until it is confirmed; its id."""
         id_ = self._next_update
         self._next_update += 1
         kind = next(iter(update))
         if self.allowed and kind not in self.allowed:
             return id_
         self.updates.append({"update_id": id_, **json.loads(json.dumps(update))})
-        self._news.set()
+        self._changed.set()
         self._post_updates()
         return id_
 
@@ -246,15 +246,15 @@ class TelegramServer:
     ) -> None:
         """So many calls are refused, after `later` that go well."""
         refusal = Refusal(status, description, **parameters)
-        self.troubles.append(Trouble(method, refusal, times, later=later))
+        self.faults.append(Fault(method, refusal, times, later=later))
 
-    def lose_answer(self, method: str, times: int = 1) -> None:
-        """The call is done, and the connection ends before its answer."""
-        self.troubles.append(Trouble(method, None, times, after=True))
+    def lose_response(self, method: str, times: int = 1) -> None:
+        """The call is done, and the connection ends before its response."""
+        self.faults.append(Fault(method, None, times, after=True))
 
     def hang(self, method: str, times: int = 1) -> None:
-        """The call gets no answer, as long as its caller waits."""
-        self.troubles.append(Trouble(method, None, times, hangs=True))
+        """The call gets no response, as long as its caller waits."""
+        self.faults.append(Fault(method, None, times, hangs=True))
 
     def called(self, method: str) -> list[dict[str, Any]]:
         return [parameters for name, parameters in self.calls if name == method]
@@ -268,17 +268,17 @@ class TelegramServer:
         try:
             if request.match_info["token"] != self.token:
                 raise Refusal(401, "Unauthorized")
-            trouble = self._trouble_with(method)
-            if trouble is not None and trouble.hangs:
+            fault = self._fault_of(method)
+            if fault is not None and fault.hangs:
                 await asyncio.Event().wait()
-            if trouble is not None and trouble.refusal is not None:
-                self._close_chat(parameters, trouble.refusal)
-                raise trouble.refusal
+            if fault is not None and fault.refusal is not None:
+                self._close_chat(parameters, fault.refusal)
+                raise fault.refusal
             handler = METHODS.get(method)
             if handler is None or (method == "sendMessageDraft" and not self.drafts):
                 raise Refusal(404, "Not Found")
             result = await handler(self, parameters)
-            if trouble is not None and trouble.after:
+            if fault is not None and fault.after:
                 assert request.transport is not None
                 request.transport.abort()
         except Refusal as refusal:
@@ -295,15 +295,15 @@ class TelegramServer:
             closed_until = time.monotonic() + wait_s - 0.005
             self.chats[int(parameters["chat_id"])].closed_until = closed_until
 
-    def _trouble_with(self, method: str) -> Trouble | None:
-        """What is wrong with this call of `method`."""
-        for one in self.troubles:
-            if one.times and one.method in (method, "*"):
-                if one.later:
-                    one.later -= 1
+    def _fault_of(self, method: str) -> Fault | None:
+        """The fault that this call of `method` gets, or None."""
+        for fault in self.faults:
+            if fault.times and fault.method in (method, "*"):
+                if fault.later:
+                    fault.later -= 1
                     return None
-                one.times -= 1
-                return one
+                fault.times -= 1
+                return fault
         return None
 
     async def _serve_file(self, request: web.Request) -> web.StreamResponse:
@@ -320,7 +320,7 @@ class TelegramServer:
             raise Refusal(409, WEBHOOK_ACTIVE)
         self._poll += 1
         mine = self._poll
-        self._news.set()
+        self._changed.set()
         self.allowed = parameters.get("allowed_updates", self.allowed)
         offset = int(parameters.get("offset", 0))
         self.updates = [u for u in self.updates if u["update_id"] >= offset]
@@ -328,10 +328,10 @@ class TelegramServer:
         self.polls += 1
         deadline = asyncio.get_running_loop().time() + float(parameters.get("timeout", 0))
         while not self.updates:
-            self._news.clear()
+            self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(
-                    self._news.wait(), deadline - asyncio.get_running_loop().time()
+                    self._changed.wait(), deadline - asyncio.get_running_loop().time()
                 )
             if mine != self._poll:
                 raise Refusal(409, CONFLICT)
