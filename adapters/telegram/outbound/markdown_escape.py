@@ -106,7 +106,7 @@ def _latex(parsed: _Parsed) -> Iterator[Edit]:
 
 
 def _dollars(parsed: _Parsed) -> Iterator[Edit]:
-    """Two dollars are the ends of a formula only if one stands between them: not in $PATH:$HOME."""
+    """Two dollars enclose a formula only if a LaTeX command or a `^` stands between them: not in $PATH:$HOME."""
     for start, end in parsed.formulas:
         width = 2 if parsed.source[start : start + 2] == b"$$" else 1
         inside = parsed.source[start + width : end - width]

@@ -1,0 +1,33 @@
+"""Targets of messages, and the details of an address that they are made from."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.telegram.outbound.target import Target, TelegramDetails
+from bot.conversation import Address, SessionKey
+
+FORUM_TOPIC = SessionKey("telegram", "7", "-1002", "5")
+
+
+@pytest.mark.parametrize("details", [TelegramDetails(), TelegramDetails("4")])
+def test_details_survive_the_round_trip(details: TelegramDetails) -> None:
+    assert TelegramDetails.read(details.write()) == details
+
+
+def test_details_keep_the_stored_name() -> None:
+    assert TelegramDetails("4").write() == {"chain": "4"}
+    assert TelegramDetails().write() == {}
+
+
+def test_a_target_replies_only_in_groups() -> None:
+    group = Address(FORUM_TOPIC, "group", reply_to_id="3")
+    private = Address(FORUM_TOPIC, "private", reply_to_id="3")
+    assert Target.of(group) == Target(-1002, topic=5, reply_to=3)
+    assert Target.of(private) == Target(-1002, topic=5)
+
+
+def test_further_messages_reply_only_within_a_reply_chain() -> None:
+    chain = Address(FORUM_TOPIC, "group", reply_to_id="3", details=TelegramDetails("4").write())
+    assert Target.of(chain).after_first.reply_to == 3
+    assert Target(-1002, reply_to=3).after_first.reply_to is None
