@@ -15,7 +15,8 @@ from starlette.routing import BaseRoute
 
 from adapters.slack.api.users import UserDirectory
 from adapters.slack.api.workspaces import Workspaces, new_session
-from adapters.slack.inbound.events import AppUninstalled
+from adapters.slack.inbound.events import AppUninstalled, MessagePosted
+from adapters.slack.inbound.parse import parse
 from adapters.slack.inbound.wiring import build_dispatcher
 from adapters.slack.settings import SlackSettings
 from adapters.slack.transport.bolt_app import build_app, dispatch_envelope
@@ -75,6 +76,13 @@ class InboundHarness:
 
     def fail(self, method: str, error: str, *, times: int = 1) -> None:
         self.server.fail(method, error=error, times=times)
+
+
+def message_event(name: str, **changes: Any) -> MessagePosted:
+    """The event in a recorded payload of a message."""
+    event = parse(slack(name, **changes))
+    assert isinstance(event, MessagePosted)
+    return event
 
 
 def slack_settings(api_url: str, **changes: Any) -> SlackSettings:

@@ -84,6 +84,10 @@ class OutboundHarness:
         answer = AnswerMessages(self.sender, target)
         return StreamingAnswer(answer, StatusIndicator(self.sender.api, target), pace_s=0.02)
 
+    def asked_target(self, channel: str = "C1", *, thread: bool = True) -> Target:
+        """The target of an answer to a new question."""
+        return Target.of(self.ask(channel, in_thread=thread))
+
     def target(self, address: Address) -> Target:
         return Target.of(address)
 
