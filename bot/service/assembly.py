@@ -27,7 +27,7 @@ from bot.worker.worker import Worker
 CHARS_PER_TOKEN = 3
 
 
-async def open_link(
+async def socket_url(
     stack: AsyncExitStack, settings: Settings, retry_for_s: float, *, is_blocking: bool = False
 ) -> RedisLink:
     """A link that `stack` closes; `is_blocking`: without read time-out, for blocking reads."""
@@ -65,8 +65,8 @@ async def open_worker(
 ) -> Worker:
     """A worker that is not running yet, on links of its own that wait out an outage of Redis."""
     settings = components.settings
-    link = await open_link(stack, settings, WORKER_RETRY_S)
-    blocking = await open_link(stack, settings, WORKER_RETRY_S, is_blocking=True)
+    link = await socket_url(stack, settings, WORKER_RETRY_S)
+    blocking = await socket_url(stack, settings, WORKER_RETRY_S, is_blocking=True)
     transcriber = Transcriber(settings)
     stack.push_async_callback(transcriber.aclose)
     preparation = TurnPreparation(

@@ -35,7 +35,7 @@ class Day:
     service: Service
 
     async def answers(self, count: int, channel: str, thread: str | None = None) -> list[str]:
-        """What the bot said there, once it said `count` things."""
+        """Texts of the bot's messages there, once there are `count`."""
         found = await self.messages(count, channel, thread)
         return [message.text for message in found]
 
@@ -47,7 +47,7 @@ class Day:
         return found
 
     async def at_rest(self) -> None:
-        """Nothing is being answered, and nothing waits."""
+        """Wait until no turn runs and none waits."""
 
         async def rests() -> bool:
             ready, waiting = await self.service.stats.depth()
@@ -56,7 +56,7 @@ class Day:
         await wait_until(rests)
 
     def asked(self, at: int = -1) -> str:
-        """All that people said, as the model was given it with its newest question."""
+        """All user messages of a model request, the newest by default."""
         received: ReceivedRequest = self.model.requests[at]
         said = [message["content"] for message in received.messages if message["role"] == "user"]
         return "\n".join(str(words) for words in said)
@@ -66,7 +66,7 @@ class Day:
 async def working_day(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, **environment: str
 ) -> AsyncIterator[Day]:
-    """The bot at work. Its posts need not wait a second for one another, which others try."""
+    """The bot at work. Its posts do not wait a second for one another; the rate limit has tests of its own."""
     monkeypatch.setattr(web_api, "RateLimiter", partial(RateLimiter, post_every_s=0.05))
     async with slack_workspace() as slack, ModelServer() as model:
         slack.server.add_person(NORA, "Nora", team_id="T9")

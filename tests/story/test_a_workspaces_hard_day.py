@@ -1,4 +1,4 @@
-"""What goes wrong elsewhere, told of one Slack workspace: busy threads, failing models, secrets between rooms."""
+"""Failures known from other bots, in one Slack workspace: busy threads, failing models, secrets between channels."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_a_word_of_somebody_is_forgotten_by_the_message_menu(day: Day) -> 
 
 
 async def test_editing_a_question_into_a_command_runs_nothing(day: Day) -> None:
-    """Elsewhere edits ran commands again."""
+    """In another bot, edits ran commands again."""
     first = await day.slack.say("D1", ADA, "my name is Ada")
     await day.answers(1, "D1")
     await day.at_rest()

@@ -100,11 +100,11 @@ async def open_inbound_harness(
     max_body_bytes: int = MAX_BODY_BYTES,
     **changes: Any,
 ) -> AsyncIterator[InboundHarness]:
-    """From the transport (`http` or `socket`) to the core. Lookups of names have time."""
+    """A harness from the transport (`http` or `socket`) to the core. Lookups of names have time."""
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(SlackServer())
         events = await stack.enter_async_context(SlackEvents(ack_timeout_s=20))
-        server.open_link = events.open_url
+        server.socket_url = events.open_url
         server.add_person("U9", "Nora", team_id="T9")
         own = slack_settings(server.api_url, **changes)
         session = await stack.enter_async_context(new_session())

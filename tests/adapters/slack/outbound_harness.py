@@ -92,7 +92,7 @@ class OutboundHarness:
         return Target.of(address)
 
     def answers(self, address: Address) -> list[Message]:
-        """The bot's messages where `address` is."""
+        """The bot's messages in the thread of `address`, after the question."""
         posted = self.server.answers(address.session.place)
         thread = SlackDetails.of(address).thread_ts
         return [

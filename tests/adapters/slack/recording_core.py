@@ -1,4 +1,4 @@
-"""Recording core: keeps what an adapter enqueues, in plain sight of tests. Its access rules are the real ones."""
+"""Recording core: keeps the messages that an adapter enqueues. Its access rules are the real ones."""
 
 from __future__ import annotations
 

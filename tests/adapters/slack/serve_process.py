@@ -22,31 +22,31 @@ from tests.support.wait import wait_until
 KEEPTHREAD = Path(sys.executable).with_name("keepthread")
 MODEL_KEY = "a-key-of-the-model"
 SECRETS = (BOT_TOKEN, APP_TOKEN, SIGNING_SECRET, MODEL_KEY, "/response/", "ticket=")
-"""What stands in no log, at any level: tokens, and addresses that are as good as one."""
+"""Texts that may be in no log, at any level: tokens, and URLs that are as good as one."""
 
 
 @dataclass
 class ServeProcess:
-    """A running process. `log` grows with what it writes."""
+    """A running `keepthread serve`. `log` holds the lines it wrote so far."""
 
     process: asyncio.subprocess.Process
     log: list[str]
     port: int = 0
 
     async def kill(self) -> None:
-        """As the operating system does when memory runs out."""
+        """SIGKILL, as the operating system sends it when memory runs out."""
         self.process.send_signal(signal.SIGKILL)
         await self.process.wait()
 
-    async def end(self) -> int:
-        """SIGTERM; the exit status."""
+    async def terminate(self) -> int:
+        """SIGTERM; returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.process.wait(), 120)
 
 
 @dataclass
 class ServeProcesses:
-    """Where processes run: start as many as a test wants."""
+    """Environment of processes that share Slack, a model and Redis."""
 
     slack: SlackWorkspace
     model: ModelServer
@@ -79,7 +79,7 @@ class ServeProcesses:
         }
 
     @asynccontextmanager
-    async def serving(self, role: str = "all", **changes: str) -> AsyncIterator[ServeProcess]:
+    async def start(self, role: str = "all", **changes: str) -> AsyncIterator[ServeProcess]:
         """A process that is ready; killed in the end if it still runs. Its log must hold no secret."""
         process = await asyncio.create_subprocess_exec(
             str(KEEPTHREAD), "serve", "--role", role,
@@ -93,7 +93,7 @@ class ServeProcesses:
             assert process.returncode is None, "".join(serving.log)
             serving.port = _port(serving)
             if role == "worker":
-                pass  # it hears nothing
+                pass  # workers receive no events
             elif self.transport == "socket":
                 await wait_until(lambda: self.slack.events.connections)
             else:

@@ -1,4 +1,4 @@
-"""Who is let in, under which name, and in which order: what people say is taken in as it came."""
+"""Admission: people are identified by Slack, and their messages are enqueued in the order they came."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_a_name_is_asked_for_once(http: InboundHarness) -> None:
 async def test_messages_of_one_person_are_enqueued_in_the_order_they_came(
     settings: Settings, transport: str
 ) -> None:
-    """The first words name somebody whom Slack takes its time to name; the second name nobody."""
+    """The first message mentions a person whose lookup is slow; the second mentions nobody."""
     async with open_inbound_harness(settings, transport=transport) as inbound:
         await inbound.deliver("message_im", ts="1.1", event_id="before")
         inbound.server.fail("users.info", delay_s=0.3, after=True)
@@ -106,13 +106,15 @@ async def test_messages_of_one_person_are_enqueued_in_the_order_they_came(
         assert [incoming.text for incoming in inbound.core.enqueued if incoming.session.place == "D1"] == [
             "hello there", "ask @Ben", "please",
         ]  # fmt: skip
-        assert inbound.core.enqueued[1].session.place == "C1"  # and nobody else waited for it
+        assert (
+            inbound.core.enqueued[1].session.place == "C1"
+        )  # a conversation of its own does not wait
 
 
 async def test_messages_of_one_person_wait_for_the_name_together(
     settings: Settings,
 ) -> None:
-    """One after another they would wait for longer than Slack does."""
+    """One after another they would wait longer than Slack waits for an acknowledgement."""
     async with open_inbound_harness(settings, transport="http", names_wait_s=1.2) as http:
         http.server.fail("users.info", delay_s=5, after=True)
         deliveries = await asyncio.gather(
@@ -150,7 +152,7 @@ async def test_unknown_people_neither_rate_nor_stop_in_shared_channels(
 
 
 async def test_deletions_are_followed_whoever_is_on_the_list(settings: Settings) -> None:
-    """The bot's own answers are nobody's who could be listed."""
+    """The bot itself, whose answers can be deleted, is on no list."""
     listed = settings.model_copy(update={"bot_allow": ("slack:T1/U2",)})
     async with open_inbound_harness(listed, transport="http") as inbound:
         body = slack("message_deleted")

@@ -1,4 +1,4 @@
-"""App Home shows help, one's own conversations, and to admins the totals; to strangers nothing."""
+"""App Home: help, the person's own conversations, totals for admins, nothing for strangers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_a_person_who_left_a_channel_neither_sees_nor_exports_its_conversa
 
 
 async def test_nobody_exports_the_direct_messages_of_somebody_else(http: InboundHarness) -> None:
-    """What a button carries, a forged press can carry too."""
+    """The value of a button can be forged."""
     press = slack("press_home_reset")
     press["actions"][0] |= {"action_id": action_ids.HOME_EXPORT, "value": f"{DIRECT} "}
     press["user"]["id"] = "UADMIN"

@@ -1,4 +1,4 @@
-"""What happens in Slack reaches the core once, whole and before Slack hears that we have it. Over both transports."""
+"""Dispatcher: each event reaches the core once and whole, before it is acknowledged, over both transports."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_the_two_events_of_a_mention_are_enqueued_once(
 
 
 async def test_a_dropped_message_cannot_eat_its_mention(http: InboundHarness) -> None:
-    """The message of a thread nobody follows is dropped; the same words as a mention are not."""
+    """The message event of an unfollowed thread is dropped; the mention event of the same message is not."""
     await http.deliver("message_thread")
     assert http.core.enqueued == []
     await http.deliver("message_thread", text="<@UBOT> and in Haskell?")
@@ -175,7 +175,7 @@ async def test_a_deleted_message_is_forgotten(
 
 
 async def test_the_same_time_stamp_in_two_channels_is_two_messages(http: InboundHarness) -> None:
-    """Elsewhere the bare time stamp was the key, and one of them was lost."""
+    """Another bot used the bare time stamp as the key, and lost one of them."""
     await http.deliver("app_mention")
     await http.deliver("app_mention", channel="C7", event_id="other")
     assert [incoming.session.place for incoming in http.core.enqueued] == ["C1", "C7"]

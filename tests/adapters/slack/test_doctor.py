@@ -1,4 +1,4 @@
-"""Before anything is promised: are the tokens good, of one app, and do they reach far enough? Each answer has its cure."""
+"""Checks of tokens, apps and scopes: each failure has its cure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN, Caller, SlackServer
 
 @pytest.fixture
 async def server() -> AsyncIterator[SlackServer]:
-    async with SlackServer(open_link=lambda: "ws://127.0.0.1:1/link") as found:
+    async with SlackServer(socket_url=lambda: "ws://127.0.0.1:1/link") as found:
         yield found
 
 

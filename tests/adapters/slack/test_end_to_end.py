@@ -51,7 +51,7 @@ async def answers(
 
 
 async def nothing_more(slack: SlackWorkspace, model: ModelServer, channel: str, count: int) -> None:
-    """Nothing else is on its way: what would be wrong has had its time."""
+    """No further message comes; a wrong one has had time to."""
     await asyncio.sleep(0.5)
     assert len(slack.finished(channel)) == count, [
         message.text for message in slack.finished(channel)
@@ -62,9 +62,9 @@ async def nothing_more(slack: SlackWorkspace, model: ModelServer, channel: str, 
 async def test_a_mention_is_answered_in_its_thread_once_however_often_slack_tells_it(
     either: ServeProcesses,
 ) -> None:
-    """Slack tells a mention twice by itself, and here replays one of the two."""
+    """Slack sends a mention twice by itself, and here replays one of the two."""
     slack, model = either.slack, either.model
-    async with either.serving():
+    async with either.start():
         ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
         replayed = slack.envelope(slack.message_event("C1", "U1", f"{BOT} my name is Ada", ts))
         for _ in range(3):
@@ -84,13 +84,13 @@ async def test_a_name_is_remembered_across_a_restart_and_threads_never_mix(
     processes: ServeProcesses,
 ) -> None:
     slack = processes.slack
-    async with processes.serving() as first:
+    async with processes.start() as first:
         ada = await slack.say("C1", "U1", f"{BOT} my name is Ada")
         ben = await slack.say("C1", "U2", f"{BOT} my name is Ben")
         await answers(slack, 1, "C1", ada)
         await answers(slack, 1, "C1", ben)
-        assert await first.end() == 0
-    async with processes.serving():
+        assert await first.terminate() == 0
+    async with processes.start():
         await slack.say("C1", "U1", "what is my name?", ada)
         await slack.say("C1", "U2", "what is my name?", ben)
         assert "Your name is Ada." in (await answers(slack, 2, "C1", ada))[1].text
@@ -102,7 +102,7 @@ async def test_a_forged_or_stale_signature_gets_401_and_starts_nothing(
 ) -> None:
     processes.transport = "http"
     slack, model = processes.slack, processes.model
-    async with processes.serving():
+    async with processes.start():
         ts = slack.server.say("C1", "U1", f"{BOT} hello")
         event = slack.message_event("C1", "U1", f"{BOT} hello", ts)
         body, kind = encoded(slack.envelope(event))
@@ -122,7 +122,7 @@ async def test_an_answer_of_60_000_characters_arrives_whole_and_in_order(
     long = "\n\n".join(f"Paragraph {n}: " + "words and more words " * 12 for n in range(230))
     assert len(long) > 60_000
     model.script = [say(long, size=4000)]
-    async with processes.serving():
+    async with processes.start():
         ts = await slack.say("C1", "U1", f"{BOT} tell me everything")
         await wait_until(lambda: "Paragraph 229:" in _all(slack, ts))
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
@@ -135,7 +135,7 @@ async def test_a_stream_that_slack_ends_is_completed(processes: ServeProcesses) 
     slack.server.stream_lifetime_s = 1
     text = "A slow answer. " * 60
     model.script = [say(text, size=30, delay_s=0.08)]
-    async with processes.serving():
+    async with processes.start():
         ts = await slack.say("C1", "U1", f"{BOT} slowly, please")
         await wait_until(lambda: text.strip() in _all(slack, ts))
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
@@ -144,7 +144,7 @@ async def test_a_stream_that_slack_ends_is_completed(processes: ServeProcesses) 
 
 async def test_a_reset_in_a_shared_thread_is_for_admins(processes: ServeProcesses) -> None:
     slack = processes.slack
-    async with processes.serving():
+    async with processes.start():
         ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
         await answers(slack, 1, "C1", ts)
         await slack.say("C1", "U2", f"{BOT} reset", ts)
@@ -168,15 +168,15 @@ async def test_a_process_that_ends_in_the_middle_is_followed_by_one_that_answers
     slack.server.space.lag_s = (
         LEFTOVERS_AFTER_S  # as if a lease had run out meanwhile, or the grace of a drain
     )
-    async with processes.serving(BOT_DRAIN_S="0", BOT_LEASE_S="1") as first:
+    async with processes.start(BOT_DRAIN_S="0", BOT_LEASE_S="1") as first:
         ts = await slack.say("C1", "U1", f"{BOT} my name is Ada")
         await wait_until(lambda: "beginning" in _all(slack, ts))
         if end == "killed":
             await first.kill()
         else:
-            assert await first.end() == 0
-    async with processes.serving(BOT_LEASE_S="1"):
-        # What was begun is gone on from: people see one answer, and nothing else.
+            assert await first.terminate() == 0
+    async with processes.start(BOT_LEASE_S="1"):
+        # The begun message becomes the answer: people see it and nothing else.
         await wait_until(lambda: _all(slack, ts) == "You said: Ada: my name is Ada")
         await wait_until(lambda: not any(m.streaming for m in slack.server.answers("C1", ts)))
         await nothing_more(slack, model, "C1", 1)
@@ -188,10 +188,10 @@ async def test_a_process_that_ends_in_the_middle_is_followed_by_one_that_answers
 async def test_an_answer_is_stopped_in_another_process_than_the_one_that_writes_it(
     processes: ServeProcesses,
 ) -> None:
-    """Once by Slack's own button, once by ours, once by a word."""
+    """Once by Slack's own button, once by the bot's, once by the command."""
     slack, model = processes.slack, processes.model
     model.script = [stall("One beginning"), stall("Two beginnings"), stall("Three beginnings")]
-    async with processes.serving("worker"), processes.serving("ingress"):
+    async with processes.start("worker"), processes.start("ingress"):
         native = await slack.say("C1", "U1", f"{BOT} tell me all")
         await wait_until(lambda: "One" in _all(slack, native))
         await slack.stop("C1", native, "U1")
@@ -220,10 +220,10 @@ async def test_messages_sent_while_the_bot_was_down_are_answered_later(
     slack = processes.slack
     slack.events.max_attempts = 600
     slack.events.retry_delay_s = 0.25
-    async with processes.serving() as first:
+    async with processes.start() as first:
         await first.kill()
     telling = asyncio.create_task(slack.say("D1", "U1", "is anybody there?"))
-    async with processes.serving():
+    async with processes.start():
         await telling
         await answers(slack, 1, "D1")
 
@@ -232,7 +232,7 @@ async def test_the_slash_command_and_the_shortcut_answer_their_person_alone(
     processes: ServeProcesses,
 ) -> None:
     slack = processes.slack
-    async with processes.serving():
+    async with processes.start():
         hint = await slack.slash("C1", "U1", "reset")
         assert hint.answer is not None
         assert "!reset" in hint.answer["text"]

@@ -1,4 +1,4 @@
-"""Files come from Slack's own hosts alone, with the token and never past it, and go there once."""
+"""Files: downloaded from Slack's own hosts only, so that the token goes nowhere else, and uploaded once."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def shared(server: SlackServer, **more: Any) -> Attachment:
 
 
 def hidden(file: dict[str, Any]) -> Attachment:
-    """A file as events tell of it that come from another workspace: no more than its id."""
+    """A file as events from another workspace describe it: only its id."""
     mode = {"mode": "file_access", "file_access": "check_file_info"}
     return attachment_of({"id": file["id"], "created": 0, "user": "", **mode})
 
 
-# Fetching.
+# Downloads.
 
 
 async def test_files_are_fetched_with_the_token(
@@ -132,7 +132,7 @@ def test_the_token_is_sent_to_slack_alone(url: str, allowed: bool) -> None:
     assert is_slack_url(url, "http://127.0.0.1:9/api/") is allowed
 
 
-# Looking up.
+# Descriptions.
 
 
 async def test_a_picture_from_another_workspace_is_known_for_a_picture(
@@ -164,7 +164,7 @@ async def test_a_file_slack_does_not_describe_in_time_is_looked_up_when_it_is_re
     assert (await describe_file(workspaces, "T1", still)).name == "board.png"
 
 
-# Sending.
+# Uploads.
 
 
 async def test_a_file_is_uploaded_into_its_thread_with_a_comment_above_it(

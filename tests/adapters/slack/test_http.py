@@ -1,4 +1,4 @@
-"""What is not signed by Slack, or long ago, is answered with 401 and starts nothing."""
+"""Signed HTTP: requests without a valid, fresh signature get 401 and start nothing."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ async def test_the_single_workspace_stays_beside_the_installed_ones(
 async def test_a_process_that_could_not_sign_on_at_first_posts_as_soon_as_slack_is_up(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
-    """A worker hears no events, so that nothing but its own words makes it ask again who it is."""
+    """A worker receives no events, so that only its own posts make it sign on."""
     server.fail("auth.test", error="internal_error")
     token = SecretStr("xoxb-test")
     async with running(server, settings, vault, slack_bot_token=token) as (connection, _, __):
@@ -244,7 +244,7 @@ async def test_events_of_other_workspaces_are_not_acknowledged_while_redis_is_do
 async def test_a_workspace_that_installs_the_app_anew_is_served_at_once(
     vault: RedisVault, server: SlackServer, settings: Settings
 ) -> None:
-    """Events of it came in between, and were let go: that there is no installation is not remembered."""
+    """Events that came in between were dropped: a missing installation is not cached."""
     store = InstallationStore(vault, "1.2", "a-client-secret")
     async with running(server, settings, vault) as (_, core, events):
         await store.async_save_bot(bot())
@@ -261,7 +261,7 @@ async def test_a_workspace_that_installs_the_app_anew_is_served_at_once(
 async def test_workspaces_outside_the_list_neither_install_nor_are_served(
     vault: RedisVault, server: SlackServer, settings: Settings, is_listed: bool
 ) -> None:
-    """Whoever finds the address could talk at our expense."""
+    """Strangers who find the URL could use the model at the operator's expense."""
     server.codes["code-1"] = grant()
     listed = ("T1", "T2") if is_listed else ("T1",)
     async with running(server, settings, vault, slack_workspaces=listed) as (_, core, events):
@@ -270,7 +270,7 @@ async def test_workspaces_outside_the_list_neither_install_nor_are_served(
         assert page.status_code == (200 if is_listed else 403)
         assert ("not on this bot" in page.text) is not is_listed
         assert len(await vault.names("slack/1.2/bot")) == is_listed
-        # Nor does an installation help that was made before the list was.
+        # An installation made before the list was does not help.
         await InstallationStore(vault, "1.2", "a-client-secret").async_save_bot(bot())
         assert (await events.deliver(of_second("message_im"))).acknowledged
         assert len(core.enqueued) == is_listed
@@ -313,7 +313,7 @@ async def test_the_install_page_links_to_the_host_of_the_api(
 
 
 def grant() -> dict[str, Any]:
-    """What Slack answers to a code."""
+    """Response of oauth.v2.access."""
     return {
         "access_token": SECOND,
         "token_type": "bot",
@@ -328,7 +328,7 @@ def grant() -> dict[str, Any]:
 
 
 async def install(base: str) -> httpx2.Response:
-    """Come back from Slack with a code."""
+    """The redirect from Slack with a code."""
     async with httpx2.AsyncClient() as browser:
         page = await browser.get(f"{base}/slack/install")
         (state,) = (item.value for item in SimpleCookie(page.headers["set-cookie"]).values())

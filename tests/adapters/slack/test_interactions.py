@@ -1,4 +1,4 @@
-"""Buttons, shortcuts, the slash command: each asks for rights, goes through the core, and answers its person."""
+"""Interactions: buttons, shortcuts and the slash command are authorized, and answered to their person."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_a_press_that_comes_twice_counts_once(http: InboundHarness) -> Non
 
 
 async def test_buttons_of_people_who_are_not_listed_are_refused(http: InboundHarness) -> None:
-    """CVE-2026-35652 elsewhere: callbacks ran before authorization."""
+    """CVE-2026-35652 of another bot: callbacks ran before authorization."""
     for name in ("press_stop", "press_again", "press_feedback"):
         body = slack(name)
         body["user"] = {"id": "U9", "team_id": "T9"}

@@ -1,4 +1,4 @@
-"""Whatever comes in Slack's name is taken in or let go, once: it breaks no link, and is not sent for again."""
+"""Malformed payloads are acknowledged once and break nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ANYTHING = st.recursive(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> dict[str, Any]:
-    """A recorded payload in which something is something else, or missing."""
+    """A recorded payload with changed or missing fields."""
     body = slack(draw(st.sampled_from(NAMES)))
     for _ in range(draw(st.integers(1, 3))):
         holder, key = draw(st.sampled_from(list(_places(body))))
@@ -46,7 +46,7 @@ def damaged(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def _places(node: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place in `node` that holds something."""
+    """Container and key of every value in `node`."""
     inner = node.items() if isinstance(node, dict) else enumerate(node)
     for key, value in inner:
         yield node, key

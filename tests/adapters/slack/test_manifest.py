@@ -31,14 +31,14 @@ SLACK = ROOT / "adapters" / "slack"
 SOURCES = {str(path.relative_to(SLACK)): path.read_text() for path in SLACK.rglob("*.py")}
 
 BY_BOLT = {"oauth.v2.access"}
-"""Called for us: by Bolt's installation flow and the SDK's token rotation."""
+"""Called by Bolt's installation flow and the SDK's token rotation."""
 
 OLDER_EVENTS = {"assistant_thread_started"}
-"""Heard from apps declared with `assistant_view`; the manifest declares `agent_view`."""
+"""Sent to apps declared with `assistant_view`; the manifest declares `agent_view`."""
 
 
 KNOWN = set(re.findall(r"api_call\(\s*\"([\w.]+)\"", inspect.getsource(AsyncWebClient)))
-"""Every method the SDK knows."""
+"""Every method that the SDK has."""
 
 
 def methods_called() -> set[str]:
@@ -129,7 +129,7 @@ def test_the_command_prints_it_ready_to_paste() -> None:
 
 
 def test_the_deployed_copy_is_fresh() -> None:
-    """To mend it: keepthread slack manifest > deploy/slack-manifest.yaml"""
+    """To update it: keepthread slack manifest > deploy/slack-manifest.yaml"""
     assert (ROOT / "deploy" / "slack-manifest.yaml").read_text() == as_yaml(manifest())
 
 

@@ -1,4 +1,4 @@
-"""How an answer begins and ends: its signs come and go, a second try goes on from the first, private words stay private."""
+"""Reply: status, delivery, second tries, notices and ephemeral messages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def actions(outbound: OutboundHarness, address: Address) -> set[str]:
     }
 
 
-# Signs.
+# Status.
 
 
 async def test_a_status_is_shown_until_the_first_text_and_cleared_in_the_end(
@@ -128,10 +128,10 @@ async def test_an_answer_without_a_thread_or_the_right_has_no_status(
         await wait_until(lambda at=address: outbound.seen(at) == "Yes.")
         await reply.finish(turn_of(address, "Yes."))
         await reply.aclose()
-    assert len(outbound.server.called(STATUS)) == 1  # what a workspace lacks is tried once
+    assert len(outbound.server.called(STATUS)) == 1  # an unsupported method is tried once
 
 
-# Ends.
+# Delivery.
 
 
 async def test_an_answer_carries_feedback_that_leads_to_its_conversation(
@@ -261,7 +261,7 @@ async def test_the_answer_to_another_question_is_left_alone(outbound: OutboundHa
 async def test_a_notice_is_not_posted_twice_when_a_command_runs_again(
     outbound: OutboundHarness,
 ) -> None:
-    """Its worker was killed after the word, and before it could say that all was done."""
+    """Its worker was killed after the post, and before it completed the turn."""
     address = outbound.ask()
     await outbound.reply(address).post("Forgotten: 2 turns.")
     again = outbound.other_process().reply(address, leftovers_after_s=0)
@@ -275,7 +275,7 @@ async def test_a_notice_is_not_posted_twice_when_a_command_runs_again(
 
 
 async def test_an_offer_is_made_again_each_time_it_is_wanted(outbound: OutboundHarness) -> None:
-    """A question edited twice is offered twice, though it is the same message."""
+    """A question edited twice gets two offers, though it is the same message."""
     address = outbound.ask()
     for _ in range(2):
         await outbound.reply(address, leftovers_after_s=0).post_buttons(
@@ -293,7 +293,7 @@ async def test_a_notice_is_posted_though_slack_does_not_list_earlier_ones(
     assert outbound.seen(address) == "Here."
 
 
-# Private words.
+# Ephemeral messages.
 
 
 def ephemeral_address(

@@ -1,4 +1,4 @@
-"""Socket Mode: the link comes up, comes back, and is known to be alive by its pongs."""
+"""Socket Mode: connections are opened, replaced, and watched by their pongs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.fakes.slack.server import APP_TOKEN, SlackServer
 from tests.payloads import slack
 from tests.support.wait import wait_until
 
-BRISK = SocketTiming(ping_every_s=0.05, pong_timeout_s=60, drain_s=60, first_delay_s=0.02)
-WARY = replace(BRISK, pong_timeout_s=0.4)
-"""Soon takes a link for dead. A starved process may take a living one for it: more links are made, and none is lost."""
+SHORT_PAUSES = SocketTiming(ping_every_s=0.05, pong_timeout_s=60, drain_s=60, first_delay_s=0.02)
+SHORT_PONG_TIMEOUT = replace(SHORT_PAUSES, pong_timeout_s=0.4)
+"""A short pong timeout. In a starved process a healthy connection may time out, too: then more are opened."""
 
 
 class EnvelopeRecorder:
-    """Takes envelopes in, and can be told to fail or to wait."""
+    """Envelope handler that records, and fails or waits on demand."""
 
     def __init__(self) -> None:
         self.envelopes: list[dict[str, Any]] = []
@@ -46,20 +46,20 @@ class EnvelopeRecorder:
 
 @asynccontextmanager
 async def slack_with(events: SlackEvents) -> AsyncIterator[SlackServer]:
-    async with SlackServer(open_link=events.open_url) as server:
+    async with SlackServer(socket_url=events.open_url) as server:
         yield server
 
 
 @asynccontextmanager
-async def listening(
-    events: SlackEvents, recorder: EnvelopeRecorder, timing: SocketTiming = BRISK
+async def run_sockets(
+    events: SlackEvents, recorder: EnvelopeRecorder, timing: SocketTiming = SHORT_PAUSES
 ) -> AsyncIterator[SocketMode]:
     async with slack_with(events) as server, aiohttp.ClientSession() as session:
         client = AsyncWebClient(base_url=server.api_url, session=session)
-        link = SocketMode(client, session, APP_TOKEN, recorder, timing=timing)
-        running = asyncio.create_task(link.run())
+        sockets = SocketMode(client, session, APP_TOKEN, recorder, timing=timing)
+        running = asyncio.create_task(sockets.run())
         try:
-            yield link
+            yield sockets
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -75,8 +75,8 @@ async def test_an_event_over_the_socket_is_enqueued_and_then_acknowledged(
     events: SlackEvents,
 ) -> None:
     recorder = EnvelopeRecorder()
-    async with listening(events, recorder) as link:
-        await wait_until(lambda: link.health().ready)
+    async with run_sockets(events, recorder) as sockets:
+        await wait_until(lambda: sockets.health().ready)
         delivery = await events.deliver(slack("message_im"))
     assert delivery.attempts == ["ack"]
     assert recorder.envelopes[0]["payload"]["event"]["text"] == "hello there"
@@ -85,8 +85,8 @@ async def test_an_event_over_the_socket_is_enqueued_and_then_acknowledged(
 async def test_an_acknowledgement_can_carry_a_message_for_the_person(events: SlackEvents) -> None:
     recorder = EnvelopeRecorder()
     recorder.answer = {"text": "Not here."}
-    async with listening(events, recorder) as link:
-        await wait_until(lambda: link.health().ready)
+    async with run_sockets(events, recorder) as sockets:
+        await wait_until(lambda: sockets.health().ready)
         delivery = await events.deliver(slack("slash_channel_reset"))
     assert delivery.answer == {"text": "Not here."}
 
@@ -97,11 +97,11 @@ async def test_an_update_that_was_not_enqueued_is_not_confirmed_and_comes_again(
     recorder = EnvelopeRecorder()
     recorder.failures = 1
     events.ack_timeout_s = 0.3
-    async with listening(events, recorder) as link:
-        await wait_until(lambda: link.health().ready)
+    async with run_sockets(events, recorder) as sockets:
+        await wait_until(lambda: sockets.health().ready)
         under_way = asyncio.create_task(events.deliver(slack("message_im")))
         await wait_until(lambda: recorder.envelopes)
-        events.ack_timeout_s = 20  # the second time there is no haste
+        events.ack_timeout_s = 20  # the second attempt has time
         delivery = await under_way
     assert delivery.attempts == ["no ack", "ack"]
     assert [incoming["retry_attempt"] for incoming in recorder.envelopes] == [0, 1]
@@ -112,21 +112,21 @@ async def test_a_disconnect_is_followed_by_a_connection_with_a_url_of_its_own(
     events: SlackEvents,
 ) -> None:
     recorder = EnvelopeRecorder()
-    async with listening(events, recorder) as link:
-        await wait_until(lambda: link.health().ready)
+    async with run_sockets(events, recorder) as sockets:
+        await wait_until(lambda: sockets.health().ready)
         recorder.go.clear()
         under_way = asyncio.create_task(events.deliver(slack("message_im")))
         await wait_until(lambda: recorder.envelopes)
         await events.disconnect("warning")
-        await wait_until(lambda: events.addresses == 2 and len(events.connections) == 2)
+        await wait_until(lambda: events.issued_urls == 2 and len(events.connections) == 2)
         recorder.go.set()
-        # What the old link brought is still acknowledged over it.
+        # Envelopes of the old connection are still acknowledged over it.
         assert (await under_way).attempts == ["ack"]
         await events.connections[0].socket.close()
         await wait_until(lambda: len(events.connections) == 1)
         assert (await events.deliver(slack("message_thread"))).acknowledged
-        assert link.health().ready
-    assert events.dead_addresses == 0
+        assert sockets.health().ready
+    assert events.rejected_urls == 0
 
 
 async def test_a_cancelled_connection_is_closed_with_its_envelope_tasks(
@@ -135,9 +135,9 @@ async def test_a_cancelled_connection_is_closed_with_its_envelope_tasks(
     recorder = EnvelopeRecorder()
     async with slack_with(events) as server, aiohttp.ClientSession() as session:
         client = AsyncWebClient(base_url=server.api_url, session=session)
-        link = SocketMode(client, session, APP_TOKEN, recorder, timing=BRISK)
-        running = asyncio.create_task(link.run())
-        await wait_until(lambda: link.health().ready)
+        sockets = SocketMode(client, session, APP_TOKEN, recorder, timing=SHORT_PAUSES)
+        running = asyncio.create_task(sockets.run())
+        await wait_until(lambda: sockets.health().ready)
         recorder.go.clear()
         under_way = asyncio.create_task(events.deliver(slack("message_im")))
         await wait_until(lambda: recorder.envelopes)
@@ -149,60 +149,60 @@ async def test_a_cancelled_connection_is_closed_with_its_envelope_tasks(
 
 async def test_a_broken_connection_is_opened_anew(events: SlackEvents) -> None:
     recorder = EnvelopeRecorder()
-    async with listening(events, recorder) as link:
+    async with run_sockets(events, recorder) as sockets:
         for round_ in range(1, 4):
-            await wait_until(lambda: link.health().ready and len(events.connections) == 1)
-            assert events.addresses == round_
+            await wait_until(lambda: sockets.health().ready and len(events.connections) == 1)
+            assert events.issued_urls == round_
             await events.cut()
-            await wait_until(lambda known=round_: events.addresses > known)
+            await wait_until(lambda known=round_: events.issued_urls > known)
 
 
 async def test_a_refused_connection_is_tried_again_with_a_new_url(events: SlackEvents) -> None:
     events.refuse_connections = 3
-    async with listening(events, EnvelopeRecorder()) as link:
-        await wait_until(lambda: link.health().ready)
-    assert (events.addresses, events.dead_addresses) == (4, 0)
+    async with run_sockets(events, EnvelopeRecorder()) as sockets:
+        await wait_until(lambda: sockets.health().ready)
+    assert (events.issued_urls, events.rejected_urls) == (4, 0)
 
 
 async def test_a_connection_without_pongs_is_replaced(events: SlackEvents) -> None:
-    async with listening(events, EnvelopeRecorder(), WARY) as link:
-        await wait_until(lambda: link.health().ready)
+    async with run_sockets(events, EnvelopeRecorder(), SHORT_PONG_TIMEOUT) as sockets:
+        await wait_until(lambda: sockets.health().ready)
         first = events.connections[0]
         first.ignores_pings = True
-        await wait_until(lambda: events.addresses >= 2 and link.health().ready)
+        await wait_until(lambda: events.issued_urls >= 2 and sockets.health().ready)
         await wait_until(lambda: first not in events.connections)
 
 
 async def test_an_idle_connection_with_pongs_stays_open(events: SlackEvents) -> None:
-    async with listening(events, EnvelopeRecorder()) as link:
+    async with run_sockets(events, EnvelopeRecorder()) as sockets:
         await wait_until(lambda: events.connections and events.connections[0].pings >= 12)
-        assert link.health().ready
-    assert events.addresses == 1
+        assert sockets.health().ready
+    assert events.issued_urls == 1
 
 
 async def test_a_connection_without_hello_is_not_ready(events: SlackEvents) -> None:
     events.sends_hello = False
-    async with listening(events, EnvelopeRecorder()) as link:
+    async with run_sockets(events, EnvelopeRecorder()) as sockets:
         await wait_until(lambda: events.connections and events.connections[0].pings >= 2)
-        assert not link.health().ready
+        assert not sockets.health().ready
 
 
 async def test_a_refused_app_token_is_raised_at_once_and_an_accepted_one_connects(
     events: SlackEvents,
 ) -> None:
     async with (
-        SlackServer(open_link=events.open_url, app_tokens=set()) as server,
+        SlackServer(socket_url=events.open_url, app_tokens=set()) as server,
         aiohttp.ClientSession() as session,
     ):
         client = AsyncWebClient(base_url=server.api_url, session=session)
-        link = SocketMode(client, session, APP_TOKEN, EnvelopeRecorder(), timing=BRISK)
+        sockets = SocketMode(client, session, APP_TOKEN, EnvelopeRecorder(), timing=SHORT_PAUSES)
         with pytest.raises(PlatformRefused):
-            await link.request_url()
-        running = asyncio.create_task(link.run())
-        await wait_until(lambda: "not connected" in link.health().detail)
-        assert not link.health().ready
+            await sockets.request_url()
+        running = asyncio.create_task(sockets.run())
+        await wait_until(lambda: "not connected" in sockets.health().detail)
+        assert not sockets.health().ready
         server.app_tokens.add(APP_TOKEN)
-        await wait_until(lambda: link.health().ready)
+        await wait_until(lambda: sockets.health().ready)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -210,8 +210,10 @@ async def test_a_refused_app_token_is_raised_at_once_and_an_accepted_one_connect
 async def test_a_connection_that_slack_does_not_close_as_announced_is_closed(
     events: SlackEvents,
 ) -> None:
-    async with listening(events, EnvelopeRecorder(), replace(BRISK, close_timeout_s=0.1)) as link:
-        await wait_until(lambda: link.health().ready)
+    async with run_sockets(
+        events, EnvelopeRecorder(), replace(SHORT_PAUSES, close_timeout_s=0.1)
+    ) as sockets:
+        await wait_until(lambda: sockets.health().ready)
         first = events.connections[0]
         await events.disconnect()
         await wait_until(lambda: first not in events.connections and len(events.connections) == 1)
@@ -224,18 +226,18 @@ async def test_a_frame_that_is_no_envelope_closes_no_connection(
     events: SlackEvents, frame: str
 ) -> None:
     recorder = EnvelopeRecorder()
-    async with listening(events, recorder) as link:
-        await wait_until(lambda: link.health().ready)
+    async with run_sockets(events, recorder) as sockets:
+        await wait_until(lambda: sockets.health().ready)
         await events.connections[0].socket.send_str(frame)
         delivery = await events.deliver(slack("message_im"))
     assert delivery.attempts == ["ack"]
-    assert events.addresses == 1
+    assert events.issued_urls == 1
     assert len(recorder.envelopes) == 1
 
 
 async def test_a_connection_without_hello_is_opened_anew(events: SlackEvents) -> None:
     events.sends_hello = False
-    async with listening(events, EnvelopeRecorder(), WARY) as link:
-        await wait_until(lambda: events.addresses >= 2)
+    async with run_sockets(events, EnvelopeRecorder(), SHORT_PONG_TIMEOUT) as sockets:
+        await wait_until(lambda: events.issued_urls >= 2)
         events.sends_hello = True
-        await wait_until(lambda: link.health().ready)
+        await wait_until(lambda: sockets.health().ready)

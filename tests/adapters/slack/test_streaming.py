@@ -1,4 +1,4 @@
-"""An answer grows before people's eyes; whatever becomes of its stream, in the end it stands there whole."""
+"""Streaming: an answer is shown as it grows, and is whole in the end whatever happens to its stream."""
 
 from __future__ import annotations
 
@@ -369,6 +369,6 @@ def test_an_answer_is_shown_whole_whatever_it_holds_and_whatever_stream_dies(
 
 
 def bare(text: str) -> str:
-    """Without what may be said again at the head of a message: fences, table heads, and what nobody sees."""
+    """Without what a message may repeat (fences, table heads), and without invisible characters."""
     text = re.sub(r"```(?:python)?\n?|\| a \| b \|\n\|---\|---\|\n", "", text)
     return re.sub(r"[\s\u200b]+", "", text)

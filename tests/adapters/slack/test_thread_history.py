@@ -1,4 +1,4 @@
-"""A thread the bot is asked into: its beginning and its newest replies, within seconds, whatever Slack allows."""
+"""Thread history: the root and the newest replies, within seconds, whatever Slack's rate limits are."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_the_limits_of_distributed_apps_give_the_beginning_and_say_so(
         assert texts[:2] == ["root", "reply 1"]
         assert 14 <= len(texts) <= 18
         assert "left out" in texts[-1]
-        # Within the same minute not even the beginning can be read; that is said, and is no error.
+        # Within the same minute not even the beginning can be read; a note says so, and it is no error.
         assert [message.text for message in await fetcher.fetch(address, wait_s=30)] == [NOT_READ]
 
 

@@ -1,4 +1,4 @@
-"""Names, homes and rights of people, as Slack tells them."""
+"""User directory: names, workspaces and admin rights of people."""
 
 from __future__ import annotations
 

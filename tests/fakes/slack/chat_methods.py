@@ -1,4 +1,4 @@
-"""The methods of Slack's Web API that say something, with the limits Slack documents for them.
+"""Web API methods that write messages, with the limits that Slack documents.
 
 https://docs.slack.dev/reference/methods
 """

@@ -1,4 +1,4 @@
-"""The half of Slack that speaks: events over Socket Mode links or signed HTTP, sent again until acknowledged.
+"""Event sender of the loopback Slack: over Socket Mode or signed HTTP, again until acknowledged.
 
 Socket Mode: https://docs.slack.dev/apis/events-api/using-socket-mode
 HTTP and retries: https://docs.slack.dev/apis/events-api#retries
@@ -35,7 +35,7 @@ class SocketConnection:
 
 @dataclass(slots=True)
 class Delivery:
-    """How a payload got there: HTTP statuses or acknowledgements, one entry an attempt."""
+    """Deliveries of a payload: HTTP statuses or acknowledgements, one entry an attempt."""
 
     attempts: list[str] = field(default_factory=list)
     answer: dict[str, Any] | None = None
@@ -55,15 +55,15 @@ def signed(secret: str, body: bytes, *, at: float | None = None) -> dict[str, st
 
 @dataclass
 class SlackEvents:
-    """`async with SlackEvents() as events`; `SlackServer(open_link=events.open_url)` leads apps here.
+    """`async with SlackEvents() as events`; `SlackServer(socket_url=events.open_url)` sends apps here.
 
     Attributes:
         app_id: what hello says.
-        request_url: where to post events; without it they go over a link.
-        ack_timeout_s: what is not acknowledged by then is sent again (Slack: 3 s).
+        request_url: where to post events; without it they go over Socket Mode.
+        ack_timeout_s: a payload that is not acknowledged by then is sent again (Slack: 3 s).
         most_attempts: Slack tries four times in all.
-        refuse_links: the next so many WebSockets are refused although their address is good.
-        greet: whether links begin with hello.
+        refuse_links: the next so many WebSockets are refused although their URL is valid.
+        greet: whether connections begin with hello.
     """
 
     app_id: str = "A1"
@@ -75,15 +75,15 @@ class SlackEvents:
     refuse_connections: int = 0
     sends_hello: bool = True
     connections: list[SocketConnection] = field(default_factory=list)
-    addresses: int = 0
-    dead_addresses: int = 0
+    issued_urls: int = 0
+    dead_issued_urls: int = 0
 
     async def __aenter__(self) -> Self:
         self._tickets: set[str] = set()
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._turn = itertools.count()
         app = web.Application()
-        app.router.add_get("/link", self._link)
+        app.router.add_get("/link", self._open_connection)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -94,31 +94,31 @@ class SlackEvents:
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
-        for link in tuple(self.connections):
-            await link.socket.close()
+        for connection in tuple(self.connections):
+            await connection.socket.close()
         await self._runner.cleanup()
 
     def open_url(self) -> str:
-        """A fresh address for one WebSocket, as apps.connections.open gives it."""
-        self.addresses += 1
+        """A fresh URL for one WebSocket, as apps.connections.open returns it."""
+        self.issued_urls += 1
         ticket = uuid.uuid4().hex
         self._tickets.add(ticket)
         return f"ws://127.0.0.1:{self.port}/link?ticket={ticket}&app_id={self.app_id}"
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
-        """Ask every link to go; the old ones stay open until the app closes them."""
-        for link in tuple(self.connections):
-            await link.socket.send_json({"type": "disconnect", "reason": reason})
+        """Announce the end of every connection; they stay open until the app closes them."""
+        for connection in tuple(self.connections):
+            await connection.socket.send_json({"type": "disconnect", "reason": reason})
 
     async def cut(self) -> None:
-        """Break every link without a word."""
-        for link in tuple(self.connections):
-            transport = link.socket._req.transport if link.socket._req else None
+        """Abort every connection without a close frame."""
+        for connection in tuple(self.connections):
+            transport = connection.socket._req.transport if connection.socket._req else None
             if transport is not None:
                 transport.abort()
 
     async def deliver(self, body: dict[str, Any]) -> Delivery:
-        """Send a payload until it is acknowledged, or given up."""
+        """Send a payload until it is acknowledged or `max_attempts` are used up."""
         delivery = Delivery()
         reason = ""
         for attempt in range(self.max_attempts):
@@ -165,10 +165,10 @@ class SlackEvents:
         self, body: dict[str, Any], attempt: int, reason: str, delivery: Delivery
     ) -> str:
         if not self.connections:
-            delivery.attempts.append("no link")
+            delivery.attempts.append("not connected")
             return "timeout"
-        # Each event goes to one of an app's links.
-        link = self.connections[next(self._turn) % len(self.connections)]
+        # Each event goes to one of an app's connections.
+        connection = self.connections[next(self._turn) % len(self.connections)]
         envelope_id = str(uuid.uuid4())
         waiting = self._waiting[envelope_id] = asyncio.get_running_loop().create_future()
         kind = (
@@ -187,7 +187,7 @@ class SlackEvents:
         if kind == "events_api":
             envelope |= {"retry_attempt": attempt, "retry_reason": reason}
         try:
-            await link.socket.send_json(envelope)
+            await connection.socket.send_json(envelope)
             answer = await asyncio.wait_for(waiting, self.ack_timeout_s)
         except (TimeoutError, ConnectionError, RuntimeError):
             delivery.attempts.append("no ack")
@@ -198,19 +198,19 @@ class SlackEvents:
         delivery.answer = answer.get("payload")
         return ""
 
-    async def _link(self, request: web.Request) -> web.StreamResponse:
+    async def _open_connection(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")
         if ticket not in self._tickets:
-            self.dead_addresses += 1
+            self.rejected_urls += 1
             return web.Response(status=404)
-        self._tickets.discard(ticket)  # an address is good once
+        self._tickets.discard(ticket)  # a URL is valid once
         if self.refuse_connections:
             self.refuse_connections -= 1
             return web.Response(status=503)
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
-        link = SocketConnection(socket)
-        self.connections.append(link)
+        connection = SocketConnection(socket)
+        self.connections.append(connection)
         try:
             if self.sends_hello:
                 await socket.send_json(
@@ -223,8 +223,8 @@ class SlackEvents:
                 )
             async for message in socket:
                 if message.type is WSMsgType.PING:
-                    link.pings += 1
-                    if not link.ignores_pings:
+                    connection.pings += 1
+                    if not connection.ignores_pings:
                         await socket.pong(message.data)
                 elif message.type is WSMsgType.TEXT:
                     answer = json.loads(message.data)
@@ -232,7 +232,7 @@ class SlackEvents:
                     if waiting is not None and not waiting.done():
                         waiting.set_result(answer)
         finally:
-            self.connections.remove(link)
+            self.connections.remove(connection)
         return socket
 
 

@@ -1,4 +1,4 @@
-"""People in a loopback workspace: what they do is seen there, and told to the app as Slack tells it."""
+"""People of a loopback workspace: their actions change it, and Slack sends the app the events of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SlackWorkspace:
     """`async with slack_workspace() as slack`; then `await slack.say("C1", "U1", "<@UBOT> hello")`.
 
     Attributes:
-        deliveries: of everything that was told to the app, in order.
+        deliveries: of all events, in order.
     """
 
     server: SlackServer
@@ -39,13 +39,13 @@ class SlackWorkspace:
         *,
         files: list[Json] | None = None,
     ) -> str:
-        """Somebody writes; its `ts`. A mention is told twice, under two event ids."""
+        """A person posts a message; its `ts`. A mention is sent twice, under two event ids."""
         ts = self.server.say(channel, user, text, thread_ts, files=files)
-        told = self.message_event(channel, user, text, ts, thread_ts, files)
-        await self.tell(told)
+        event = self.message_event(channel, user, text, ts, thread_ts, files)
+        await self.send_event(event)
         if BOT in text and not channel.startswith("D"):
-            twin = {key: value for key, value in told.items() if key != "channel_type"}
-            await self.tell(twin | {"type": "app_mention"})
+            twin = {key: value for key, value in event.items() if key != "channel_type"}
+            await self.send_event(twin | {"type": "app_mention"})
         return ts
 
     def message_event(
@@ -77,7 +77,7 @@ class SlackWorkspace:
         return event
 
     async def edit(self, channel: str, ts: str, text: str) -> None:
-        message = self._found(channel, ts)
+        message = self._message(channel, ts)
         before = message.to_json(with_metadata=False)
         message.text = message.fallback = text
         now = message.to_json(with_metadata=False)
@@ -85,7 +85,7 @@ class SlackWorkspace:
         await self._changed(channel, "message_changed", message=now, previous_message=before)
 
     async def delete(self, channel: str, ts: str) -> None:
-        message = self._found(channel, ts)
+        message = self._message(channel, ts)
         message.deleted = True
         before = message.to_json(with_metadata=False)
         await self._changed(channel, "message_deleted", deleted_ts=ts, previous_message=before)
@@ -93,8 +93,8 @@ class SlackWorkspace:
     async def react(
         self, channel: str, ts: str, user: str, name: str, *, back: bool = False
     ) -> None:
-        message = self._found(channel, ts)
-        await self.tell(
+        message = self._message(channel, ts)
+        await self.send_event(
             {
                 "type": "reaction_removed" if back else "reaction_added",
                 "user": user,
@@ -106,7 +106,7 @@ class SlackWorkspace:
         )
 
     async def press(self, message: Message, user: str, label: str) -> Delivery:
-        """Press a button under a message, by what it says."""
+        """Press a button under a message, by its label."""
         button = next(button for button in message.buttons if button["text"] == label)
         shown = message.to_json(with_metadata=False)
         return await self._interact(
@@ -133,7 +133,7 @@ class SlackWorkspace:
         )
 
     async def press_home(self, user: str, label: str) -> Delivery:
-        """Press the first button of App Home that says so."""
+        """Press the first button of App Home with that label."""
         view = self.server.space.homes[user]
         button = next(button for button in buttons_of(view["blocks"]) if button["text"] == label)
         return await self._interact(
@@ -158,7 +158,7 @@ class SlackWorkspace:
         growing = [
             message.ts for message in self.server.answers(channel, thread_ts) if message.streaming
         ]
-        await self.tell(
+        await self.send_event(
             {
                 "type": "agent_session_stopped",
                 "channel": channel,
@@ -199,14 +199,16 @@ class SlackWorkspace:
         )
 
     async def open_home(self, user: str) -> None:
-        await self.tell({"type": "app_home_opened", "user": user, "channel": "D1", "tab": "home"})
+        await self.send_event(
+            {"type": "app_home_opened", "user": user, "channel": "D1", "tab": "home"}
+        )
 
-    async def tell(self, event: Json) -> Delivery:
-        """An event to the app, until it is acknowledged."""
+    async def send_event(self, event: Json) -> Delivery:
+        """Send an event to the app until it is acknowledged."""
         return await self._deliver(self.envelope(event))
 
     def envelope(self, event: Json) -> Json:
-        strange = any(person["team_id"] != "T1" for person in self.server.space.people.values())
+        is_shared = any(person["team_id"] != "T1" for person in self.server.space.people.values())
         return {
             "token": "verification",
             "team_id": "T1",
@@ -214,7 +216,7 @@ class SlackWorkspace:
             "type": "event_callback",
             "event_id": f"Ev{next(self._count):06d}",
             "event_time": int(time.time()),
-            "is_ext_shared_channel": strange,
+            "is_ext_shared_channel": is_shared,
             "authorizations": [
                 {
                     "enterprise_id": None,
@@ -228,7 +230,7 @@ class SlackWorkspace:
         }
 
     def finished(self, channel: str, thread_ts: str | None = None) -> list[Message]:
-        """The bot's messages that no longer grow and say something, in order."""
+        """The bot's messages that are complete and not empty, in order."""
         return [
             message
             for message in self.server.answers(channel, thread_ts)
@@ -254,7 +256,7 @@ class SlackWorkspace:
 
     async def _changed(self, channel: str, subtype: str, **more: Any) -> None:
         ts = self.server.space.new_ts()
-        await self.tell(
+        await self.send_event(
             {
                 "type": "message",
                 "subtype": subtype,
@@ -267,7 +269,7 @@ class SlackWorkspace:
             }
         )
 
-    def _found(self, channel: str, ts: str) -> Message:
+    def _message(self, channel: str, ts: str) -> Message:
         message = self.server.space.channel(channel).find(ts)
         assert message is not None, f"no message {ts} in {channel}"
         return message
@@ -282,6 +284,6 @@ async def slack_workspace(**changes: Any) -> AsyncIterator[SlackWorkspace]:
     """A workspace whose events come over Socket Mode, until `events.request_url` is set."""
     async with (
         SlackEvents(ack_timeout_s=60) as events,
-        SlackServer(open_link=events.open_url, **changes) as server,
+        SlackServer(socket_url=events.open_url, **changes) as server,
     ):
         yield SlackWorkspace(server, events)

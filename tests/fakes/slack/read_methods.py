@@ -1,4 +1,4 @@
-"""The methods of Slack's Web API that read, and those about people, statuses, files and installations."""
+"""Web API methods that read, and those about people, statuses, files and installations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def users_info(slack: SlackServer, caller: Caller, args: Json) -> Json:
 
 
 def users_conversations(slack: SlackServer, caller: Caller, args: Json) -> Json:
-    """Where somebody is, of the places the bot is in."""
+    """Channels that a person and the bot are both in."""
     user, types = str(args.get("user") or ""), str(args.get("types") or "public_channel")
     wanted = {"channel": "public_channel", "group": "mpim", "private": "im"}
     found = [
@@ -69,7 +69,7 @@ def replies(slack: SlackServer, caller: Caller, args: Json) -> Json:
 
 
 def history(slack: SlackServer, caller: Caller, args: Json) -> Json:
-    """Top level, newest first."""
+    """Top-level messages, newest first."""
     channel = _readable(slack, args)
     top = [message for message in _open(channel) if message.thread_ts in ("", message.ts)]
     return _page(slack, args, top[::-1])

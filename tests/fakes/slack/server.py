@@ -1,4 +1,4 @@
-"""A loopback Slack: the Web API over HTTP, keeping what people would see, with Slack's limits and chosen failures.
+"""Loopback Slack: the Web API over HTTP on the state of a workspace, with Slack's limits and chosen failures.
 
 The other direction, events, is `tests/fakes/slack/events.py`.
 """
@@ -80,12 +80,12 @@ METHODS: dict[str, tuple[Method, str, int]] = {
     "files.completeUploadExternal": (read_methods.complete_upload, "files:write", 100),
 }
 _OUTSIDE = ("apps.connections.open", "oauth.v2.access", "tooling.tokens.rotate")
-_READS_OF_STRANGERS = ("conversations.replies", "conversations.history")
+_LIMITED_READS = ("conversations.replies", "conversations.history")
 
 
 @dataclass(slots=True)
 class Caller:
-    """Who a bot token is."""
+    """Identity of a bot token."""
 
     team_id: str = "T1"
     bot_user: str = "UBOT"
@@ -97,7 +97,7 @@ class Caller:
 
 @dataclass(slots=True)
 class Call:
-    """A call as it came in; `error` as it was answered, "" for ok."""
+    """A received call; `error` is the code of its response, "" for ok."""
 
     method: str
     args: Json
@@ -132,17 +132,17 @@ class SlackServer:
     """`async with SlackServer() as slack`; then `slack.api_url`, `slack.messages("C1")`.
 
     Attributes:
-        open_link: gives the address of a WebSocket for apps.connections.open.
+        socket_url: returns the URL of a WebSocket for apps.connections.open.
         enforce_rates: 429 beyond one post in a channel within `post_every_s`, and beyond each method's tier.
         distributed: the reading limits of apps outside the Marketplace (1 a minute, 15 messages).
         is_agent: whether the app is declared as an agent; `subscribes_stop`: whether it subscribed to its stop button.
         stream_lifetime_s: a stream ends by itself after this; `stream_dies_at`: when it has so many characters.
         stream_holds: most characters of one stream.
-        asked_for: paths of files that somebody came for; `limit_downloads_s`: to come again later.
+        asked_for: paths of requested files; `limit_downloads_s`: Retry-After of downloads, if not 0.
         unknown: methods this Slack does not have.
     """
 
-    open_link: Callable[[], str] | None = None
+    socket_url: Callable[[], str] | None = None
     enforce_rates: bool = False
     post_burst: int = 1
     post_every_s: float = 1.0
@@ -205,14 +205,14 @@ class SlackServer:
     def api_url(self) -> str:
         return f"{self.url}/api/"
 
-    # What people see.
+    # State, as people see it.
 
     def messages(self, channel: str, thread_ts: str | None = None) -> list[Message]:
         """See `Workspace.messages`."""
         return self.space.messages(channel, thread_ts)
 
     def answers(self, channel: str, thread_ts: str | None = None) -> list[Message]:
-        """Those of bots only."""
+        """Messages of bots only."""
         return [message for message in self.messages(channel, thread_ts) if message.bot_id]
 
     def ephemerals(self, channel: str, user: str | None = None) -> list[Message]:
@@ -228,7 +228,7 @@ class SlackServer:
     def called(self, method: str, *, ok: bool = False) -> list[Call]:
         return [call for call in self.calls if call.method == method and not (ok and call.error)]
 
-    # What people do.
+    # Actions of people.
 
     def say(
         self,
@@ -239,7 +239,7 @@ class SlackServer:
         *,
         files: list[Json] | None = None,
     ) -> str:
-        """Somebody writes a message; its `ts`."""
+        """A person posts a message, without an event of it; its `ts`."""
         ts = self.space.new_ts()
         self.space.add_message(
             Message(ts, channel, user, text, text, thread_ts=thread_ts, files=files or [])
@@ -266,7 +266,7 @@ class SlackServer:
         return channel
 
     def add_file(self, name: str, content: bytes, mimetype: str, **more: Any) -> Json:
-        """A file object whose private address works."""
+        """A file object whose private URL works."""
         id_ = f"F{uuid.uuid4().hex[:8].upper()}"
         address = f"{self.url}/files/{id_}/{name}"
         described = {
@@ -285,16 +285,16 @@ class SlackServer:
     def response_url(
         self, channel: str, user: str, thread_ts: str = "", *, lifetime_s: float = 1800
     ) -> str:
-        """An address good for five answers within half an hour."""
+        """A response URL, valid for five messages within half an hour."""
         id_ = uuid.uuid4().hex
         until = time.monotonic() + lifetime_s
         self._responses[id_] = _Response(channel, user, thread_ts, until)
         return f"{self.url}/response/{id_}"
 
-    # What goes wrong.
+    # Failures.
 
     def heal(self) -> None:
-        """Whatever was to fail works again."""
+        """Drop all chosen failures."""
         self._failures.clear()
 
     def fail(
@@ -377,7 +377,7 @@ class SlackServer:
         run, scope, per_minute = METHODS[method]
         if scope and scope not in caller.scopes:
             raise SlackRefusal("missing_scope", needed=scope, provided=",".join(caller.scopes))
-        if self.distributed and method in _READS_OF_STRANGERS:
+        if self.distributed and method in _LIMITED_READS:
             self._limit(self._called.setdefault(method, deque()), 1, 60)
         elif self.enforce_rates:
             self._limit(self._called.setdefault(method, deque()), per_minute, 60)
@@ -387,9 +387,9 @@ class SlackServer:
         if method == "apps.connections.open":
             if token not in self.app_tokens:
                 raise SlackRefusal("invalid_auth" if token else "not_authed")
-            if self.open_link is None:
+            if self.socket_url is None:
                 raise SlackRefusal("internal_error")
-            return {"url": self.open_link()}
+            return {"url": self.socket_url()}
         grants = (
             self.refresh if args.get("grant_type") == "refresh_token" or "tooling" in method else {}
         )
@@ -475,7 +475,7 @@ class SlackServer:
 
 
 async def _arguments(request: web.Request) -> Json:
-    """Query, form or JSON; JSON inside forms is decoded for the arguments that Slack takes so."""
+    """Query, form or JSON; JSON inside forms is decoded for arguments that Slack takes as JSON."""
     args: Json = dict(request.query)
     if request.content_type == "application/json":
         args |= json.loads(await request.text() or "{}")

@@ -1,4 +1,4 @@
-"""What people see in a Slack workspace: channels, messages, streams, statuses, files.
+"""State of a Slack workspace: channels, messages, streams, statuses, files.
 
 Nothing here knows of HTTP; `tests/fakes/slack/server.py` does.
 """
@@ -31,12 +31,12 @@ class SlackRefusal(Exception):
 
 @dataclass(slots=True)
 class Message:
-    """A message as it stands now.
+    """State of a message.
 
     Attributes:
-        text: what a person reads.
+        text: as displayed.
         fallback: the `text` argument, which notifications show.
-        edits: what a person read before, oldest first.
+        edits: earlier texts, oldest first.
         streaming: still growing.
     """
 
@@ -91,7 +91,7 @@ class Message:
 
 @dataclass(slots=True)
 class Channel:
-    """A place. `members` are user ids; the bot is one of them if `has_bot`."""
+    """A channel. `members` are user ids; the bot is one of them if `has_bot`."""
 
     id: str
     kind: ChannelKind = "channel"
@@ -108,7 +108,7 @@ class Channel:
 
 
 class Workspace:
-    """The content of one workspace, and its clock of unique time stamps."""
+    """State of one workspace, and its clock of unique time stamps."""
 
     def __init__(self) -> None:
         self.channels: dict[str, Channel] = {}
@@ -138,7 +138,7 @@ class Workspace:
         return message
 
     def messages(self, channel: str, thread_ts: str | None = None) -> list[Message]:
-        """What everybody there can read, in order; of one thread without its root, if given."""
+        """Messages that everybody in the channel sees, in order; of one thread without its root, if given."""
         return [
             message
             for message in self.channels[channel].messages
@@ -148,7 +148,7 @@ class Workspace:
         ]
 
     def ephemerals(self, channel: str, user: str | None = None) -> list[Message]:
-        """What only one person can read."""
+        """Ephemeral messages."""
         return [
             message
             for message in self.channels[channel].messages
@@ -156,11 +156,11 @@ class Workspace:
         ]
 
     def status(self, channel: str, thread_ts: str, lifetime_s: float = 120) -> str:
-        """What is shown under a thread now; "" if nothing. It goes by itself after two minutes."""
-        said = self.statuses.get((channel, thread_ts))
-        if not said or time.monotonic() - said[-1][0] > lifetime_s:
+        """Status of a thread now, or "". Slack clears it after two minutes."""
+        statuses = self.statuses.get((channel, thread_ts))
+        if not statuses or time.monotonic() - statuses[-1][0] > lifetime_s:
             return ""
-        return said[-1][1]
+        return statuses[-1][1]
 
 
 def buttons_of(blocks: list[Json]) -> list[Json]:
@@ -185,10 +185,8 @@ def buttons_of(blocks: list[Json]) -> list[Json]:
 
 
 def visible_text(text: str, blocks: list[Json]) -> str:
-    """What a person reads of a message: the blocks if there are any with words, else its text."""
-    words = [_block_text(block) for block in blocks]
-    spoken = "".join(word for word in words if word)
-    return spoken or unescape(text)
+    """Displayed text of a message: that of its blocks if they have any, else its `text`."""
+    return "".join(_block_text(block) for block in blocks) or unescape(text)
 
 
 def unescape(mrkdwn: str) -> str:
@@ -233,7 +231,7 @@ def check_blocks(blocks: Any) -> list[Json]:
 
 
 def check_metadata(metadata: Any) -> Json | None:
-    """Raises SlackRefusal for what is no metadata."""
+    """Slack's rules for message metadata. Raises SlackRefusal."""
     if metadata is None:
         return None
     if not isinstance(metadata, dict) or not metadata.get("event_type"):
