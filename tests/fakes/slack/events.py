@@ -76,7 +76,7 @@ class SlackEvents:
     sends_hello: bool = True
     connections: list[SocketConnection] = field(default_factory=list)
     issued_urls: int = 0
-    dead_issued_urls: int = 0
+    rejected_urls: int = 0
 
     async def __aenter__(self) -> Self:
         self._tickets: set[str] = set()
