@@ -63,10 +63,10 @@ async def _kill_one(deployment: Deployment, rng: random.Random) -> float:
     victim = rng.choice(deployment.workers)
     victim.kill()
     await asyncio.to_thread(victim.wait)
-    return await _until_taken_over(deployment, victim.pid)
+    return await _seconds_until_restarted(deployment, victim.pid)
 
 
-async def _until_taken_over(deployment: Deployment, pid: int) -> float:
+async def _seconds_until_restarted(deployment: Deployment, pid: int) -> float:
     """Seconds until every turn that the dead worker had begun runs on another one."""
     died_at = time.time()
     begun: dict[str, int] = {}
@@ -220,7 +220,7 @@ async def frozen_worker(folder: Path, load: Load, seed: int) -> Tally:
         async def inject(deployment: Deployment, rng: random.Random) -> float:
             victim = rng.choice(deployment.workers)
             victim.send_signal(signal.SIGSTOP)
-            recovery_s = await _until_taken_over(deployment, victim.pid)
+            recovery_s = await _seconds_until_restarted(deployment, victim.pid)
             await asyncio.sleep(LEASE_S)
             victim.send_signal(signal.SIGCONT)
             return recovery_s

@@ -22,7 +22,7 @@ from tests.fakes.telegram.server import TelegramServer
 from tests.support.wait import wait_until
 
 
-async def said_to_press(world: World, chat: int, message_id: int, who: int, data: str) -> str:
+async def answer_to_press(world: World, chat: int, message_id: int, who: int, data: str) -> str:
     """What somebody reads who presses a button."""
     query = world.telegram.press(chat, message_id, who, data)
     await wait_until(lambda: query in world.telegram.answered)
@@ -75,7 +75,7 @@ async def test_a_press_is_authorized_before_anything_happens(world: World) -> No
     await wait_until(lambda: world.model.open_streams)
     forged = world.telegram.message(-1009, BEN, "x")
     for data in ("stop::", "do::reset", "rate::up"):
-        assert "not on the list" in await said_to_press(
+        assert "not on the list" in await answer_to_press(
             world, -1009, forged["message_id"], EVE, data
         )
     assert world.model.open_streams == 1
@@ -84,7 +84,7 @@ async def test_a_press_is_authorized_before_anything_happens(world: World) -> No
 async def test_an_offer_of_an_admins_command_is_refused_to_others(world: World) -> None:
     world.telegram.say(GROUP, BEN, "@keepthread_bot hello")
     shown = await world.answered(GROUP, "hello")
-    assert "for admins" in await said_to_press(world, GROUP, shown.id, BEN, "do::reset")
+    assert "for admins" in await answer_to_press(world, GROUP, shown.id, BEN, "do::reset")
     assert await world.remembered(GROUP)
 
 

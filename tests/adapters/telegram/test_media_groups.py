@@ -27,12 +27,12 @@ def photo(telegram: TelegramServer, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def patient_with_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_hold_for_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a starved process the parts are further apart."""
     monkeypatch.setattr(TelegramConnection, "part_wait_s", 5.0)
 
 
-@pytest.mark.usefixtures("patient_with_parts")
+@pytest.mark.usefixtures("long_hold_for_parts")
 async def test_an_album_is_one_message_with_all_its_pictures(world: World) -> None:
     world.model.default = say("Pictures.")
     for name in ("one", "two", "three"):
@@ -46,7 +46,7 @@ async def test_an_album_is_one_message_with_all_its_pictures(world: World) -> No
     assert [part["type"] for part in parts].count("image_url") == 3
 
 
-@pytest.mark.usefixtures("patient_with_parts")
+@pytest.mark.usefixtures("long_hold_for_parts")
 async def test_an_album_in_a_group_is_for_the_bot_wherever_its_mention_is(
     world: World,
 ) -> None:
@@ -84,7 +84,7 @@ async def test_an_album_that_is_not_for_the_bot_is_overheard_by_its_caption(
         assert len(model.requests) == 2
 
 
-@pytest.mark.usefixtures("patient_with_parts")
+@pytest.mark.usefixtures("long_hold_for_parts")
 async def test_a_long_paste_that_an_app_cut_is_one_message_also_in_a_group(world: World) -> None:
     world.model.default = say("Read.")
     world.telegram.say(GROUP, BEN, "@keepthread_bot " + "a" * 4_070)

@@ -46,7 +46,7 @@ async def test_a_message_that_no_replica_has_is_refused_and_so_is_its_repetition
         replica = RedisServer("--replicaof", "127.0.0.1", str(primary.port))
         try:
             await replica.start()
-            assert await wait_until(lambda: verdict_of(inbox, hello)) == "duplicate"
+            assert await wait_until(lambda: admission_of(inbox, hello)) == "duplicate"
             assert (await inbox.enqueue(make_message("again", event_id="e2")))[0] == "merged"
             await inbox.check_writable(safely=True)
             async with replica.admin() as copy:
@@ -59,7 +59,7 @@ async def test_a_message_that_no_replica_has_is_refused_and_so_is_its_repetition
         ]
 
 
-async def verdict_of(inbox: Inbox, incoming: Incoming) -> str:
+async def admission_of(inbox: Inbox, incoming: Incoming) -> str:
     """`""` while it is refused."""
     try:
         return (await inbox.enqueue(incoming))[0]
