@@ -112,7 +112,7 @@ def _question(seed: str) -> str:
 def _answer(seed: str, least: int, most: int) -> str:
     rng = random.Random(seed)
     said = [_filled(rng, STATEMENTS) for _ in range(rng.randint(least, most))]
-    return "".join(one + ("\n\n" if rng.random() < 0.2 else " ") for one in said).strip()
+    return "".join(sentence + ("\n\n" if rng.random() < 0.2 else " ") for sentence in said).strip()
 
 
 def _filled(rng: random.Random, patterns: tuple[str, ...]) -> str:

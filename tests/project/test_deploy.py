@@ -61,7 +61,11 @@ def manifests(name: str) -> list[Any]:
 def pods() -> dict[str, Any]:
     """The two deployments of Kubernetes, by role."""
     found = [*manifests("kubernetes/ingress.yaml"), *manifests("kubernetes/worker.yaml")]
-    return {one["metadata"]["labels"]["role"]: one for one in found if one["kind"] == "Deployment"}
+    return {
+        manifest["metadata"]["labels"]["role"]: manifest
+        for manifest in found
+        if manifest["kind"] == "Deployment"
+    }
 
 
 def seconds(text: str) -> int:

@@ -25,17 +25,19 @@ WATCHING = ("README.md", "prometheus-alerts.yaml", "grafana/dashboard.json")
 
 def families() -> dict[str, Metric]:
     return {
-        one.name: one for one in Metrics().registry.collect() if one.name.startswith("keepthread_")
+        family.name: family
+        for family in Metrics().registry.collect()
+        if family.name.startswith("keepthread_")
     }
 
 
 def series() -> set[str]:
     """Every name Prometheus can be asked for."""
     found: set[str] = set()
-    for name, one in families().items():
-        if one.type == "counter":
+    for name, family in families().items():
+        if family.type == "counter":
             found.add(f"{name}_total")
-        elif one.type == "histogram":
+        elif family.type == "histogram":
             found |= {name, f"{name}_bucket", f"{name}_sum", f"{name}_count"}
         else:
             found.add(name)
@@ -58,7 +60,9 @@ def test_every_metric_is_explained_and_shown() -> None:
 
 def test_alerts_and_panels_group_by_labels_that_exist() -> None:
     registry = Metrics()
-    labels = {label for one in vars(registry).values() for label in getattr(one, "_labelnames", ())}
+    labels = {
+        label for metric in vars(registry).values() for label in getattr(metric, "_labelnames", ())
+    }
     labels |= {"le", "instance"}  # Prometheus' own
     for name in WATCHING[1:]:
         text = (DEPLOY / name).read_text(encoding="utf-8")
@@ -78,7 +82,9 @@ def test_every_alert_leads_to_a_section_of_the_runbook() -> None:
 
 def test_every_link_of_the_runbook_leads_somewhere() -> None:
     headings = re.findall(r"^## (.+)$", RUNBOOK, re.MULTILINE)
-    anchors = {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}
+    anchors = {
+        re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings
+    }
     for target in re.findall(r"\]\(([^)\s]+)\)", RUNBOOK):
         if target.startswith("#"):
             assert target[1:] in anchors, target
