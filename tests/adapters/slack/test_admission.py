@@ -9,7 +9,7 @@ import pytest
 from bot.conversation import SessionKey
 from bot.settings import Settings
 from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
-from tests.fakes.slack.server import METHODS
+from tests.fakes.slack.methods import METHODS
 from tests.payloads import slack
 from tests.support.wait import wait_until
 

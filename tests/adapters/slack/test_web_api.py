@@ -19,7 +19,7 @@ from bot.errors import (
     PlatformUnreachable,
 )
 from tests.adapters.slack.outbound_harness import OutboundHarness
-from tests.fakes.slack.server import SCOPES
+from tests.fakes.slack.methods import SCOPES
 
 
 @dataclass

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.fakes.slack import chat_methods, read_methods
+from tests.fakes.slack.failures import Failure, cut_connection, failed_response, take_failure
+from tests.fakes.slack.methods import METHODS, SCOPES
 from tests.fakes.slack.workspace_state import (
     Channel,
     ChannelKind,
@@ -31,54 +32,6 @@ from tests.fakes.slack.workspace_state import (
 BOT_TOKEN = "xoxb-test"
 APP_TOKEN = "xapp-1-A1-test"
 
-SCOPES = (
-    "app_mentions:read",
-    "assistant:write",
-    "channels:history",
-    "channels:read",
-    "chat:write",
-    "commands",
-    "files:read",
-    "files:write",
-    "groups:history",
-    "groups:read",
-    "im:history",
-    "im:write",
-    "mpim:history",
-    "mpim:read",
-    "reactions:read",
-    "users:read",
-)
-
-Method = Callable[["SlackServer", "Caller", Json], Json]
-
-METHODS: dict[str, tuple[Method, str, int]] = {
-    # the method, the scope it needs, calls a minute (https://docs.slack.dev/apis/web-api/rate-limits)
-    "auth.test": (read_methods.auth_test, "", 600),
-    "bots.info": (read_methods.bots_info, "users:read", 50),
-    "users.conversations": (read_methods.users_conversations, "channels:read", 50),
-    "users.info": (read_methods.users_info, "users:read", 100),
-    "chat.postMessage": (chat_methods.post_message, "chat:write", 600),
-    "chat.postEphemeral": (chat_methods.post_ephemeral, "chat:write", 100),
-    "chat.update": (chat_methods.update, "chat:write", 50),
-    "chat.delete": (chat_methods.delete, "chat:write", 50),
-    "chat.startStream": (chat_methods.start_stream, "chat:write", 20),
-    "chat.appendStream": (chat_methods.append_stream, "chat:write", 100),
-    "chat.stopStream": (chat_methods.stop_stream, "chat:write", 20),
-    "conversations.replies": (read_methods.replies, "channels:history", 50),
-    "conversations.history": (read_methods.history, "channels:history", 50),
-    "conversations.info": (read_methods.conversations_info, "", 50),
-    "conversations.open": (read_methods.conversations_open, "im:write", 50),
-    "assistant.threads.setStatus": (read_methods.set_status, "chat:write", 600),
-    "assistant.threads.setTitle": (read_methods.set_title, "assistant:write", 50),
-    "assistant.threads.setSuggestedPrompts": (read_methods.set_prompts, "assistant:write", 50),
-    "agents.sessions.setStatus": (read_methods.set_session_status, "chat:write", 50),
-    "views.publish": (read_methods.publish, "", 100),
-    "reactions.add": (read_methods.react, "reactions:write", 50),
-    "files.info": (read_methods.files_info, "files:read", 100),
-    "files.getUploadURLExternal": (read_methods.upload_url, "files:write", 100),
-    "files.completeUploadExternal": (read_methods.complete_upload, "files:write", 100),
-}
 _OUTSIDE = ("apps.connections.open", "oauth.v2.access", "tooling.tokens.rotate")
 _LIMITED_READS = ("conversations.replies", "conversations.history")
 
@@ -103,19 +56,6 @@ class Call:
     args: Json
     at: float
     error: str = ""
-
-
-@dataclass(slots=True)
-class _Failure:
-    method: str
-    status: int
-    error: str
-    retry_after_s: float | None
-    times: int
-    after: bool
-    delay_s: float
-    cut: bool
-    skip: int
 
 
 @dataclass(slots=True)
@@ -165,7 +105,7 @@ class SlackServer:
 
     def __post_init__(self) -> None:
         self.space = Workspace()
-        self._failures: list[_Failure] = []
+        self._failures: list[Failure] = []
         self._posted: dict[str, deque[float]] = {}
         self._called: dict[str, deque[float]] = {}
         self._responses: dict[str, _Response] = {}
@@ -297,29 +237,9 @@ class SlackServer:
         """Drop all chosen failures."""
         self._failures.clear()
 
-    def fail(
-        self,
-        method: str,
-        *,
-        status: int = 200,
-        error: str = "",
-        retry_after: float | None = None,
-        times: int = 1,
-        after: bool = False,
-        delay_s: float = 0,
-        cut: bool = False,
-        skip: int = 0,
-    ) -> None:
-        """Let the next `times` calls of `method` fail, after `skip` good ones.
-
-        Args:
-            after: carry the call out, then lose the answer.
-            cut: break the connection without an answer.
-            delay_s: wait before the answer, or the lack of it.
-        """
-        self._failures.append(
-            _Failure(method, status, error, retry_after, times, after, delay_s, cut, skip)
-        )
+    def fail(self, method: str, **options: Any) -> None:
+        """Let calls of `method` fail; see `Failure`."""
+        self._failures.append(Failure(method, **options))
 
     def limit_posts(self, channel: str) -> None:
         """Raises SlackRefusal beyond about a post a second in a channel."""
@@ -345,11 +265,11 @@ class SlackServer:
         token = str(args.pop("token", "") or token)
         call = Call(method, args, time.monotonic())
         self.calls.append(call)
-        failure = self._failure(method)
+        failure = take_failure(self._failures, method)
         if failure is not None and not failure.after:
             await asyncio.sleep(failure.delay_s)
             call.error = failure.error or f"status {failure.status}"
-            return _failed(request, failure)
+            return failed_response(request, failure)
         try:
             body: Json = {"ok": True} | self._run(method, token, args)
         except SlackRefusal as refusal:
@@ -357,7 +277,7 @@ class SlackServer:
             body = {"ok": False, "error": refusal.code} | refusal.more
         if failure is not None:
             await asyncio.sleep(failure.delay_s)
-            _cut(request)
+            cut_connection(request)
         headers = {"x-oauth-scopes": ",".join(self.tokens.get(token, Caller()).scopes)}
         if body.get("error") == "ratelimited":
             headers["Retry-After"] = str(body.pop("retry_after"))
@@ -399,19 +319,6 @@ class SlackServer:
             raise SlackRefusal("invalid_refresh_token" if grants else "invalid_code")
         return answer
 
-    def _failure(self, method: str) -> _Failure | None:
-        for failure in self._failures:
-            if failure.method != method:
-                continue
-            if failure.skip:
-                failure.skip -= 1
-                return None
-            failure.times -= 1
-            if not failure.times:
-                self._failures.remove(failure)
-            return failure
-        return None
-
     async def _download(self, request: web.Request) -> web.StreamResponse:
         self.asked_for.append(request.path)
         if self.limit_downloads_s:
@@ -440,9 +347,9 @@ class SlackServer:
 
     async def _respond(self, request: web.Request) -> web.StreamResponse:
         self.calls.append(Call("response_url", await request.json(), time.monotonic()))
-        failure = self._failure("response_url")
+        failure = take_failure(self._failures, "response_url")
         if failure is not None and not failure.after:
-            return _failed(request, failure)
+            return failed_response(request, failure)
         answer = self._responses.get(request.match_info["id"])
         if answer is None or time.monotonic() > answer.until:
             return web.json_response({"ok": False, "error": "expired_url"}, status=404)
@@ -470,7 +377,7 @@ class SlackServer:
             )
         )
         if failure is not None:
-            _cut(request)
+            cut_connection(request)
         return web.Response(text="ok")
 
 
@@ -488,23 +395,3 @@ async def _arguments(request: web.Request) -> Json:
             except ValueError:
                 args.pop(name)
     return args
-
-
-def _failed(request: web.Request, failure: _Failure) -> web.StreamResponse:
-    if failure.cut:
-        _cut(request)
-    headers = {}
-    if failure.retry_after_s is not None:
-        headers["Retry-After"] = str(failure.retry_after_s)
-    if failure.error:
-        body = {"ok": False, "error": failure.error}
-        return web.json_response(body, status=failure.status, headers=headers)
-    if failure.status == 429:
-        return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
-    page = "<html><title>Server Error</title></html>"
-    return web.Response(text=page, status=failure.status, content_type="text/html", headers=headers)
-
-
-def _cut(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
