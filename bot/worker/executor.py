@@ -207,9 +207,9 @@ class TurnExecutor:
         if turn is None or feedback.message_id not in turn.answer_ids:
             return  # a reaction to a message that is no answer
         # The value of a button can be forged.
-        verdict = feedback.text if feedback.text in FEEDBACK_VALUES else "none"
-        self.metrics.feedback.labels(verdict).inc()
-        log.info("feedback", verdict=verdict, of=turn.id, run=turn.run_id, by=feedback.speaker.id)
+        value = feedback.text if feedback.text in FEEDBACK_VALUES else "none"
+        self.metrics.feedback.labels(value).inc()
+        log.info("feedback", value=value, of=turn.id, run=turn.run_id, by=feedback.speaker.id)
 
     async def _outcome_of_error(
         self, lease: Lease, reply: LeasedReply, error: KeepthreadError

@@ -52,8 +52,8 @@ class PoisonIsolation:
         self._state.leases.changed.set()  # suspects that wait for normal turns need not wait for this one
         try:
             await self._wait_for_normal_turns()
-            together = len(self._group_limits)
-            log.warning("poison suspect isolated", lane=lease.turn.lane, together=together)
+            group_size = len(self._group_limits)
+            log.warning("poison suspect isolated", lane=lease.turn.lane, group_size=group_size)
             return await run_turn(lease)
         finally:
             del self._group_limits[lease]

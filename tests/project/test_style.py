@@ -87,16 +87,20 @@ def defined_names(path: Path) -> Iterator[str]:
                 yield name
 
 
-def log_events(path: Path) -> Iterator[tuple[int, str]]:
-    """Literal events of the calls of `log.…`, with their lines."""
+def log_calls(path: Path) -> Iterator[ast.Call]:
     for node in ast.walk(tree_of(path)):
         match node:
-            case ast.Call(
-                func=ast.Attribute(value=ast.Name(id="log"), attr=method), args=[first, *_]
-            ) if method in LOG_METHODS:
-                for part in ast.walk(first):
-                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                        yield node.lineno, part.value
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=method)) if (
+                method in LOG_METHODS
+            ):
+                yield node
+
+
+def log_events(call: ast.Call) -> Iterator[str]:
+    """The event of a log call, or each of those between which it chooses."""
+    for part in ast.walk(call.args[0]):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            yield part.value
 
 
 def entries_of_folders() -> Counter[str]:
@@ -157,17 +161,28 @@ def test_a_module_has_the_name_of_its_subject() -> None:
 
 
 def test_a_log_event_names_its_subject() -> None:
-    events = {
-        f"{name_of(path)}:{line}": event
+    events = [
+        (f"{name_of(path)}:{call.lineno}", event)
         for path in sources("bot", "adapters")
-        for line, event in log_events(path)
-    }
+        for call in log_calls(path)
+        for event in log_events(call)
+    ]
     assert len(events) > 80
-    assert not {
-        where: event
-        for where, event in events.items()
+    assert not [
+        (place, event)
+        for place, event in events
         if VAGUE_LOG_WORDS.search(event) or event.endswith(".")
-    }
+    ]
+
+
+def test_a_log_field_is_a_term_of_the_field() -> None:
+    assert not [
+        (f"{name_of(path)}:{call.lineno}", keyword.arg)
+        for path in sources("bot", "adapters")
+        for call in log_calls(path)
+        for keyword in call.keywords
+        if words_in(keyword.arg or "") & VAGUE_WORDS
+    ]
 
 
 def test_a_module_says_what_it_is_for() -> None:
@@ -188,3 +203,19 @@ def test_a_test_is_named_by_a_sentence_that_begins_with_its_subject() -> None:
     assert len(names) > 1_000
     assert not [name for name, words in names.items() if len(words) < 3]
     assert not [name for name, words in names.items() if words[0] in ("what", "who", "that")]
+
+
+@pytest.mark.parametrize("package", ["bot", "adapters"])
+def test_a_folder_of_tests_mirrors_a_package(package: str) -> None:
+    tested = {path.parent.relative_to(ROOT / "tests") for path in sources("tests")}
+    mirrored = {folder for folder in tested if folder.parts[:1] == (package,)}
+    assert len(mirrored) > 3
+    assert not [str(folder) for folder in mirrored if not (ROOT / folder).is_dir()]
+
+
+def test_a_fixture_is_found_in_a_conftest_and_not_re_exported() -> None:
+    assert not [
+        name_of(path)
+        for path in sources("tests")
+        if re.search(r"^__all__\b", path.read_text(), re.M)
+    ]
