@@ -105,10 +105,10 @@ async def measure() -> dict[str, float]:
             figures["commands a second, idle worker"] = await commands_a_second(client, 10)
 
         with tempfile.TemporaryDirectory() as folder:
-            async with open_deployment(redis.url, Path(folder), think_s=0) as deployment:
-                await deployment.talk(1_500, 1)
+            async with open_deployment(redis.url, Path(folder), answer_s=0) as deployment:
+                await deployment.send_load(1_500, 1)
                 await deployment.start_workers(1)
-                await deployment.until_idle()
+                await deployment.wait_until_idle()
                 shown = sorted(line["at"] for line in deployment.journal.read("answer"))
         figures["real turns a second, 1 worker"] = (len(shown) - 1) / (shown[-1] - shown[0])
     return figures
