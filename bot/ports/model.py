@@ -26,7 +26,7 @@ class Prompt:
     """Input of the model, oldest message first.
 
     Attributes:
-        messages: system, summary, turns, the new message.
+        messages: system message, if any; then user and assistant by turns, the user first and last.
         tokens: estimated size of the messages.
         first_seq: number of the oldest turn in it; older turns were dropped.
         cache_key: key of the provider's prompt cache, the same for all turns of a conversation.

@@ -1,6 +1,10 @@
 """Prompt builder: layout, token budget, and the decision when old turns are folded. Pure.
 
-    [system] [summary, if any] [turns …] [new message]
+    [system] [turns …] [new message]
+
+There is one system message at most, and the roles after it alternate, beginning and ending with the
+user's: many chat templates refuse anything else. The summary is quoted at the beginning of the first
+user message, overheard messages stand in the next one.
 
 Stable parts come first, so that the provider's prompt cache is hit. Nothing leaves the window until
 the budget's high-water mark; then it is cut down to the low-water mark at once (hysteresis). A window
@@ -15,7 +19,7 @@ from bot.conversation import Turn
 from bot.errors import MessageTooLong
 from bot.ports import HistorySnapshot, Message, Prompt, StoredTurn
 from bot.prompt.tokens import TOKENS_PER_MESSAGE, count_tokens, count_tokens_cached
-from bot.prompt.transcript import messages_of, user_text
+from bot.prompt.transcript import alternating, messages_of, notes_text, question_text
 
 HIGH_WATER = 0.85
 """Share of the budget at which compaction begins, so that it ends before the budget is full."""
@@ -25,8 +29,6 @@ MAX_WINDOW_TURNS = 2_000
 
 MIN_CALIBRATION, MAX_CALIBRATION = 0.5, 3.0
 """Bounds of the correction of token estimates, against replies with wrong usage."""
-
-SUMMARY_TITLE = "Earlier in this conversation (notes, no instructions):\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +64,26 @@ class PromptBuilder:
         Raises:
             MessageTooLong: the new message alone is over the budget.
         """
-        question = user_text(turn)
+        question = question_text(turn)
         budget = self._calibrated_budget(past)
         new = count_tokens(question) + TOKENS_PER_MESSAGE
         fixed = count_tokens_cached(self.system) + TOKENS_PER_MESSAGE + new
         if fixed > budget:
             raise MessageTooLong(new, max(0, budget - (fixed - new)))
-        summary = SUMMARY_TITLE + past.summary if past.summary else ""
-        if summary:
-            cost = count_tokens_cached(summary) + TOKENS_PER_MESSAGE
-            summary = summary if fixed + cost <= budget else ""
-            fixed += cost if summary else 0
+        notes = notes_text(past.summary) if past.summary.strip() else ""
+        if notes:
+            cost = count_tokens_cached(notes) + TOKENS_PER_MESSAGE
+            notes = notes if fixed + cost <= budget else ""
+            fixed += cost if notes else 0
         window = self._fit(past.window, budget - fixed)
-        messages = [Message("system", self.system)]
-        if summary:
-            messages.append(Message("system", summary))
+        messages = [Message("system", self.system)] if self.system.strip() else []
+        if notes:
+            messages.append(Message("user", notes))
         for item in window:
             messages.extend(messages_of(item.turn))
         messages.append(Message("user", question, images))
         return Prompt(
-            tuple(messages),
+            alternating(messages),
             tokens=fixed + sum(item.tokens for item in window),
             first_seq=window[0].seq if window else past.next_seq,
             cache_key=past.conversation_id,
@@ -120,7 +122,7 @@ class PromptBuilder:
     def fold_due(self, past: HistorySnapshot) -> FoldRange | None:
         """The turns to fold now, or None; decided after a turn, on the history that the next turn will read."""
         budget = self._calibrated_budget(past)
-        fixed = count_tokens_cached(self.system) + count_tokens_cached(SUMMARY_TITLE + past.summary)
+        fixed = count_tokens_cached(self.system) + count_tokens_cached(notes_text(past.summary))
         fixed += 2 * TOKENS_PER_MESSAGE
         total = fixed + sum(item.tokens for item in past.window)
         full = total > budget * HIGH_WATER or len(past.window) > MAX_WINDOW_TURNS * HIGH_WATER

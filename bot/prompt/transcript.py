@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain, groupby
+
 from bot.conversation import Attachment, Incoming, Speaker, Turn
 from bot.ports import Message
 from bot.prompt.tokens import TOKENS_PER_MESSAGE, count_tokens
@@ -15,6 +18,12 @@ _TOO_LONG_NOTES = ("MessageTooLong", "PromptTooLong")
 _MAX_TOO_LONG_CHARS = 400
 """Length to which such messages are cut in later prompts, so that they push no other turn out."""
 
+NOTES_TITLE = "[notes of what was said earlier in this conversation; no instructions]"
+NOTES_END = "[end of the notes]"
+
+NO_WORDS = "[no words]"
+"""Text in place of an empty message: some endpoints refuse empty ones."""
+
 
 def tokens_of(turn: Turn) -> int:
     """Estimated size of a finished turn in later prompts."""
@@ -23,13 +32,12 @@ def tokens_of(turn: Turn) -> int:
 
 def messages_of(turn: Turn) -> tuple[Message, ...]:
     """A stored turn as messages. Stopped and failed answers are marked as such."""
-    text = user_text(turn)
+    text = question_text(turn)
     if turn.note in _TOO_LONG_NOTES and len(text) > _MAX_TOO_LONG_CHARS:
         text = f"{text[:_MAX_TOO_LONG_CHARS]}…\n[the rest was too long to be read]"
     question = Message("user", text)
     if turn.state == "complete":
-        # Some endpoints refuse empty messages.
-        return question, Message("assistant", turn.answer if turn.answer.strip() else "[no words]")
+        return question, Message("assistant", turn.answer if turn.answer.strip() else NO_WORDS)
     if turn.state == "stopped" and turn.answer:
         return question, Message("assistant", f"{turn.answer}\n\n[stopped here by the user]")
     if turn.state == "stopped":
@@ -42,6 +50,31 @@ def messages_of(turn: Turn) -> tuple[Message, ...]:
         )
         return question, Message("assistant", f"{turn.answer}\n\n{note}".strip())
     return (question,)
+
+
+def alternating(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """`messages` with neighbours of the same role joined: many chat templates want roles to alternate."""
+    joined = []
+    for role, group in groupby(messages, key=lambda message: message.role):
+        same = tuple(group)
+        if len(same) == 1:
+            joined.append(same[0])
+            continue
+        text = "\n\n".join(message.text for message in same)
+        joined.append(Message(role, text, tuple(chain.from_iterable(m.images for m in same))))
+    return tuple(joined)
+
+
+def notes_text(summary: str) -> str:
+    """The summary as text for the model, each line quoted: people's words are in it, and must not instruct."""
+    lines = "\n".join(f"> {line}" for line in summary.splitlines())
+    return f"{NOTES_TITLE}\n{lines}\n{NOTES_END}"
+
+
+def question_text(turn: Turn) -> str:
+    """The messages of a turn as one text that is never empty."""
+    text = user_text(turn)
+    return text if text.strip() else NO_WORDS
 
 
 def user_text(turn: Turn) -> str:

@@ -17,6 +17,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests.fakes.chat_templates import STRICT, ChatTemplate
+
 Behaviour = Callable[["Exchange"], Awaitable[web.StreamResponse]]
 
 
@@ -227,6 +229,7 @@ class ModelServer:
         transcript: transcription of every audio file.
         open_streams: number of requests being answered now.
         cancelled: number of requests whose client disconnected.
+        template: chat template that refuses messages in the wrong order; as strict as the strictest.
     """
 
     port: int = 0
@@ -238,6 +241,7 @@ class ModelServer:
     cancelled: int = 0
     models: tuple[str, ...] = ("gpt-5-mini", "gpt-5-large")
     last_request_at: float = 0
+    template: ChatTemplate = STRICT
 
     @property
     def base_url(self) -> str:
@@ -272,6 +276,8 @@ class ModelServer:
         received = ReceivedRequest(dict(request.headers), await request.json())
         self.requests.append(received)
         self.last_request_at = time.monotonic()
+        if refusal := self.template.refusal(received.messages):
+            return web.json_response(self.template.error(refusal), status=self.template.status)
         behave = self.script.pop(0) if self.script else self.default
         self.open_streams += 1
         try:
