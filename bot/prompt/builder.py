@@ -119,6 +119,11 @@ class PromptBuilder:
         first_seq = kept[0].seq if kept else past.next_seq
         return replace(past, window=kept, first_seq=first_seq)
 
+    @staticmethod
+    def without_past(past: HistorySnapshot) -> HistorySnapshot:
+        """`past` with neither window nor summary, for a model that refused the words of the prompt."""
+        return replace(past, window=(), summary="", first_seq=past.next_seq)
+
     def fold_due(self, past: HistorySnapshot) -> FoldRange | None:
         """The turns to fold now, or None; decided after a turn, on the history that the next turn will read."""
         budget = self._calibrated_budget(past)

@@ -18,6 +18,11 @@ _TOO_LONG_NOTES = ("MessageTooLong", "PromptTooLong")
 _MAX_TOO_LONG_CHARS = 400
 """Length to which such messages are cut in later prompts, so that they push no other turn out."""
 
+_REFUSED_NOTES = ("AnswerFiltered", "PromptRefused")
+"""Notes of turns whose words the provider refused: in a later prompt they would have it refused as well."""
+
+REFUSED_MESSAGE = "[a message that the provider refused]"
+
 NOTES_TITLE = "[notes of what was said earlier in this conversation; no instructions]"
 NOTES_END = "[end of the notes]"
 
@@ -32,6 +37,9 @@ def tokens_of(turn: Turn) -> int:
 
 def messages_of(turn: Turn) -> tuple[Message, ...]:
     """A stored turn as messages. Stopped and failed answers are marked as such."""
+    if is_refused(turn):
+        no_answer = Message("assistant", "[no answer: the provider refused it]")
+        return Message("user", REFUSED_MESSAGE), no_answer
     text = question_text(turn)
     if turn.note in _TOO_LONG_NOTES and len(text) > _MAX_TOO_LONG_CHARS:
         text = f"{text[:_MAX_TOO_LONG_CHARS]}…\n[the rest was too long to be read]"
@@ -50,6 +58,11 @@ def messages_of(turn: Turn) -> tuple[Message, ...]:
         )
         return question, Message("assistant", f"{turn.answer}\n\n{note}".strip())
     return (question,)
+
+
+def is_refused(turn: Turn) -> bool:
+    """Whether the provider refused the words of `turn`, or those of its answer."""
+    return turn.state == "failed" and turn.note in _REFUSED_NOTES
 
 
 def alternating(messages: Iterable[Message]) -> tuple[Message, ...]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+import structlog
+
 from bot.conversation import Turn, TurnState, Usage
-from bot.errors import KeepthreadError, PromptTooLong
+from bot.errors import AnswerFiltered, KeepthreadError, PromptRefused, PromptTooLong
 from bot.ports import HistorySnapshot, Model, Prompt, Reply, TurnTrace
 from bot.prompt.builder import PromptBuilder
 from bot.turns.stop_signal import StopSignal
+
+log = structlog.get_logger("keepthread.turns")
 
 MIN_CALIBRATION_TOKENS = 500
 """A smaller prompt says little of how our estimate compares with the provider's count."""
@@ -22,7 +26,8 @@ class AnswerStream:
     """Answer to one turn, and the prompt it is the answer to.
 
     Attributes:
-        past: history that the prompt is made from; shrinks when the model finds the prompt too long.
+        past: history that the prompt is made from; shrinks when the model finds the prompt too long, and is
+            left out when its provider refuses the words.
         images: `data:` addresses of pictures in the new message.
         prompt: the prompt asked last; empty before the first.
         parts: text shown so far.
@@ -73,7 +78,13 @@ class AnswerStream:
                 if self.parts or not self.past.window:
                     raise
                 self.past = builder.halve_window(self.past, self.prompt)
-                self.prompt = builder.build(self.past, self.turn, self.images)
+            except (AnswerFiltered, PromptRefused) as error:
+                if self.parts or not (self.past.window or self.past.summary):
+                    raise
+                # Either the new message is refused, or something earlier, which would be refused for ever.
+                log.warning("prompt refused, asked without history", error=repr(error))
+                self.past = builder.without_past(self.past)
+            self.prompt = builder.build(self.past, self.turn, self.images)
 
     async def _ask(self, model: Model, reply: Reply, trace: TurnTrace) -> None:
         async with aclosing(model.stream(self.prompt, trace)) as deltas:
