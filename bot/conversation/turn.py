@@ -40,8 +40,9 @@ class Turn:
         model: the model that answered.
         usage: token counts, or None if the provider gave none.
         note: name of the error it failed with.
-        handover: state of an answer that is stored but may not be delivered: `refused`, it certainly is
-            not; `repeated`, it was sent a second time.
+        handover: state of a stored answer without `answer_ids`: `refused`, it is certainly not
+            delivered; `repeated`, a second attempt was begun, and nobody knows its result; `delivered`, it
+            is, though the platform gives no ids.
         answer_ids: the platform's ids of the messages that hold the answer.
         finished_at: time of its end, in UTC.
     """
@@ -56,7 +57,7 @@ class Turn:
     model: str = ""
     usage: Usage | None = None
     note: str = ""
-    handover: Literal["", "refused", "repeated"] = ""
+    handover: Literal["", "refused", "repeated", "delivered"] = ""
     answer_ids: tuple[str, ...] = ()
     finished_at: datetime | None = None
 

@@ -54,23 +54,26 @@ async def deliver_unremembered(turn: Turn, reply: Reply) -> Turn:
 async def redeliver(history: History, turn: Turn, fence: int, reply: Reply) -> Turn:
     """Hand over a turn that was written before, unless that was done; the model is not asked again.
 
+    Only a receipt, or the note that an attempt succeeded, proves that it was done: an attempt that was
+    begun does not. So an attempt that ends with its process is made again, as often as the inbox tries.
+
     Raises:
         PlatformError: it was not handed over.
         StoreError: the attempt could not be noted, so it was not made.
     """
-    if turn.answer_ids or turn.handover == "repeated" or turn.state == "overheard":
+    if turn.answer_ids or turn.handover == "delivered" or turn.state == "overheard":
         return turn
     found = await reply.find_delivery(turn)
     if found is not None:
         return await _note_receipt(history, turn, found, fence)
     never_arrived = turn.handover == "refused"
-    # Noted before the attempt, so that a crash during it repeats the answer once and no more.
+    # Noted before the attempt: whatever comes after a crash during it says that it may be a repetition.
     attempt = replace(turn, handover="" if never_arrived else "repeated")
     await history.append(TurnWrite(attempt, tokens=tokens_of(turn), fence=fence))
     try:
         if turn.state == "failed":
             await reply.fail(turn, FailedBefore(turn.note))
-            return turn
+            return await _note_receipt(history, turn, Delivery(), fence)
         delivery = await reply.finish(turn if never_arrived else _marked_as_repeated(turn))
     except PlatformBusy:
         await _note(history, turn, fence)  # it did not arrive: the attempt does not count
@@ -85,10 +88,14 @@ def _marked_as_repeated(turn: Turn) -> Turn:
 
 
 async def _note_receipt(history: History, turn: Turn, delivery: Delivery, fence: int) -> Turn:
-    """Keep the ids of the answer's messages: they prove its delivery, and lead from a reaction to it."""
-    if not delivery.message_ids:
-        return turn
-    turn = replace(turn, answer_ids=delivery.message_ids)
+    """Keep the ids of the answer's messages: they prove its delivery, and lead from a reaction to it.
+
+    Without ids the delivery itself is noted.
+    """
+    if delivery.message_ids:
+        turn = replace(turn, answer_ids=delivery.message_ids)
+    else:
+        turn = replace(turn, handover="delivered")
     await _note(history, turn, fence, immediate=True)
     return turn
 

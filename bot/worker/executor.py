@@ -21,6 +21,7 @@ from bot.errors import (
     PlatformError,
     StoreError,
 )
+from bot.inbox.claim import ClaimedTurn
 from bot.memory.recent import RecentConversations
 from bot.metrics import Metrics
 from bot.ports import CommandButton, Connection
@@ -115,7 +116,7 @@ class TurnExecutor:
             return TurnOutcome("defer" if error.by_worker else "retry", LEASE_RACE_S, "overtaken")
         except PlaceGone as error:
             log.warning("place gone", error=repr(error))
-            return self._count(claimed.session, "gone", TurnOutcome("done"))
+            return self._count(claimed.session, "gone", _outcome_of_gone_place(claimed, error))
         except KeepthreadError as error:
             return await self._outcome_of_error(lease, reply, error)
         except Exception as error:
@@ -249,6 +250,13 @@ class TurnExecutor:
     def _count(self, session: SessionKey, state: str, outcome: TurnOutcome) -> TurnOutcome:
         self.metrics.turns.labels(session.platform, state).inc()
         return outcome
+
+
+def _outcome_of_gone_place(claimed: ClaimedTurn, error: PlaceGone) -> TurnOutcome:
+    """A dead letter where a person waits for an answer: nobody can be told there, so the operator is."""
+    if claimed.incoming[0].kind not in EXPECTS_ANSWER:
+        return TurnOutcome("done")
+    return TurnOutcome("dead", reason=f"{type(error).__name__}: {error}")
 
 
 def _id_of(lease: Lease) -> str:

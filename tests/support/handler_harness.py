@@ -36,12 +36,14 @@ class RecordingReply:
         failures: errors that the next calls of `finish` and `fail` raise.
         existing_delivery: the result of `find_delivery`.
         files: (name, content) of each posted file.
+        gives_ids: whether `finish` returns the ids of messages.
     """
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     existing_delivery: Delivery | None = None
     files: list[tuple[str, bytes]] = field(default_factory=list)
+    gives_ids: bool = True
 
     def texts(self, method: str) -> list[str]:
         """Texts of the calls of one method, in order."""
@@ -57,7 +59,7 @@ class RecordingReply:
         if self.failures:
             raise self.failures.pop(0)
         self.calls.append(("finish", turn.answer))
-        return Delivery((f"m-{turn.id}",))
+        return Delivery((f"m-{turn.id}",) if self.gives_ids else ())
 
     async def fail(self, turn: Turn, error: KeepthreadError) -> None:
         if self.failures:

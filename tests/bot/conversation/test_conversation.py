@@ -73,7 +73,7 @@ turns = st.builds(
     texts,
     st.none() | st.builds(Usage, counts, counts, counts),
     texts,
-    st.sampled_from(["", "refused", "repeated"]),
+    st.sampled_from(["", "refused", "repeated", "delivered"]),
     st.lists(texts, max_size=2).map(tuple),
     st.none() | times,
 )

@@ -87,18 +87,22 @@ async def test_a_platform_that_can_be_asked_is_asked_before_an_answer_is_repeate
         assert turn.answer_ids
 
 
-async def test_a_place_that_is_gone_is_not_tried_again(
+async def test_a_place_that_is_gone_is_not_tried_again_and_leaves_a_dead_letter(
     settings: Settings, tmp_path: Path, model: ModelServer
 ) -> None:
+    """T2: nobody can be told there, so the operator is."""
+
     def gone(_: object) -> None:
         raise PlaceGone("blocked")
 
     platform = LoopbackPlatform(Journal(tmp_path / "j"), faults={"finish": gone})
     async with running_service(settings, tmp_path, model, platform=platform) as bot:
         await bot.enqueue(make_message("hello"))
-        await wait_until(lambda: len(model.requests) == 1)
-        await wait_until(lambda: bot.is_idle())
-        assert await bot.service.dead_letters.list() == []
+        (letter,) = await wait_until(bot.service.dead_letters.list)
+        assert letter.incoming
+        assert letter.incoming.text == "hello"
+        assert "PlaceGone" in letter.reason
+        assert len(model.requests) == 1
 
 
 async def test_a_bug_costs_one_turn_and_not_the_worker(

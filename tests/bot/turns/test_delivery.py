@@ -42,15 +42,6 @@ async def test_an_answer_whose_delivery_is_uncertain_is_delivered_once_more_mark
     harness: HandlerHarness,
 ) -> None:
     gone = PlatformUnreachable("the line broke")
-    reply = RecordingReply(failures=[gone, gone])
-    for _ in range(2):
-        with pytest.raises(PlatformUnreachable):
-            await harness.ask("hello", "t1", reply=reply)
-    await harness.ask("hello", "t1", reply=reply)
-    assert reply.texts("finish") == [], "it may have been read twice by now"
-    await harness.ask("other", "t2", reply=reply)
-    assert reply.texts("finish") == ["You said: other"]
-
     reply = RecordingReply(failures=[gone])
     with pytest.raises(PlatformUnreachable):
         await harness.ask("more", "t3", reply=reply)
@@ -58,7 +49,48 @@ async def test_an_answer_whose_delivery_is_uncertain_is_delivered_once_more_mark
     assert reply.texts("finish") == [f"{PERHAPS_TWICE}\n\nYou said: more"]
     assert done.answer == "You said: more"
     assert (await harness.remembered())[-1].answer == "You said: more"
-    assert len(harness.model.requests) == 3
+    assert len(harness.model.requests) == 1
+
+
+async def test_a_repetition_that_ended_without_ids_is_delivered(harness: HandlerHarness) -> None:
+    """M1: a stored turn `complete, handover=repeated` without `answer_ids` counts as not delivered."""
+    reply = RecordingReply(failures=[PlatformUnreachable("the line broke")] * 2)
+    for _ in range(2):
+        with pytest.raises(PlatformUnreachable):
+            await harness.ask("hello", "t1", reply=reply)
+    stored = (await harness.remembered())[-1]
+    assert (stored.state, stored.handover, stored.answer_ids) == ("complete", "repeated", ())
+    done = await harness.ask("hello", "t1", reply=reply)
+    assert reply.texts("finish") == [f"{PERHAPS_TWICE}\n\nYou said: hello"]
+    assert done.answer_ids == ("m-t1",)
+    await harness.ask("hello", "t1", reply=reply)
+    assert len(reply.texts("finish")) == 1
+    assert len(harness.model.requests) == 1
+
+
+async def test_a_failure_whose_notice_ended_with_its_process_is_shown(
+    harness: HandlerHarness,
+) -> None:
+    """M1: a failed turn `handover=repeated` was begun to be told, and nobody knows whether it was."""
+    harness.model.script = [fail(401)]
+    reply = RecordingReply(failures=[PlatformUnreachable("?")] * 2)
+    for _ in range(2):
+        with pytest.raises(PlatformUnreachable):
+            await harness.ask("hello", "t1", reply=reply)
+    for _ in range(2):
+        await harness.ask("hello", "t1", reply=reply)
+    assert reply.texts("fail") == [ModelKeyRefused.sentence]
+    assert (await harness.remembered())[-1].handover == "delivered"
+
+
+async def test_an_answer_on_a_platform_without_ids_is_delivered_once(
+    harness: HandlerHarness,
+) -> None:
+    """M1: where a platform gives no ids, the note of the delivery is its receipt."""
+    reply = RecordingReply(gives_ids=False)
+    for _ in range(2):
+        await harness.ask("hello", "t1", reply=reply)
+    assert reply.texts("finish") == ["You said: hello"]
 
 
 @pytest.mark.parametrize("times", [1, 3])

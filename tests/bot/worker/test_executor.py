@@ -188,7 +188,7 @@ ERRORS: list[tuple[Exception, int, str, str]] = [
     (PlatformBusy("429"), 3, "dead", GIVEN_UP),
     (PlatformBusy("banned", retry_after_s=7_740), 3, "defer", ""),
     (PlatformRefused("token revoked"), 1, "dead", ""),
-    (PlaceGone("kicked"), 1, "done", ""),
+    (PlaceGone("kicked"), 1, "dead", ""),
     (KeepthreadError("odd"), 1, "retry", ""),
     (ZeroDivisionError("a bug"), 1, "retry", ""),
     (ZeroDivisionError("a bug"), 3, "dead", GIVEN_UP),
