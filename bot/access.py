@@ -118,4 +118,8 @@ def _names(address: Address, speaker: Speaker) -> set[str]:
         names |= {speaker.account, f"{speaker.account}/{speaker.id}"}
     else:
         names.add(session.place if address.shared else speaker.id)
+        if (
+            session.thread
+        ):  # a private talk within a place of many, such as a channel's direct messages
+            names.add(session.place)
     return names

@@ -16,7 +16,7 @@ from adapters.telegram.command_menu import set_menus
 from adapters.telegram.inbound.callbacks import Callbacks
 from adapters.telegram.inbound.dispatcher import Dispatcher
 from adapters.telegram.inbound.media_groups import HOLD_S, MediaGroupBuffer
-from adapters.telegram.inbound.parse import BotIdentity
+from adapters.telegram.inbound.routing import BotIdentity
 from adapters.telegram.outbound.messages import MessageSender
 from adapters.telegram.outbound.preview import PreviewMode
 from adapters.telegram.outbound.reply import TelegramReply
@@ -194,7 +194,8 @@ class TelegramConnection:
     def _preview_mode(self, address: Address) -> PreviewMode:
         if self._settings.telegram_streaming == "off":
             return "off"
-        return "draft" if self._has_drafts and not address.shared else "edit"
+        has_drafts = self._has_drafts and not (address.shared or Target.of(address).is_direct)
+        return "draft" if has_drafts else "edit"
 
     def _disable_drafts(self) -> None:
         if self._has_drafts:

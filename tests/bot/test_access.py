@@ -24,6 +24,8 @@ PRIVATE = place("telegram", "777", "42", "private")
 STRANGE_PRIVATE = place("telegram", "777", "66", "private")
 GROUP = place("telegram", "777", "-100123", "group")
 OTHER_GROUP = place("telegram", "777", "-100666", "group")
+DIRECT = Address(SessionKey("telegram", "777", "-100123", "direct-66"), "private")
+OTHER_DIRECT = Address(SessionKey("telegram", "777", "-100666", "direct-66"), "private")
 
 SHELL = Speaker("me")
 MEMBER = Speaker("U1", "Ada", "T1")
@@ -72,6 +74,9 @@ TABLE: list[tuple[str, Speaker, Address, str]] = [
     ("an administrator of a listed group", TELEGRAM_ADMIN, GROUP, ALL),
     ("a listed admin in a listed group", PERSON, GROUP, ALL),
     ("a listed person in another group", PERSON, OTHER_GROUP, NOTHING),
+    ("anybody's own talk within a listed place", STRANGER, DIRECT, ALL),
+    ("a stranger's own talk within another place", STRANGER, OTHER_DIRECT, NOTHING),
+    ("a listed person's own talk within another place", PERSON, OTHER_DIRECT, ALL),
     ("an administrator of another group", TELEGRAM_ADMIN, OTHER_GROUP, NOTHING),
 ]
 

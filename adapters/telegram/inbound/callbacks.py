@@ -18,7 +18,13 @@ from telegram.error import BadRequest
 
 from adapters.shared.button_actions import ButtonPress, PressOutcome, perform
 from adapters.telegram.api.errors import telegram_errors
-from adapters.telegram.inbound.parse import BotIdentity, session_of, speaker_for, topic_of
+from adapters.telegram.inbound.routing import (
+    BotIdentity,
+    foreign_place,
+    session_of,
+    speaker_for,
+    topic_of,
+)
 from adapters.telegram.outbound.keyboards import Button, CallbackData, rating_buttons
 from adapters.telegram.outbound.messages import MessageSender
 from adapters.telegram.outbound.sent_messages import SentMessages
@@ -30,6 +36,7 @@ from adapters.telegram.texts import (
     TAKEN_BACK,
     THANKS,
 )
+from adapters.telegram.topics import Topic
 from bot.background import BackgroundTasks
 from bot.conversation import Address, Speaker
 from bot.errors import NOT_LISTED
@@ -62,10 +69,10 @@ class Callbacks:
     async def press(self, query: CallbackQuery, update_id: int) -> None:
         """Handle a press of a button under one of the bot's messages."""
         data, message = CallbackData.parse(query.data or ""), query.message
-        if data is None or message is None:
+        address = None if data is None or message is None else self._address(message, data.topic)
+        if data is None or address is None:
             self._answer(query, "")
             return
-        address = self._address(message, data.topic)
         press = self._button_press(data, address, speaker_for(query.from_user), update_id)
         outcome = await perform(self.core, press)
         is_refused = outcome in ("not_listed", "not_allowed")
@@ -88,13 +95,17 @@ class Callbacks:
             kind.emoji for kind in reaction.new_reaction if isinstance(kind, ReactionTypeEmoji)
         ]
         rating = CallbackData("rate", topic, rating_of(emoji))
-        address = self._address_in(chat, topic, reaction.message_id)
+        address = self._address_in(chat, Topic.parse(topic), reaction.message_id)
+        if address is None:
+            return
         await perform(self.core, self._button_press(rating, address, speaker_for(user), update_id))
 
     async def stop_draft(self, event: Mapping[str, Any]) -> None:
         """Handle a press of the stop button that Telegram shows beside a draft."""
         chat_id = int(event["chat"]["id"])
-        session = session_of(chat_id, event.get("message_thread_id"), self.me.id)
+        thread_id = event.get("message_thread_id")
+        topic = Topic("thread", int(thread_id)) if thread_id else None
+        session = session_of(chat_id, topic, self.me.id)
         speaker = Speaker(str(chat_id))
         await perform(
             self.core,
@@ -119,17 +130,22 @@ class Callbacks:
             dedupe=dedupe,
         )
 
-    def _address(self, message: Any, topic: str) -> Address:
+    def _address(self, message: Any, topic: str) -> Address | None:
         """The address of a button's message, which knows its topic best, if it can still be read."""
-        if isinstance(message, Message):
-            topic = str(topic_of(message) or "")
-        return self._address_in(message.chat, topic, message.message_id)
+        if not isinstance(message, Message):
+            return self._address_in(message.chat, Topic.parse(topic), message.message_id)
+        if foreign_place(message):
+            return None
+        return self._address_in(message.chat, topic_of(message), message.message_id)
 
-    def _address_in(self, chat: Chat, topic: str, message_id: int) -> Address:
-        is_topic = topic.isascii() and topic.isdecimal()
+    def _address_in(self, chat: Chat, topic: Topic | None, message_id: int) -> Address | None:
+        """The address of a message; None if it is in the direct messages of nobody knows whom."""
+        is_direct = topic is not None and topic.kind == "direct"
+        if chat.is_direct_messages and not is_direct:
+            return None
         return Address(
-            session_of(chat.id, int(topic) if is_topic else None, self.me.id),
-            place_kind="private" if chat.type == Chat.PRIVATE else "group",
+            session_of(chat.id, topic, self.me.id),
+            place_kind="private" if chat.type == Chat.PRIVATE or is_direct else "group",
             reply_to_id=str(message_id),
         )
 

@@ -11,7 +11,8 @@ from telegram import ChatMemberUpdated, Message, Update
 from adapters.shared.notices import post_notice
 from adapters.telegram.inbound.callbacks import Callbacks
 from adapters.telegram.inbound.media_groups import MediaGroupBuffer
-from adapters.telegram.inbound.parse import BotIdentity, ParsedMessage, parse_message
+from adapters.telegram.inbound.parse import ParsedMessage, parse_message
+from adapters.telegram.inbound.routing import BotIdentity, foreign_place
 from adapters.telegram.outbound.messages import MessageSender
 from adapters.telegram.texts import (
     ADMINS_ONLY,
@@ -69,7 +70,11 @@ class Dispatcher:
         Raises:
             StoreError: it was not taken in; it must come again.
         """
-        if update.message is not None:
+        message = update.message or update.edited_message
+        field_ = foreign_place(message) if message is not None else ""
+        if field_:
+            log.warning("message of a place unknown to this bot ignored", field=field_)
+        elif update.message is not None:
             await self._message(update.message, update.update_id)
         elif update.edited_message is not None:
             await self._edit(update.edited_message, update.update_id)
@@ -187,10 +192,11 @@ class Dispatcher:
     def _refuse(self, parsed: ParsedMessage) -> None:
         """Post one polite line an hour and place, with the id to ask for."""
         incoming = parsed.incoming
-        place = incoming.session.place
-        log.info("not on the list", person=incoming.speaker.id, pattern=f"telegram:{place}")
-        if self.refusals.allow(place):
-            self._post(parsed, stranger_line(place, is_shared=incoming.address.shared))
+        is_shared = incoming.address.shared
+        target = incoming.session.place if is_shared else incoming.speaker.id
+        log.info("not on the list", person=incoming.speaker.id, pattern=f"telegram:{target}")
+        if self.refusals.allow(f"{incoming.session.place}:{target}"):
+            self._post(parsed, stranger_line(target, is_shared=is_shared))
 
     def _post(self, parsed: ParsedMessage, text: str) -> None:
         self.background.add("post notice", post_notice(self.reply(parsed.incoming.address), text))

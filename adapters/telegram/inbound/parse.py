@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from telegram import Chat, Message, MessageEntity, User
+from telegram import Message, MessageEntity
 
 from adapters.telegram.inbound.attachments import (
     attachments_of,
@@ -18,30 +18,24 @@ from adapters.telegram.inbound.attachments import (
     text_of,
     unsupported,
 )
-from adapters.telegram.outbound.target import TelegramDetails
-from bot.conversation import Address, Incoming, SessionKey, Speaker
+from adapters.telegram.inbound.routing import (
+    Addressee,
+    BotIdentity,
+    address_of,
+    addressee_of,
+    foreign_place,
+    is_from,
+    is_private_talk,
+    replied_to,
+    speaker_of,
+)
+from bot.conversation import Incoming
 from bot.text import utf16_length, utf16_slice
 
 LONG_UNITS = 3_900
 """Apps cut pastes at 4,096 units or a little before, at a blank: a message this long may be continued in the next."""
 
 QUOTED_CHARS = 4_000
-
-Addressee = Literal["this_bot", "other_bot", "nobody"]
-"""Whom a message is for; `nobody`: for neither bot."""
-
-
-@dataclass(frozen=True, slots=True)
-class BotIdentity:
-    """The bot's own user, as `getMe` describes it.
-
-    Attributes:
-        reads_all: privacy mode is off, so it sees messages that are not for it.
-    """
-
-    id: int
-    username: str
-    reads_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +75,13 @@ class ParsedMessage:
 def parse_message(
     message: Message, me: BotIdentity, update_id: int, *, edited: bool = False
 ) -> ParsedMessage | None:
-    """Parse `message`; None if it is not from a person."""
+    """Parse `message`; None if it is not from a person, or in no place of the bot's."""
     speaker = speaker_of(message)
-    if speaker is None:
+    if speaker is None or foreign_place(message):
         return None
     address = address_of(message, me.id, speaker)
     command = None if edited else _command(message, me)
-    text, addressee = text_of(message), _addressee(message, me)
+    text, addressee = text_of(message), addressee_of(message, me)
     kind: Literal["message", "command", "edit"] = "edit" if edited else "message"
     if command is not None:
         kind, text, addressee = "command", command.text, command.addressee
@@ -95,8 +89,8 @@ def parse_message(
         return None  # an edited command runs no second time
     else:
         text = _without_mention(text, me)
-    replied_to = _replied_to(message)
-    quoted_message = None if replied_to is None or _is_from(replied_to, me) else replied_to
+    replied = replied_to(message)
+    quoted_message = None if replied is None or is_from(replied, me) else replied
     descriptions = (describe_contents(message), _forward_note(message))
     incoming = Incoming(
         address=address,
@@ -106,7 +100,7 @@ def parse_message(
         event_id=f"telegram:{me.id}:{update_id}",
         sent_at=(message.edit_date if edited else None) or message.date or datetime.now(UTC),
         kind=kind,
-        quoted=_quoted(message, replied_to),
+        quoted=_quoted(message, replied),
         attachments=attachments_of(message)
         + (attachments_of(quoted_message) if quoted_message else ()),
     )
@@ -116,46 +110,9 @@ def parse_message(
         is_bare_command=command is not None and command.is_bare,
         media_group_id=message.media_group_id or "",
         is_long=utf16_length(message.text or "") >= LONG_UNITS,
-        replied_to=replied_to,
+        replied_to=replied,
         unsupported=unsupported(message),
     )
-
-
-def session_of(chat_id: int, topic: int | None, bot_id: int) -> SessionKey:
-    return SessionKey("telegram", str(bot_id), str(chat_id), str(topic) if topic else "")
-
-
-def topic_of(message: Message) -> int | None:
-    """The topic of a message. Without `is_topic_message` the number only names a reply chain."""
-    return message.message_thread_id if message.is_topic_message else None
-
-
-def address_of(message: Message, bot_id: int, speaker: Speaker) -> Address:
-    """The address of `message`, to which its answer goes."""
-    is_private = message.chat.type == Chat.PRIVATE
-    topic = topic_of(message)
-    is_in_chain = not is_private and topic is None and message.message_thread_id is not None
-    return Address(
-        session=session_of(message.chat.id, topic, bot_id),
-        place_kind="private" if is_private else "group",
-        recipient_id=speaker.id,
-        reply_to_id=str(message.message_id),
-        details=TelegramDetails(str(message.message_thread_id) if is_in_chain else "").write(),
-    )
-
-
-def speaker_of(message: Message) -> Speaker | None:
-    """The person who wrote `message`, or the chat that a person writes as. None: a bot, or Telegram itself."""
-    if message.sender_chat is not None:  # an anonymous administrator, or a person's channel
-        chat = message.sender_chat
-        return Speaker(str(chat.id), message.author_signature or chat.title or "")
-    if message.from_user is None or message.from_user.is_bot:
-        return None
-    return speaker_for(message.from_user)
-
-
-def speaker_for(user: User) -> Speaker:
-    return Speaker(str(user.id), user.full_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,24 +143,6 @@ def _starts_as_command(message: Message) -> bool:
     return message.text is not None and re.match(r"/\w+(@\w+)?(\s|$)", message.text) is not None
 
 
-def _addressee(message: Message, me: BotIdentity) -> Addressee:
-    if message.chat.type == Chat.PRIVATE:
-        return "this_bot"
-    if message.is_automatic_forward:  # a post of the channel whose comments are here
-        return "nobody"
-    text = message.text or message.caption or ""
-    for entity in message.entities or message.caption_entities:
-        if entity.type == MessageEntity.MENTION:
-            name = utf16_slice(text, entity.offset, entity.offset + entity.length)
-            if name[1:].lower() == me.username.lower():
-                return "this_bot"
-        if entity.type == MessageEntity.TEXT_MENTION and entity.user and entity.user.id == me.id:
-            return "this_bot"
-    replied_to = _replied_to(message)
-    is_reply_to_us = replied_to is not None and _is_from(replied_to, me)
-    return "this_bot" if is_reply_to_us else "nobody"
-
-
 def _without_mention(text: str, me: BotIdentity) -> str:
     """`text` without the bot's name at its beginning or end; in the middle it belongs to a sentence."""
     name = rf"@{re.escape(me.username)}\b"
@@ -211,29 +150,17 @@ def _without_mention(text: str, me: BotIdentity) -> str:
     return re.sub(rf"\s*{name}\s*$", "", text, flags=re.IGNORECASE)
 
 
-def _replied_to(message: Message) -> Message | None:
-    """The message that a person replies to. In topics every message "replies" to the one that opened it."""
-    replied_to = message.reply_to_message
-    if replied_to is None or replied_to.forum_topic_created is not None:
-        return None
-    return replied_to
-
-
-def _is_from(message: Message, me: BotIdentity) -> bool:
-    return message.from_user is not None and message.from_user.id == me.id
-
-
-def _quoted(message: Message, replied_to: Message | None) -> str:
+def _quoted(message: Message, replied: Message | None) -> str:
     """The quoted text: the part that was picked, or all of the message replied to."""
     if message.quote is not None:
         return message.quote.text[:QUOTED_CHARS]
-    if replied_to is None:
+    if replied is None:
         return ""
-    text = "\n".join(filter(None, (describe_contents(replied_to), text_of(replied_to))))
+    text = "\n".join(filter(None, (describe_contents(replied), text_of(replied))))
     if len(text) > QUOTED_CHARS:
         text = text[:QUOTED_CHARS] + " […]"
-    author = speaker_of(replied_to)
-    is_named = text and author is not None and message.chat.type != Chat.PRIVATE
+    author = speaker_of(replied)
+    is_named = text and author is not None and not is_private_talk(message)
     return f"{author.label}: {text}" if is_named and author else text
 
 

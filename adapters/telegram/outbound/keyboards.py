@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.shared.button_actions import ButtonAction
+from adapters.telegram.topics import Topic
 from bot.ports import CommandButton
 
 MAX_BYTES = 64
@@ -24,7 +25,7 @@ class CallbackData:
 
     Attributes:
         action, argument: see `ButtonPress`.
-        topic: id of the topic it is in, or `""`.
+        topic: the topic it is in, as session keys name it, or `""`.
     """
 
     action: ButtonAction
@@ -40,6 +41,10 @@ class CallbackData:
         word, _, rest = data.partition(":")
         topic, colon, argument = rest.partition(":")
         if word not in _ACTIONS or not colon:
+            return None
+        try:
+            Topic.parse(topic)
+        except ValueError:
             return None
         return cls(_ACTIONS[word], topic, argument)
 

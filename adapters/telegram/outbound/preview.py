@@ -154,7 +154,7 @@ class Preview:
                     self._target.chat_id,
                     self._draft_id,
                     wanted.text,
-                    message_thread_id=self._target.topic,
+                    message_thread_id=self._target.thread_id,
                     entities=message_entities(wanted),
                     api_kwargs={"can_stop": True, "keep_on_stop": True},
                 )

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from telegram import ReplyParameters
 
+from adapters.telegram.topics import Topic
 from bot.conversation import Address
 
 _REPLY_CHAIN = "chain"
@@ -37,13 +38,13 @@ class Target:
 
     Attributes:
         chat_id: the chat.
-        topic: id of its topic, or None.
+        topic: its topic, or None.
         reply_to: id of the message replied to, or None.
         in_reply_chain: every message is a reply, not only the first: else they leave the comments of a post.
     """
 
     chat_id: int
-    topic: int | None = None
+    topic: Topic | None = None
     reply_to: int | None = None
     in_reply_chain: bool = False
 
@@ -52,7 +53,7 @@ class Target:
         session = address.session
         return cls(
             int(session.place),
-            int(session.thread) if session.thread else None,
+            Topic.parse(session.thread),
             int(address.reply_to_id) if address.reply_to_id and address.shared else None,
             bool(TelegramDetails.read(address.details).reply_chain),
         )
@@ -63,6 +64,19 @@ class Target:
         return self if self.in_reply_chain else replace(self, reply_to=None)
 
     @property
+    def thread_id(self) -> int | None:
+        """`message_thread_id` of the Bot API."""
+        return self.topic.id if self.topic is not None and self.topic.kind == "thread" else None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether it is in a channel's direct messages, which know neither drafts nor the typing indicator."""
+        return self.topic is not None and self.topic.kind == "direct"
+
+    @property
     def parameters(self) -> dict[str, Any]:
         reply = self.reply_to and ReplyParameters(self.reply_to, allow_sending_without_reply=True)
-        return {"message_thread_id": self.topic, "reply_parameters": reply or None}
+        place: dict[str, Any] = {"message_thread_id": self.thread_id}
+        if self.topic is not None and self.is_direct:
+            place = {"direct_messages_topic_id": self.topic.id}
+        return {**place, "reply_parameters": reply or None}

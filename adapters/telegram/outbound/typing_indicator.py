@@ -38,7 +38,8 @@ class TypingIndicator:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        if self._task is None and not self._stopped.is_set():
+        is_possible = not (self._target.is_direct or self._stopped.is_set())
+        if self._task is None and is_possible:
             self._task = asyncio.create_task(self._run(), name="typing")
 
     def stop(self) -> None:
@@ -59,7 +60,7 @@ class TypingIndicator:
                     await self._bot.send_chat_action(
                         self._target.chat_id,
                         ChatAction.TYPING,
-                        message_thread_id=self._target.topic,
+                        message_thread_id=self._target.thread_id,
                     )
             except PlaceGone:
                 return

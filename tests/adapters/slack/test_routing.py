@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from adapters.slack.inbound.events import MessagePosted
 from adapters.slack.inbound.routing import (
     address_of,
     addresses_others,
@@ -154,3 +157,34 @@ async def test_the_first_message_to_the_bot_inside_a_thread_is_known_as_such() -
         False,
     )
     assert intent.text == "what do you make of this?"
+
+
+TIMES = st.sampled_from(["1.1", "1.2", ""])
+MESSAGES = st.builds(
+    MessagePosted,
+    team=st.sampled_from(["T1", "T2"]),
+    channel=st.sampled_from(["C1", "D1", "G1"]),
+    kind=st.sampled_from(["private", "group", "channel"]),
+    user=st.sampled_from(["U1", "U2"]),
+    ts=st.sampled_from(["1.1", "1.2"]),
+    thread_ts=TIMES,
+    in_agent_thread=st.booleans(),
+    external=st.booleans(),
+)
+
+
+def place_of(message: MessagePosted) -> tuple[str, ...]:
+    """The place where people see a message, by Slack's words alone."""
+    if message.kind == "private" and message.thread_ts in ("", message.ts):
+        return message.team, message.channel, "the long talk"
+    return message.team, message.channel, message.thread_ts or message.ts
+
+
+@given(MESSAGES, MESSAGES)
+def test_messages_share_a_session_exactly_if_they_share_a_place(
+    one: MessagePosted, other: MessagePosted
+) -> None:
+    """T8: no two workspaces, channels or threads share a key, whatever ids they have."""
+    is_same = place_of(one) == place_of(other)
+    assert (session_of(one) == session_of(other)) is is_same
+    assert (str(session_of(one)) == str(session_of(other))) is is_same

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from adapters.telegram.adapter import ADAPTER
 from adapters.telegram.connection import TelegramConnection
+from adapters.telegram.topics import Topic
 from bot.conversation import SessionKey, Turn
 from bot.service.service import Service, open_service
 from bot.settings import Settings
@@ -24,6 +25,9 @@ ANNA, BEN, CLEO, EVE = 41, 42, 43, 66
 """Three who may talk with the bot in private, and one who may not."""
 
 GROUP, FORUM = -1001, -1002
+DIRECT = -1003
+"""The direct messages of a channel: Anna's in topic 21, Ben's in topic 22."""
+
 FAST = {
     "TELEGRAM_CHAT_INTERVAL_S": "0.02",
     "TELEGRAM_POLL_S": "1",
@@ -43,6 +47,7 @@ def furnished(telegram: TelegramServer) -> TelegramServer:
         topics={5: "Cats", 6: "Dogs"},
         members={ANNA: "administrator", BEN: "member", CLEO: "member"},
     )
+    telegram.group(DIRECT, "Channel", direct_topics={21: ANNA, 22: BEN, 66: EVE})
     return telegram
 
 
@@ -84,7 +89,9 @@ class World:
         return value or 0.0
 
     def session(self, chat: int, topic: int | None = None) -> SessionKey:
-        return SessionKey("telegram", str(BOT_ID), str(chat), str(topic) if topic else "")
+        kind: Literal["thread", "direct"] = "direct" if chat == DIRECT else "thread"
+        thread = str(Topic(kind, topic)) if topic else ""
+        return SessionKey("telegram", str(BOT_ID), str(chat), thread)
 
     def prompt(self, number: int = -1) -> str:
         """The newest message that a request to the model holds."""

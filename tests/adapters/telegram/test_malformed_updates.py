@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from adapters.telegram.inbound.callbacks import Callbacks
 from adapters.telegram.inbound.dispatcher import Dispatcher
-from adapters.telegram.inbound.parse import BotIdentity
+from adapters.telegram.inbound.routing import BotIdentity
 from adapters.telegram.outbound.messages import MessageSender
 from adapters.telegram.outbound.sent_messages import SentMessages
 from adapters.telegram.transport.heartbeat import Heartbeat

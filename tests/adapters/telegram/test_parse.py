@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from telegram import Message
 
-from adapters.telegram.inbound.parse import BotIdentity, ParsedMessage, parse_message
+from adapters.telegram.inbound.parse import ParsedMessage, parse_message
+from adapters.telegram.inbound.routing import BotIdentity
 from tests.adapters.telegram.harness import ANNA, BEN, FORUM, GROUP, furnished
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 

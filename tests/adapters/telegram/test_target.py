@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.telegram.outbound.target import Target, TelegramDetails
+from adapters.telegram.topics import Topic
 from bot.conversation import Address, SessionKey
 
 FORUM_TOPIC = SessionKey("telegram", "7", "-1002", "5")
@@ -23,8 +24,8 @@ def test_details_keep_the_stored_name() -> None:
 def test_a_target_replies_only_in_groups() -> None:
     group = Address(FORUM_TOPIC, "group", reply_to_id="3")
     private = Address(FORUM_TOPIC, "private", reply_to_id="3")
-    assert Target.of(group) == Target(-1002, topic=5, reply_to=3)
-    assert Target.of(private) == Target(-1002, topic=5)
+    assert Target.of(group) == Target(-1002, topic=Topic("thread", 5), reply_to=3)
+    assert Target.of(private) == Target(-1002, topic=Topic("thread", 5))
 
 
 def test_further_messages_reply_only_within_a_reply_chain() -> None:

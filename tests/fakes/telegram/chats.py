@@ -61,7 +61,11 @@ class Shown:
 
 @dataclass(slots=True)
 class Chat:
-    """Chat, and the bot's rights in it."""
+    """Chat, and the bot's rights in it.
+
+    Attributes:
+        direct_topics: of the direct messages of a channel, whose each topic is.
+    """
 
     id: int
     type: str = "private"
@@ -69,6 +73,7 @@ class Chat:
     is_forum: bool = False
     topics: dict[int, str] = field(default_factory=dict)
     closed_topics: set[int] = field(default_factory=set)
+    direct_topics: dict[int, int] = field(default_factory=dict)
     members: dict[int, str] = field(default_factory=dict)
     messages: dict[int, Shown] = field(default_factory=dict)
     drafts: dict[int | None, dict[str, Any]] = field(default_factory=dict)
@@ -88,7 +93,34 @@ class Chat:
             data["title"] = self.title
         if self.is_forum:
             data["is_forum"] = True
+        if self.direct_topics:
+            data["is_direct_messages"] = True
         return data
+
+    def thread_of(self, parameters: dict[str, Any]) -> int | None:
+        """The topic that a call names (tdlib's `MessageTopic.cpp`).
+
+        Raises:
+            Refusal: there is no such topic, it is closed, or one has to be named.
+        """
+        thread, direct = (
+            parameters.get(name) for name in ("message_thread_id", "direct_messages_topic_id")
+        )
+        if direct is not None:
+            if not self.direct_topics:
+                raise bad("chat is not an administered channel direct messages chat")
+            if int(direct) not in self.direct_topics:
+                raise bad("topic not found")
+            return int(direct)
+        if self.direct_topics:
+            raise bad("channel direct messages topic must be specified")
+        if thread is None:
+            return None
+        if int(thread) not in self.topics:
+            raise bad("message thread not found")
+        if int(thread) in self.closed_topics:
+            raise bad("TOPIC_CLOSED")
+        return int(thread)
 
     def seen(self, thread: int | None = None, *, sender: int) -> list[Shown]:
         """Messages of one sender in one topic (None: outside of topics), oldest first."""

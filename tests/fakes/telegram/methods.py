@@ -65,18 +65,19 @@ async def _send_draft(server: TelegramServer, p: dict[str, Any]) -> Any:
         text = checked_text(text, server.counted(p.get("entities", [])))
     if time.monotonic() < chat.closed_until:
         server.flood.check(chat)
-    thread = p.get("message_thread_id")
-    chat.drafts[int(thread) if thread is not None else None] = {**p, "draft_id": int(p["draft_id"])}
+    chat.drafts[chat.thread_of(p)] = {**p, "draft_id": int(p["draft_id"])}
     chat.drafts_shown.append(text)
     return True
 
 
 async def _send_action(server: TelegramServer, p: dict[str, Any]) -> Any:
-    thread = p.get("message_thread_id")
     chat = server.room(p)
+    if chat.direct_topics:
+        raise bad("chat action can't be sent to channel direct messages chats")
+    thread = chat.thread_of(p)
     if time.monotonic() < chat.closed_until:
         server.flood.check(chat)
-    chat.actions.append((p["action"], int(thread) if thread is not None else None))
+    chat.actions.append((p["action"], thread))
     return True
 
 

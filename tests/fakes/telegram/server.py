@@ -150,8 +150,7 @@ class TelegramServer:
         elif who == chat:
             data |= {"from": ANONYMOUS_ADMIN, "sender_chat": room.raw()}
         thread = more.pop("thread", None)
-        if thread is not None:
-            data |= {"message_thread_id": thread, "is_topic_message": True}
+        data |= self._topic(room, thread)
         reply_to = more.pop("reply_to", None)
         if reply_to is not None:
             data["reply_to_message"] = room.messages[reply_to].raw
@@ -392,12 +391,6 @@ class TelegramServer:
             )
         if chat.gone:
             raise Refusal(403, f"Forbidden: {chat.gone}")
-        thread = parameters.get("message_thread_id")
-        if thread is not None:
-            if int(thread) not in chat.topics:
-                raise bad("message thread not found")
-            if int(thread) in chat.closed_topics:
-                raise bad("TOPIC_CLOSED")
         return chat
 
     def post(
@@ -412,8 +405,7 @@ class TelegramServer:
         buttons = checked_buttons(parameters.get("reply_markup"))
         reply_to = self._replied(chat, parameters)
         self.flood.check(chat)
-        thread = parameters.get("message_thread_id")
-        thread = int(thread) if thread is not None else None
+        thread = chat.thread_of(parameters)
         if thread is None and reply_to is not None and chat.messages[reply_to].thread is not None:
             thread = None if chat.is_forum else chat.messages[reply_to].thread
         chat.drafts.pop(thread, None)
@@ -455,9 +447,16 @@ class TelegramServer:
             "from": self.me(),
             ("text" if shown.file is None else "caption"): shown.text,
         }
-        if shown.thread is not None:
-            raw |= {"message_thread_id": shown.thread, "is_topic_message": True}
-        return raw
+        return raw | self._topic(chat, shown.thread)
+
+    def _topic(self, chat: Chat, thread: int | None) -> dict[str, Any]:
+        """The fields of a message that tell its topic."""
+        if thread is None:
+            return {}
+        if chat.direct_topics:
+            owner = self.people[chat.direct_topics[thread]]
+            return {"direct_messages_topic": {"topic_id": thread, "user": owner}}
+        return {"message_thread_id": thread, "is_topic_message": True}
 
     def _replied(self, chat: Chat, parameters: dict[str, Any]) -> int | None:
         wanted = parameters.get("reply_parameters")
