@@ -204,7 +204,7 @@ class Inbox:
                 **self._conversation_keys(shard, lane),
                 lane=lane,
                 before=before,
-                channel=self.keys.stop_channel,
+                channel="" if self.is_cluster else self.keys.stop_channel,
                 ttl_ms=TTL_MS,
             )
         return bool(running), int(dropped)

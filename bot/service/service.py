@@ -31,6 +31,7 @@ from bot.service.queued_core import QueuedCore, stop_in_inbox
 from bot.service.receiving import receive_forever
 from bot.settings import Settings
 from bot.storage.client import INGRESS_RETRY_S, WORKER_RETRY_S
+from bot.storage.rights import require_rights
 from bot.wiring import Components, open_components
 from bot.worker.worker import Worker
 
@@ -79,6 +80,7 @@ async def open_service(
 
     Raises:
         SettingsError: no platform is configured, or the port is taken.
+        StoreRefused: the user of Redis lacks a right; the cure says how to give it.
         PlatformRefused: a platform does not let us in; the cure says what to do.
     """
     configured = configured_adapters((adapters() if platforms is None else platforms).values())
@@ -88,6 +90,8 @@ async def open_service(
                 settings, retry_for_s=WORKER_RETRY_S, dedicated_writes=role != "ingress"
             )
         )
+        if settings.redis_url is not None:
+            await require_rights(components.store.client, settings)
         service = await _assemble(stack, components, configured, role, ingress_retry_s)
         _start(stack, service, components)
         log.info("serving", role=role, platforms=sorted(service.connections), port=service.port)

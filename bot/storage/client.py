@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from redis.asyncio import (
@@ -25,6 +25,8 @@ from redis.asyncio.sentinel import (
 )
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LostConnection
+from redis.exceptions import NoPermissionError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from bot.settings import Settings
 from bot.storage import url
@@ -104,7 +106,10 @@ async def connect(
         name = f"embedded server in {server.folder}"
         link = _open(where, name, (server.aclose,), retry_for_s, max_connections, read_timeout_s)
     try:
-        with store_errors():
+        with (
+            store_errors(),
+            suppress(NoPermissionError),
+        ):  # `bot.storage.rights` names what is missing
             await link.client.ping()
     except BaseException:
         await link.aclose()
@@ -124,7 +129,9 @@ def _open(
         **where.options,
         "socket_connect_timeout": min(CONNECT_TIMEOUT_S, retry_for_s),
         "socket_timeout": read_timeout_s and min(read_timeout_s, retry_for_s),
-        "driver_info": None,  # spares two round trips a connection
+        # Both spare round trips for each connection, and the right to CLIENT.
+        "driver_info": None,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     if where.kind == "cluster":
         return RedisLink(_cluster(where, options, retry_for_s, max_connections), name, also_close)
@@ -189,6 +196,7 @@ def _behind_sentinels(where: RedisUrl, options: dict[str, Any]) -> tuple[Redis, 
             "socket_connect_timeout": options["socket_connect_timeout"],
             "socket_timeout": INGRESS_RETRY_S,
             "driver_info": None,
+            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
             "retry": Retry(NoBackoff(), 0),  # the next sentinel is asked instead
         },
     )

@@ -9,6 +9,7 @@ from bot.ports import Check
 from bot.settings import Settings
 from bot.storage.client import connect
 from bot.storage.errors import store_errors
+from bot.storage.rights import MissingRights, Rights, require_rights
 
 MIN_VERSION = (6, 2)
 WRITE_SCRIPT = "return redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])"
@@ -17,20 +18,39 @@ WRITE_TTL_MS = 1_000
 
 
 async def check(settings: Settings) -> list[Check]:
-    """Write a key that expires soon, and check the server's settings. Never raises KeepthreadError."""
+    """Try all rights, write a key that expires soon, check the server's settings. Never raises KeepthreadError."""
     try:
         link = await connect(settings)
     except KeepthreadError as error:
         return [Check("redis", "failed", str(error), error.cure)]
     try:
+        missing = await require_rights(link.client, settings)
         with store_errors():
             key = f"{settings.bot_redis_prefix}:doctor"
             await link.client.eval(WRITE_SCRIPT, 1, key, WRITE_TTL_MS)
-        return [Check("redis", "ok", link.describe()), *await _check_settings(link.client)]
+        return [
+            Check("redis", "ok", link.describe()),
+            *_checks_of_rights(settings, missing),
+            *await _check_settings(link.client),
+        ]
     except KeepthreadError as error:
         return [Check("redis", "failed", f"{link.describe()}: {error}", error.cure)]
     finally:
         await link.aclose()
+
+
+def _checks_of_rights(settings: Settings, missing: MissingRights) -> list[Check]:
+    if not missing.useful:
+        return []
+    rights = Rights.of(settings)
+    return [
+        Check(
+            "redis rights",
+            "warning",
+            f"the user {rights.user} lacks {' '.join(missing.useful)}: stops are found by polling",
+            f"Say to Redis: {rights.acl_line(missing.useful)}",
+        )
+    ]
 
 
 async def _check_settings(client: Any) -> list[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import Final
 
@@ -13,7 +14,7 @@ MAX_CAUSES = 8
 
 PASSWORD_CURE = "Correct user and password in REDIS_URL."  # noqa: S105  advice
 REACH_CURE = "See that the server in REDIS_URL runs and can be reached from here."
-RIGHTS_CURE = "Give the user in REDIS_URL the commands and keys it needs (ACL SETUSER)."
+RIGHTS_CURE = "Give the user in REDIS_URL the commands and keys it needs (ACL SETUSER): `keepthread doctor` lists them."
 ROOM_CURE = "Give the server more memory (maxmemory) or disk, or lower BOT_HISTORY_TTL_DAYS."
 SERVER_KIND_CURE = (
     "REDIS_URL needs Redis 6.2 or newer, or Valkey; a cluster is written redis+cluster://."
@@ -81,6 +82,14 @@ CODES: Final[dict[str, tuple[type[StoreError], str]]] = {
 }
 """Error replies without a class in redis-py, by the code that is their first word."""
 
+_NO_COMMAND = re.compile(r"no permissions to run the '([^']+)' command", re.IGNORECASE)
+_NO_KEY_OR_CHANNEL = re.compile(
+    r"(?:no permissions to access|can't access at least one of the) .*?\b(key|channel)",
+    re.IGNORECASE,
+)
+_NO_RIGHT_IN_SCRIPT = "The user executing the script can't"
+"""Begin of a refusal inside a script, before Redis 7.2."""
+
 ROOT_ERRORS = (
     redis_errors.RedisError,
     redis_errors.RedisClusterException,
@@ -97,11 +106,25 @@ def translate_error(error: BaseException) -> StoreError:
         kind, cure = CODES.get(text.partition(" ")[0], (kind, cure))
         if text.startswith("unknown command"):
             kind, cure = StoreRefused, SERVER_KIND_CURE
+        if rule := missing_right(error):
+            kind, cure = StoreRefused, f"The right {rule} is missing. {RIGHTS_CURE}"
+        elif _NO_RIGHT_IN_SCRIPT in text:
+            kind, cure = StoreRefused, RIGHTS_CURE
     if isinstance(error, redis_errors.RedisClusterException) and "mode is not enabled" in text:
         kind, cure = StoreRefused, "Write redis:// in REDIS_URL: the server is no cluster."
     if _has_certificate_cause(error):
         kind, cure = StoreRefused, CERTIFICATE_CURE
     return kind(f"{type(error).__name__}: {text}", cure=cure)
+
+
+def missing_right(error: Exception) -> str:
+    """The rule of an ACL that a refusal asks for, such as `+time`; `~` for a key, `&` for a channel; else `""`."""
+    text = str(error)
+    if command := _NO_COMMAND.search(text):
+        return f"+{command[1].lower()}"
+    if place := _NO_KEY_OR_CHANNEL.search(text):
+        return {"key": "~", "channel": "&"}[place[1].lower()]
+    return ""
 
 
 class _StoreErrors:

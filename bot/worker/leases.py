@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from bot.errors import StoreError
 from bot.inbox.claim import ClaimedTurn
@@ -86,8 +86,9 @@ class Leases:
         self.lease_s = options.timing.lease_s
         self._held: dict[tuple[int, str], Lease] = {}
         self.changed = asyncio.Event()
-        self._no_claim_before = 0.0
         self.heartbeat_at = time.monotonic()
+        # Redis may just have come back: other workers renew first, as after an outage seen from here.
+        self._no_claim_before = self.heartbeat_at + self.lease_s / 2
 
     def __len__(self) -> int:
         return len(self._held)
@@ -138,22 +139,33 @@ class Leases:
         await self._repeat(self._timing.heartbeat_s, beat)
 
     async def watch_stops(self) -> None:
-        """Request the stop of stopped turns for ever: by the channel, on a cluster by polling."""
-        if self._inbox.is_cluster:
-            await self._repeat(STOP_POLL_S, lambda: self._renew_all(touch=False))
-        while True:
+        """Request the stop of stopped turns for ever: by the channel; on a cluster, or without rights, by polling."""
+        while not self._inbox.is_cluster:
             try:
-                async with self._blocking_client.pubsub(ignore_subscribe_messages=True) as channel:
-                    await channel.subscribe(self._inbox.keys.stop_channel)
-                    until = time.monotonic() + self._timing.resubscribe_s
-                    while (left_s := until - time.monotonic()) > 0:
-                        message = await channel.get_message(timeout=left_s)
-                        lane = message["data"].decode() if message else ""
-                        stopped = [lease for lease in self if lease.turn.lane == lane]
-                        await self._renew_by_shard(stopped, touch=False)
+                await self._follow_stop_channel()
+            except NoPermissionError as error:
+                log.warning("stop channel refused, stops are polled", error=str(error))
+                break
             except (OSError, StoreError, RedisError) as error:
                 log.info("stop channel lost", error=repr(error))
                 await asyncio.sleep(1)
+        await self._repeat(STOP_POLL_S, lambda: self._renew_all(touch=False))
+
+    async def _follow_stop_channel(self) -> None:
+        """Request the stop of turns named in the channel, for `resubscribe_s`."""
+        name = self._inbox.keys.stop_channel
+        async with self._blocking_client.pubsub(ignore_subscribe_messages=True) as channel:
+            async with asyncio.timeout(self._timing.dead_s):
+                await self._blocking_client.publish(
+                    name, ""
+                )  # stops are published by this user, too
+                await channel.subscribe(name)
+            until = time.monotonic() + self._timing.resubscribe_s
+            while (left_s := until - time.monotonic()) > 0:
+                message = await channel.get_message(timeout=left_s)
+                lane = message["data"].decode() if message else ""
+                stopped = [lease for lease in self if lease.turn.lane == lane]
+                await self._renew_by_shard(stopped, touch=False)
 
     def record_outage(self, error: StoreError) -> None:
         """Count and log a failure of Redis, and leave other workers time to renew."""

@@ -155,8 +155,13 @@ async def _is_whole(client: Redis, size: int) -> bool:
 
 
 @asynccontextmanager
-async def running_sentinels() -> AsyncIterator[tuple[RedisServer, RedisServer, list[RedisServer]]]:
-    """Run a primary, its replica, and three sentinels that fail over after half a second."""
+async def running_sentinels(
+    *lines: str,
+) -> AsyncIterator[tuple[RedisServer, RedisServer, list[RedisServer]]]:
+    """Run a primary, its replica, and three sentinels that fail over after half a second.
+
+    `lines` are further lines of the sentinels' configuration.
+    """
     primary = RedisServer()
     servers = [primary]
     try:
@@ -171,6 +176,7 @@ async def running_sentinels() -> AsyncIterator[tuple[RedisServer, RedisServer, l
                 f"sentinel monitor mymaster 127.0.0.1 {primary.port} 2",
                 "sentinel down-after-milliseconds mymaster 500",
                 "sentinel failover-timeout mymaster 3000",
+                *lines,
             )
         )
         sentinels = [RedisServer(sentinel=watch) for _ in range(3)]

@@ -1,6 +1,6 @@
 """`make faults`: runs every scenario with all its seeds and prints a table. Exit status 1 if a promise was broken.
 
-python -m tests.faults [NAME PART] [--conversations 500] [--seeds N]
+python -m tests.faults [NAME PART] [--conversations 500] [--seeds N] [--least-rights]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from bot.logs import configure_logging
 from tests.faults.deployment import LEASE_S
 from tests.faults.scenarios import SCENARIOS, Load
+from tests.faults.servers import DurableRedis
 
 SCENARIO_TIMEOUT_S = 180
 """Limit of one run, many times the slowest."""
@@ -69,6 +70,12 @@ if __name__ == "__main__":
     options.add_argument("part", nargs="?", default="")
     options.add_argument("--conversations", type=int, default=500)
     options.add_argument("--seeds", type=int)
+    options.add_argument(
+        "--least-rights",
+        action="store_true",
+        help="Redis users have the rights in docs/redis.md only",
+    )
     given = options.parse_args()
+    DurableRedis.has_least_rights = given.least_rights
     configure_logging("error", "text")
     sys.exit(asyncio.run(main(given.part, Load(given.conversations), given.seeds)))

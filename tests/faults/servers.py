@@ -5,26 +5,55 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from bot.settings import Settings
+from bot.storage.rights import Rights
 from tests.fakes.free_ports import free_cluster_port
 from tests.fakes.redis_server import RedisServer
+from tests.support.redis_rights import USER
 
 
 class DurableRedis(RedisServer):
-    """Server with an append-only file, so that a kill loses at most what was not synced yet."""
+    """Server with an append-only file, so that a kill loses at most what was not synced yet.
+
+    Attributes:
+        has_least_rights: whether the bot's user on every server has the least rights and no others.
+    """
+
+    has_least_rights: ClassVar[bool] = False
 
     def __init__(self, *options: str, port: int = 0, binary: Path | None = None) -> None:
         options = options or ("--appendfsync", "everysec")
+        if self.has_least_rights:
+            options += ("--user", USER, "on", "nopass", *_least_rules())
         super().__init__(
             *("--appendonly", "yes", "--maxmemory-policy", "noeviction"),
             *options,
             port=port,
             binary=binary,
         )
+
+    @property
+    def url(self) -> str:
+        return f"redis://{_login()}127.0.0.1:{self.port}/0"
+
+
+def _login() -> str:
+    """User and password in an address, with the `@`."""
+    return f"{USER}:any@" if DurableRedis.has_least_rights else ""
+
+
+def _least_rules() -> set[str]:
+    """Least rights for the settings of all scenarios, on a cluster and on one server."""
+    single, cluster = "redis://127.0.0.1", "redis+cluster://127.0.0.1"
+    return {
+        *Rights.of(Settings.load(redis_url=single)).rules,
+        *Rights.of(Settings.load(redis_url=cluster, bot_wait_for_replicas=1)).rules,
+    }
 
 
 @dataclass
@@ -37,7 +66,7 @@ class RedisCluster:
     @property
     def url(self) -> str:
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
-        return f"redis+cluster://{hosts}"
+        return f"redis+cluster://{_login()}{hosts}"
 
     async def __aenter__(self) -> Self:
         for number in range(6):

@@ -90,29 +90,35 @@ local function begin_turn(shard, ready, entry, lane)
   left = left - 1
 end
 
-local function read_new(ready)
-  local command = {'XREADGROUP', 'GROUP', 'w', worker, 'COUNT', left, 'STREAMS', ready, '>'}
-  local got = redis.pcall(unpack(command))
-  if type(got) == 'table' and got.err then -- the group was lost in a crash of the server, or never created
-    redis.call('XGROUP', 'CREATE', ready, 'w', '0', 'MKSTREAM')
-    redis.call('PEXPIRE', ready, ttl_ms)
-    got = redis.call(unpack(command))
-  end
-  return got and got[1][2] or {}
+local function read_group(ready, call)
+  return call('XREADGROUP', 'GROUP', 'w', worker, 'COUNT', left, 'STREAMS', ready, '>')
 end
 
--- A server that has just started received no heartbeat yet: live workers renew first.
-local function has_just_started()
-  local up_s = string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')
-  return up_s ~= nil and tonumber(up_s) * 1000 < tonumber(min_idle_ms)
+-- The reply; nil if the group was lost in a crash of the server, or never created. Raises any other error.
+local function reply_of_group(reply)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if string.find(reply.err, 'NOGROUP') or string.find(reply.err, 'no such key') then return nil end
+  error(reply.err)
+end
+
+local function read_new(ready)
+  local got = reply_of_group(read_group(ready, redis.pcall))
+  if got == nil then
+    redis.call('XGROUP', 'CREATE', ready, 'w', '0', 'MKSTREAM')
+    redis.call('PEXPIRE', ready, ttl_ms)
+    got = read_group(ready, redis.call)
+  end
+  return got and got[1][2] or {}
 end
 
 -- Walks the whole list: one XAUTOCLAIM scans ten entries for each that it may claim, and live ones may come first.
 local function read_abandoned(ready)
   local entries, cursor = {}, '0'
   repeat
-    local got = redis.pcall('XAUTOCLAIM', ready, 'w', worker, min_idle_ms, cursor, 'COUNT', left - #entries)
-    if got.err then return entries end
+    local count = left - #entries
+    local reply = redis.pcall('XAUTOCLAIM', ready, 'w', worker, min_idle_ms, cursor, 'COUNT', count)
+    local got = reply_of_group(reply)
+    if got == nil then return entries end
     cursor = got[1]
     for _, item in ipairs(got[2]) do entries[#entries + 1] = item end
   until cursor == '0-0' or #entries >= left
@@ -122,7 +128,7 @@ end
 -- Workers have a new name each time they start: names without leases are removed when long idle.
 local function remove_old_workers(ready)
   local workers = redis.pcall('XINFO', 'CONSUMERS', ready, 'w')
-  for _, pairs_of_worker in ipairs(workers.err and {} or workers) do
+  for _, pairs_of_worker in ipairs(reply_of_group(workers) or {}) do
     local info = {}
     for i = 1, #pairs_of_worker, 2 do info[pairs_of_worker[i]] = pairs_of_worker[i + 1] end
     if info['pending'] == 0 and info['idle'] > 100 * tonumber(min_idle_ms) then
@@ -131,7 +137,6 @@ local function remove_old_workers(ready)
   end
 end
 
-if mode == 'abandoned' and has_just_started() then return {turns, positions} end
 for shard, ready in ipairs(readies) do
   local entries = {}
   if left > 0 and mode == 'abandoned' then

@@ -1,7 +1,8 @@
 -- Stop a conversation: cancel its running turn, drop the messages that waited before the stop command.
 -- keys: ready retry conv box
 -- args: lane before channel ttl_ms
--- before: id of the stop command in its mailbox, or "". Returns {running (0 or 1), number dropped}.
+-- before: id of the stop command in its mailbox, or "". channel: "" publishes nothing.
+-- Returns {running (0 or 1), number dropped}.
 local c = redis.call('HMGET', conv, 'state', 'upto')
 local state, upto = c[1], c[2]
 if not state then return {0, 0} end
@@ -18,7 +19,7 @@ for _, item in ipairs(redis.call('XRANGE', box, from, to)) do
 end
 if running then
   redis.call('HSET', conv, 'cancel', upto) -- valid for these messages on every worker
-  redis.call('PUBLISH', channel, lane)
+  if channel ~= '' then redis.pcall('PUBLISH', channel, lane) end -- refused, the heartbeat finds the mark
 else
   redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'solo', 'cancel')
   if redis.call('XLEN', box) == 0 and state ~= 'ready' then
