@@ -13,6 +13,7 @@ KeepthreadError
 │   ├── ModelTimeout         too slow
 │   ├── ModelBroken          5xx, or an answer that is no answer
 │   ├── AnswerCut            ended in mid-answer
+│   ├── OnlyThinking         ended before an answer began
 │   ├── AnswerFiltered       the provider's content filter
 │   ├── ModelKeyRefused      key or rights refused
 │   ├── ModelQuotaSpent      out of credit
@@ -144,6 +145,12 @@ class ModelBroken(ModelError):
 class AnswerCut(ModelError):
     sentence = "The answer was cut off. Say “retry” for a new one."
     can_retry = True
+
+
+class OnlyThinking(ModelError):
+    """Answer that is nothing but thinking. Not asked again at once: it would cost as much once more."""
+
+    sentence = "The language model thought, but gave no answer. Say “retry” for a new one."
 
 
 class AnswerFiltered(ModelError):

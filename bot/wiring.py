@@ -130,15 +130,16 @@ async def open_components(
         context = _prompt_builder(settings)
         compactor = Compactor(store.history, model, context, settings.bot_summarize)
         stack.push_async_callback(compactor.aclose)
-        handler = Handler(store.history, model, tracer, context, compactor)
-        commands = load_commands()
-        access = Authorizer(
-            settings.bot_allow,
-            settings.bot_admins,
-            settings.bot_platform_admins,
-            admin_actions=commands.admin_actions,
-            local_platforms=local_adapters(),
+        handler = Handler(
+            store.history,
+            model,
+            tracer,
+            context,
+            compactor,
+            show_thinking=settings.bot_show_thinking,
         )
+        commands = load_commands()
+        access = _authorizer(settings, commands)
         vault = RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key)
         yield Components(
             settings,
@@ -151,6 +152,16 @@ async def open_components(
             vault,
             RedisKeyValueStore(store.client, settings.bot_redis_prefix),
         )
+
+
+def _authorizer(settings: Settings, commands: Registry) -> Authorizer:
+    return Authorizer(
+        settings.bot_allow,
+        settings.bot_admins,
+        settings.bot_platform_admins,
+        admin_actions=commands.admin_actions,
+        local_platforms=local_adapters(),
+    )
 
 
 def _prompt_builder(settings: Settings) -> PromptBuilder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.shared.markdown_fences import close_fence
 from bot.conversation import Turn
-from bot.errors import FailedBefore, KeepthreadError
+from bot.errors import FailedBefore, KeepthreadError, OnlyThinking
 
 STOPPED = "_Stopped._"
 NO_WORDS = "_(The answer has no words.)_"
@@ -26,4 +26,4 @@ def failed_text(turn: Turn, user_text: str) -> str:
 def can_answer_again(error: KeepthreadError) -> bool:
     """Whether a button to answer again makes sense: the same question may succeed later."""
     kind = error.kind if isinstance(error, FailedBefore) else type(error)
-    return kind.can_retry
+    return kind.can_retry or issubclass(kind, OnlyThinking)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import replace
 
-from bot.errors import AnswerCut, ModelError, ModelMissing
+from bot.errors import AnswerCut, ModelError, ModelMissing, OnlyThinking
 from bot.logs import redact
 from bot.model.factory import endpoints
 from bot.model.openai import Endpoint, OpenAIModel
@@ -41,7 +41,7 @@ async def _check_endpoint(name: str, endpoint: Endpoint) -> Check:
     try:
         async for _ in model.stream(HELLO):
             pass
-    except AnswerCut:  # the model answers; 16 tokens are enough to know
+    except (AnswerCut, OnlyThinking):  # the model answers; 16 tokens are enough to know
         return Check(name, "ok", where)
     except ModelMissing as error:
         suggestion = await _suggest_models(endpoint)

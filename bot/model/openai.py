@@ -15,16 +15,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from bot.conversation import Usage
-from bot.errors import (
-    AnswerCut,
-    AnswerFiltered,
-    ModelBroken,
-    ModelError,
-    ModelTimeout,
-    ModelUnreachable,
-)
+from bot.errors import AnswerCut, ModelBroken, ModelError, ModelTimeout, ModelUnreachable
 from bot.model.errors import translate_error
+from bot.model.streamed_answer import StreamedAnswer
+from bot.model.thinking import ThinkingSplitter, reasoning_of
 from bot.ports import AnswerDelta, Message, Prompt, TurnTrace
 
 if TYPE_CHECKING:
@@ -47,7 +41,7 @@ class Endpoint:
 
     Attributes:
         base_url: None is OpenAI itself.
-        first_token_timeout_s: longest wait for the first chunk, and between two chunks.
+        first_token_timeout_s: longest silence: nothing is received, not even a comment that keeps alive.
         timeout_s: longest time of the whole answer.
         headers: sent with each request.
         retries: most retries of a request, made only while no text was shown.
@@ -76,6 +70,7 @@ class OpenAIModel:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: Any = None
         self._chat: Any = None
+        self._closes_thinking_alone = False
 
     async def stream(
         self, prompt: Prompt, trace: TurnTrace | None = None
@@ -114,20 +109,15 @@ class OpenAIModel:
         if prompt.cache_key and self.endpoint.is_openai:
             options["prompt_cache_key"] = prompt.cache_key
         config = trace.model_config() if trace is not None else None
-        reason, usage, model = None, None, self.endpoint.model
+        answer = StreamedAnswer(
+            self.endpoint.model, ThinkingSplitter(holds_back=self._closes_thinking_alone)
+        )
         try:
             chat = await self._get_chat()
             async with aclosing(chat.astream(messages, config=config, **options)) as chunks:
                 while (chunk := await self._next_chunk(chunks, deadline)) is not None:
-                    meta = chunk.response_metadata
-                    if meta:
-                        reason = meta.get("finish_reason") or reason
-                        model = meta.get("model_name") or model
-                    if chunk.usage_metadata:
-                        usage = _to_usage(chunk.usage_metadata)
-                    text = chunk.content if isinstance(chunk.content, str) else chunk.text
-                    if text:
-                        yield AnswerDelta(text)
+                    for delta in answer.add(chunk):
+                        yield delta
         except (asyncio.CancelledError, GeneratorExit, ModelError):
             raise
         except Exception as error:  # noqa: BLE001  the table translates every exception
@@ -137,26 +127,20 @@ class OpenAIModel:
                     "model request failed", error=type(error).__name__, detail=failure.detail
                 )
             raise failure from None
-        yield AnswerDelta(usage=usage, model=model)
-        if reason == "content_filter":
-            raise AnswerFiltered("finish_reason content_filter")
-        if reason is None:
-            raise AnswerCut("the stream ended without a finish_reason")
-        if reason == "length":
-            raise AnswerCut("finish_reason length")
+        for delta in answer.end():
+            yield delta
+        self._closes_thinking_alone = answer.splitter.closed_alone
+        answer.check_end()
 
     async def _next_chunk(self, chunks: AsyncIterator[Any], deadline: float) -> Any:
-        """The next chunk; None at the end. Raises ModelTimeout, also while comments keep the connection alive."""
-        endpoint, left_s = self.endpoint, deadline - time.monotonic()
+        """The next chunk; None at the end. Silence is limited by the client's read timeout."""
         try:
-            async with asyncio.timeout(min(endpoint.first_token_timeout_s, left_s)):
+            async with asyncio.timeout(deadline - time.monotonic()):
                 return await anext(chunks)
         except StopAsyncIteration:
             return None
         except TimeoutError:
-            if left_s < endpoint.first_token_timeout_s:
-                raise ModelTimeout(f"not ended after {endpoint.timeout_s:g} s") from None
-            raise ModelTimeout(f"nothing for {endpoint.first_token_timeout_s:g} s") from None
+            raise ModelTimeout(f"not ended after {self.endpoint.timeout_s:g} s") from None
 
     async def _get_chat(self) -> Any:
         """The ChatOpenAI of this event loop. It is imported in a thread, because that takes a second."""
@@ -192,7 +176,7 @@ class OpenAIModel:
             timeout=timeout,
             max_retries=0,
             stream_usage=True,
-            stream_chunk_timeout=None,  # `_next_chunk` has one; theirs swallows cancellations (Python 3.11)
+            stream_chunk_timeout=None,  # comments do not count for it, and it swallows cancellations (Python 3.11)
             default_headers=dict(endpoint.headers) or None,
             use_responses_api=False,
             **options,
@@ -235,6 +219,19 @@ def lean_chat_class() -> Any:
                 payload["messages"] = []
             return payload
 
+        def _convert_chunk_to_generation_chunk(
+            self, chunk: dict[str, Any], *args: Any, **kwargs: Any
+        ) -> Any:
+            converted = super()._convert_chunk_to_generation_chunk(chunk, *args, **kwargs)
+            choices = chunk.get("choices")
+            if (
+                converted is not None
+                and choices
+                and (thinking := reasoning_of(choices[0]["delta"]))
+            ):
+                converted.message.additional_kwargs["thinking"] = thinking
+            return converted
+
     return LeanChatOpenAI
 
 
@@ -252,8 +249,3 @@ def to_langchain(messages: tuple[Message, ...]) -> list[BaseMessage]:
         else:
             converted.append(classes[message.role](content=message.text))
     return converted
-
-
-def _to_usage(counts: Mapping[str, Any]) -> Usage:
-    details = counts.get("input_token_details") or {}
-    return Usage(counts["input_tokens"], counts["output_tokens"], details.get("cache_read") or 0)

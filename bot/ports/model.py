@@ -40,11 +40,18 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class AnswerDelta:
-    """Part of a streamed answer; the last carries usage and model."""
+    """Part of a streamed answer; the last carries usage and model.
+
+    Attributes:
+        thinking: text that the model wrote before its answer, and that is no part of it.
+        retracts: all text before this part was thinking.
+    """
 
     text: str = ""
     usage: Usage | None = None
     model: str = ""
+    thinking: str = ""
+    retracts: bool = False
 
 
 class Model(Protocol):

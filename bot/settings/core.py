@@ -60,13 +60,16 @@ class Settings(SettingsBase):
         180, gt=0, description="The longest a whole answer may take, in seconds."
     )
     bot_first_token_timeout_s: float = Field(
-        60, gt=0, description="The longest wait for an answer to begin, or to go on, in seconds."
+        60, gt=0, description="The longest silence of the model's endpoint, in seconds."
     )
     bot_temperature: float | None = Field(
         None, ge=0, le=2, description="Sampling temperature; the model's own default if unset."
     )
     bot_max_answer_tokens: int | None = Field(
         None, gt=0, description="Longest answer, in tokens; the model's own default if unset."
+    )
+    bot_show_thinking: bool = Field(
+        False, description="Show what the model thinks before its answer; it is never remembered."
     )
     bot_system_prompt: str = Field(
         DEFAULT_SYSTEM_PROMPT, description="What the model is told before each conversation."

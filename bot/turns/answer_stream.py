@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -12,6 +12,7 @@ from bot.errors import AnswerFiltered, KeepthreadError, PromptRefused, PromptToo
 from bot.ports import HistorySnapshot, Model, Prompt, Reply, TurnTrace
 from bot.prompt.builder import PromptBuilder
 from bot.turns.stop_signal import StopSignal
+from bot.turns.thinking_quote import ThinkingQuote
 
 log = structlog.get_logger("keepthread.turns")
 
@@ -33,6 +34,7 @@ class AnswerStream:
         parts: text shown so far.
         usage: the provider's count of tokens, if it told one.
         model: name of the model that answered.
+        thinking: quote of the model's thinking, where it is shown; None where it is not.
     """
 
     turn: Turn
@@ -42,6 +44,7 @@ class AnswerStream:
     parts: list[str] = field(default_factory=list)
     usage: Usage | None = None
     model: str = ""
+    thinking: ThinkingQuote | None = None
 
     @property
     def text(self) -> str:
@@ -89,6 +92,10 @@ class AnswerStream:
     async def _ask(self, model: Model, reply: Reply, trace: TurnTrace) -> None:
         async with aclosing(model.stream(self.prompt, trace)) as deltas:
             async for delta in deltas:
+                if delta.retracts:  # `Reply.finish` mends what was shown
+                    self.parts.clear()
+                if self.thinking is not None and (quote := self.thinking.extend(delta)):
+                    await reply.show(quote)
                 if delta.text:
                     self.parts.append(delta.text)
                     await reply.show(delta.text)
@@ -117,6 +124,14 @@ class GeneratedAnswer:
         return cls(
             stream.turn.ended("failed", stream.text, note=type(error).__name__), stream, error
         )
+
+    @property
+    def shown(self) -> Turn:
+        """The turn as it is shown: with the thinking above its answer, where that is shown."""
+        thinking = self.stream.thinking
+        if thinking is None or not thinking.text:
+            return self.turn
+        return replace(self.turn, answer=thinking.text + self.turn.answer)
 
     @property
     def first_seq(self) -> int:

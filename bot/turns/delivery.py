@@ -29,14 +29,17 @@ class AlreadyWritten(Exception):
         self.turn = turn
 
 
-async def deliver(history: History, turn: Turn, fence: int, reply: Reply) -> Turn:
+async def deliver(history: History, turn: Turn, fence: int, reply: Reply, shown: Turn) -> Turn:
     """Hand over the answer of a turn that was just written. Returns the turn with its receipt.
+
+    Args:
+        shown: the turn as its person sees it.
 
     Raises:
         PlatformError, Overtaken: it was not handed over; `redeliver` can.
     """
     try:
-        delivery = await reply.finish(turn)
+        delivery = await reply.finish(shown)
     except (PlatformBusy, Overtaken):
         # It certainly did not arrive, so it is no repetition when it does.
         await _note(history, replace(turn, handover="refused"), fence)

@@ -30,6 +30,7 @@ from bot.turns.delivery import AlreadyWritten, deliver, deliver_unremembered, re
 from bot.turns.replacement import keeps_old_answer, without_replaced_turn
 from bot.turns.request import Request
 from bot.turns.stop_signal import StopSignal
+from bot.turns.thinking_quote import ThinkingQuote
 from bot.turns.writing import write_with_retries
 
 log = structlog.get_logger("keepthread.turns")
@@ -44,6 +45,7 @@ class Handler:
     Attributes:
         retry_write_for_s: how long the write of a turn is tried again before its answer is handed over
             unremembered.
+        show_thinking: whether people see what the model thinks before its answer.
     """
 
     history: History
@@ -52,6 +54,7 @@ class Handler:
     prompt_builder: PromptBuilder
     compactor: Compactor
     retry_write_for_s: float = 5
+    show_thinking: bool = False
 
     async def handle(self, request: Request, reply: Reply, stop: StopSignal | None = None) -> Turn:
         """Answer a turn, or deliver it again, or say that memory is down; close `reply`.
@@ -132,7 +135,12 @@ class Handler:
         stop: StopSignal,
     ) -> GeneratedAnswer:
         """Stream the answer, and show it as it grows. A failure is an answer with an error."""
-        stream = AnswerStream(request.turn, without_replaced_turn(past, request), request.images)
+        stream = AnswerStream(
+            request.turn,
+            without_replaced_turn(past, request),
+            request.images,
+            thinking=ThinkingQuote() if self.show_thinking else None,
+        )
         try:
             await stream.run(self.model, self.prompt_builder, reply, trace, stop)
         except KeepthreadError as error:
@@ -177,14 +185,14 @@ class Handler:
             return answer.turn
         match written:
             case "written":
-                turn = await deliver(self.history, answer.turn, request.fence, reply)
+                turn = await deliver(self.history, answer.turn, request.fence, reply, answer.shown)
                 if not request.replaces:  # a summary would keep the turn that was replaced
                     self._fold_later(past, turn, answer.stream.prompt.first_seq)
                 return turn
             case "memory down":
-                return await deliver_unremembered(answer.turn, reply)
+                return await deliver_unremembered(answer.shown, reply)
             case "old answer kept":
-                await reply.finish(answer.turn)
+                await reply.finish(answer.shown)
                 return answer.turn
 
     def _fold_later(self, past: HistorySnapshot, turn: Turn, first_seq: int) -> None:

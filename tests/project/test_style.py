@@ -29,7 +29,7 @@ VAGUE_WORDS = frozenset(
     amending believe believed courier courtesy deaf desk ear ears errand errands few happened hear
     heard hearing hears impatient intake least meaning meant most mouth paper patience patient
     preparing pressed presses pulse reacted said say says seeding silence silent slashed spot
-    standing taken tell tells thinking together told verdict verdicts whisper wire
+    standing taken tell tells together told verdict verdicts whisper wire
     """,
     )
 )

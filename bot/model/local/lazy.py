@@ -47,7 +47,7 @@ class LazyModel:
             try:
                 async with aclosing(model.stream(prompt, trace)) as deltas:
                     async for delta in deltas:
-                        shown = True
+                        shown = shown or bool(delta.text)
                         yield delta
                 return
             except ModelUnreachable:

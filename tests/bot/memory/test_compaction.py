@@ -148,6 +148,8 @@ async def test_a_transcript_to_be_summarised_fits_into_the_model(
         fake.say("Ada li", reason="length"),
         fake.say(""),
         fake.say("  \n "),
+        fake.say("<think>What do they like?"),
+        fake.say("<think>What do they like?</think>\n"),
     ],
 )
 async def test_turns_stay_when_they_cannot_be_summarised(
