@@ -61,7 +61,7 @@ async def redeliver(history: History, turn: Turn, fence: int, reply: Reply) -> T
     begun does not. So an attempt that ends with its process is made again, as often as the inbox tries.
 
     Raises:
-        PlatformError: it was not handed over.
+        PlatformError, Overtaken: it was not handed over.
         StoreError: the attempt could not be noted, so it was not made.
     """
     if turn.answer_ids or turn.handover == "delivered" or turn.state == "overheard":
@@ -78,7 +78,7 @@ async def redeliver(history: History, turn: Turn, fence: int, reply: Reply) -> T
             await reply.fail(turn, FailedBefore(turn.note))
             return await _note_receipt(history, turn, Delivery(), fence)
         delivery = await reply.finish(turn if never_arrived else _marked_as_repeated(turn))
-    except PlatformBusy:
+    except (PlatformBusy, Overtaken):
         await _note(history, turn, fence)  # it did not arrive: the attempt does not count
         raise
     return await _note_receipt(history, turn, delivery, fence)
