@@ -125,8 +125,7 @@ async def open_components(
                 stack.push_async_callback(runtime.aclose)
             return await runtime.ensure_running()
 
-        key_values = RedisKeyValueStore(store.client, settings.bot_redis_prefix)
-        model = build_model(settings, start_local, key_values)
+        model = build_model(settings, start_local)
         stack.push_async_callback(model.aclose)
         context = _prompt_builder(settings)
         compactor = Compactor(store.history, model, context, settings.bot_summarize)
@@ -140,16 +139,18 @@ async def open_components(
             show_thinking=settings.bot_show_thinking,
         )
         commands = load_commands()
+        access = _authorizer(settings, commands)
+        vault = RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key)
         yield Components(
             settings,
             store,
             model,
             tracer,
             handler,
-            _authorizer(settings, commands),
+            access,
             commands,
-            RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key),
-            key_values,
+            vault,
+            RedisKeyValueStore(store.client, settings.bot_redis_prefix),
         )
 
 

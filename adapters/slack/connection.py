@@ -15,6 +15,7 @@ from adapters.slack import doctor
 from adapters.slack.api import files
 from adapters.slack.api.installations import InstallationStore
 from adapters.slack.api.payload import Json
+from adapters.slack.api.places import PlaceDirectory
 from adapters.slack.api.users import UserDirectory
 from adapters.slack.api.web_api import WebApiClient
 from adapters.slack.api.workspaces import Workspaces, new_session
@@ -46,12 +47,13 @@ _SIGN_ON_EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SlackApi:
-    """Access to Slack's API: the HTTP session, installations, workspaces and users."""
+    """Access to Slack's API: the HTTP session, installations, workspaces, users and places."""
 
     session: aiohttp.ClientSession
     installations: InstallationStore | None
     workspaces: Workspaces
     users: UserDirectory
+    places: PlaceDirectory
 
     @classmethod
     def create(
@@ -59,11 +61,13 @@ class SlackApi:
     ) -> SlackApi:
         installations = _installation_store(core, settings)
         workspaces = Workspaces(settings, session, installations)
-        return cls(session, installations, workspaces, UserDirectory(workspaces))
+        users, places = UserDirectory(workspaces), PlaceDirectory(workspaces)
+        return cls(session, installations, workspaces, users, places)
 
     async def aclose(self) -> None:
         try:
             await self.users.aclose()
+            await self.places.aclose()
         finally:
             await self.session.close()
 
@@ -76,12 +80,13 @@ class SlackConnection:
         self._api = api = SlackApi.create(core, settings, session)
         self._background = BackgroundTasks()
         self._sender = MessageSender(WebApiClient(api.workspaces.client))
-        self._history = ThreadHistoryFetcher(api.workspaces, api.users)
+        self._history = ThreadHistoryFetcher(api.workspaces, api.users, api.places)
         dispatcher = build_dispatcher(
             core,
             settings,
             api.workspaces,
             api.users,
+            api.places,
             self._background,
             notify=self._notify,
             on_uninstalled=self._on_uninstalled,

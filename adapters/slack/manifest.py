@@ -58,6 +58,7 @@ METHODS: dict[str, tuple[str, ...]] = {
         "im:history",
         "mpim:history",
     ),
+    "conversations.info": ("channels:read", "groups:read", "mpim:read"),
     "conversations.open": ("im:write",),
     "conversations.replies": (
         "channels:history",
@@ -69,6 +70,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "files.getUploadURLExternal": ("files:write",),
     "files.info": ("files:read",),
     "oauth.v2.access": (),
+    "usergroups.list": ("usergroups:read",),
     "users.conversations": ("channels:read", "groups:read", "mpim:read"),
     "users.info": ("users:read",),
     "views.publish": (),
@@ -98,7 +100,13 @@ SHORTCUTS = (
 )
 
 
-def missing(scopes: tuple[str, ...], wanted: tuple[str, ...] = SCOPES) -> tuple[str, ...]:
+OPTIONAL = ("usergroups:read",)
+"""Scopes that only names depend on: without them user groups keep their ids."""
+
+EXPECTED = tuple(scope for scope in SCOPES if scope not in OPTIONAL)
+
+
+def missing(scopes: tuple[str, ...], wanted: tuple[str, ...] = EXPECTED) -> tuple[str, ...]:
     """Scopes of `wanted` that a token lacks; none where Slack does not list the token's scopes."""
     return tuple(scope for scope in wanted if scope not in scopes) if scopes else ()
 

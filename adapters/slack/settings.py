@@ -43,6 +43,10 @@ class SlackSettings(SettingsBase):
     slack_mentions_only: Names = Field(
         (), description="Channel ids in whose threads the bot speaks only when mentioned."
     )
+    slack_answer_apps: Names = Field(
+        (),
+        description="App ids (A…) or bot ids (B…) of workflows and apps that are answered when they mention the bot.",
+    )
 
     @field_validator(
         "slack_bot_token",

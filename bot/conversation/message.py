@@ -99,11 +99,12 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Overheard:
-    """Earlier message of a thread that was not for the bot."""
+    """Earlier message of a thread that was not for the bot, with its attachments."""
 
     speaker: Speaker
     text: str
     message_id: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
     def __post_init__(self) -> None:
         clean_fields(self, "text", "message_id")

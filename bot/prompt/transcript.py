@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain, groupby
 
-from bot.conversation import Attachment, Incoming, Speaker, Turn
+from bot.conversation import Attachment, Incoming, Overheard, Speaker, Turn
 from bot.ports import Message
 from bot.prompt.tokens import TOKENS_PER_MESSAGE, count_tokens
 
@@ -102,11 +102,15 @@ def _message_text(item: Incoming) -> str:
     if item.address.shared and text:
         text = speaker_line(_speaker_name(item.speaker), text)
     if item.seed:
-        lines = "\n".join(
-            speaker_line(_speaker_name(seeded.speaker), seeded.text) for seeded in item.seed
-        )
+        lines = "\n".join(map(_seeded_line, item.seed))
         text = f"[earlier messages of this thread]\n{lines}\n[end of earlier messages]\n{text}"
     return text
+
+
+def _seeded_line(seeded: Overheard) -> str:
+    attachments = (item for item in seeded.attachments if item.text)
+    text = "\n".join(filter(None, (seeded.text, *map(_attachment_text, attachments))))
+    return speaker_line(_speaker_name(seeded.speaker), text)
 
 
 def speaker_line(name: str, text: str) -> str:

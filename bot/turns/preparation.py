@@ -12,9 +12,10 @@ import structlog
 from bot.attachments import describe, read_document, too_large
 from bot.conversation import Attachment, Incoming, Overheard, Speaker, Turn
 from bot.errors import KeepthreadError, ModelError, PlatformError
+from bot.memory.edits import message_ids
 from bot.memory.history import RedisHistory
 from bot.model.transcription import Transcriber
-from bot.ports import Connection, ThreadHistory
+from bot.ports import Connection, HistorySnapshot, ThreadHistory
 
 log = structlog.get_logger("keepthread.turns")
 
@@ -22,6 +23,8 @@ MAX_CONCURRENT_READS = 2
 """Documents read at once; each can keep a core busy for 20 s, and threads that wait for one are missed elsewhere."""
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_IMAGES = 10
+MAX_SEEDS_READ = 4
+"""Earlier messages of a thread whose attachments are read, beside those of its root."""
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """Types that vision models take (platform.openai.com/docs/guides/images-vision)."""
 NO_THREAD_HISTORY = (Overheard(Speaker("", "note"), "earlier messages could not be read"),)
@@ -57,13 +60,32 @@ class TurnPreparation:
     async def prepare(self, turn: Turn, connection: Connection) -> tuple[Turn, tuple[str, ...]]:
         """The turn with its attachments as text, and its pictures as `data:` addresses. Raises StoreError."""
         first, *others = turn.incoming
-        first = replace(first, seed=await self._thread_history(first, connection))
         images: list[str] = []
+        first = replace(first, seed=await self._thread_history(first, connection))
+        first = await self._with_seed_attachments(first, connection, images)
         incoming = [
             await self._with_attachments(message, connection, images)
             for message in (first, *others)
         ]
         return replace(turn, incoming=tuple(incoming)), tuple(images)
+
+    async def read_documents(self, turn: Turn, connection: Connection) -> Turn:
+        """The turn with its documents as text; pictures and speech stay unread. For overheard messages."""
+        incoming = [
+            replace(
+                message,
+                attachments=tuple(
+                    [
+                        await self._read(message, item, connection, [])
+                        if item.kind == "document"
+                        else item
+                        for item in message.attachments
+                    ]
+                ),
+            )
+            for message in turn.incoming
+        ]
+        return replace(turn, incoming=tuple(incoming))
 
     async def _thread_history(
         self, incoming: Incoming, connection: Connection
@@ -78,9 +100,33 @@ class TurnPreparation:
             log.warning("thread history not fetched", error=repr(error))
             fetched = NO_THREAD_HISTORY
         # Memory is asked last: most messages have no such history, and need no read for it.
-        if not fetched or (await self.history.read(incoming.session)).next_seq:
+        if not fetched:
             return ()
-        return fetched
+        return _not_remembered(fetched, await self.history.read(incoming.session))
+
+    async def _with_seed_attachments(
+        self, incoming: Incoming, connection: Connection, images: list[str]
+    ) -> Incoming:
+        """The message with the attachments of its seed read: those of the root, then the newest."""
+        unread = [item for item in incoming.seed if any(not a.text for a in item.attachments)]
+        if not unread:
+            return incoming
+        chosen = dict.fromkeys(map(id, (unread[0], *unread[: -MAX_SEEDS_READ - 1 : -1])))
+        seed = [
+            replace(
+                item,
+                attachments=tuple(
+                    [
+                        await self._read(incoming, attachment, connection, images)
+                        for attachment in item.attachments
+                    ]
+                ),
+            )
+            if id(item) in chosen
+            else item
+            for item in incoming.seed
+        ]
+        return replace(incoming, seed=tuple(seed))
 
     async def _with_attachments(
         self, incoming: Incoming, connection: Connection, images: list[str]
@@ -135,6 +181,19 @@ class TurnPreparation:
         if attachment.kind == "audio" and not self.transcriber.is_configured:
             return "[not heard: I cannot listen to speech here]"
         return too_large(attachment)
+
+
+def _not_remembered(fetched: tuple[Overheard, ...], past: HistorySnapshot) -> tuple[Overheard, ...]:
+    """The messages that memory lacks: all while it is empty, else those after the last one it holds."""
+    if not past.next_seq:
+        return fetched
+    known = {
+        message_id
+        for stored in past.window
+        for message_id in (*message_ids(stored.turn), *stored.turn.answer_ids)
+    }
+    last = max((at for at, item in enumerate(fetched) if item.message_id in known), default=None)
+    return () if last is None else fetched[last + 1 :]
 
 
 def _add_image(attachment: Attachment, data: bytes, images: list[str]) -> Attachment:

@@ -134,7 +134,7 @@ class TurnExecutor:
             case "message":
                 return await self._answer(Turn(_id_of(lease), incoming), lease, reply)
             case "overheard":
-                await self.services.handler.overhear(Turn(_id_of(lease), incoming))
+                await self._overhear(Turn(_id_of(lease), incoming), lease)
             case "command":
                 await self._run_command(first, lease, reply)
             case "edit":
@@ -168,6 +168,14 @@ class TurnExecutor:
         given_up = is_last and claimed.tries > 1 and done.state == "failed"
         outcome = TurnOutcome("dead" if given_up else "done", reason=done.note)
         return self._count(claimed.session, done.state, outcome)
+
+    async def _overhear(self, turn: Turn, lease: Lease) -> None:
+        """Remember messages that are not for the bot, with the texts of their documents."""
+        if any(message.attachments for message in turn.incoming):
+            connection = self.connections[turn.session.platform]
+            reading = self.preparation.read_documents(turn, connection)
+            turn = await lease.stop.run_until_stopped(reading) or turn
+        await self.services.handler.overhear(turn)
 
     async def _prepare(
         self, turn: Turn, connection: Connection, stop: StopSignal

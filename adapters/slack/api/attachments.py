@@ -1,11 +1,11 @@
-"""Attachments of a Slack message: files, and texts of forwarded messages. Pure."""
+"""File objects of Slack as attachments. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Literal
 
-from adapters.slack.api.payload import Json, get_objects, get_text
+from adapters.slack.api.payload import Json, get_text
 from bot.conversation import Attachment
 
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -44,17 +44,6 @@ def attachment_of(file: Json) -> Attachment:
 def file_id(attachment: Attachment) -> str:
     """The id to describe it by, or "" if its URL is known."""
     return attachment.reference[len(_BY_ID) :] if attachment.reference.startswith(_BY_ID) else ""
-
-
-def quoted(message: Json) -> str:
-    """Texts of the messages that this one forwards or shares, or ""."""
-    found = []
-    for attachment in get_objects(message, "attachments"):
-        if attachment.get("is_share") or attachment.get("is_msg_unfurl"):
-            author = get_text(attachment, "author_name").strip()
-            text = (get_text(attachment, "text") or get_text(attachment, "fallback")).strip()
-            found.append(f"{author}: {text}" if author and text else text)
-    return "\n\n".join(filter(None, found))
 
 
 def _kind(media_type: str, subtype: str) -> Literal["image", "audio", "document", "other"]:

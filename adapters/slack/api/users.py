@@ -39,6 +39,7 @@ class SlackUser:
     name: str = ""
     workspaces: tuple[str, ...] = ()
     is_admin: bool = False
+    is_bot: bool = False
 
     def account(self, team: str) -> str:
         """The workspace this person counts as a member of, seen from `team`; "" if unknown."""
@@ -154,5 +155,6 @@ def user_of_json(user: Json) -> SlackUser:
         id=get_text(user, "id"),
         name=" ".join((name or get_text(user, "name")).split())[:_MAX_NAME_CHARS],
         workspaces=tuple(dict.fromkeys(str(team) for team in workspaces if team)),
+        is_bot=bool(user.get("is_bot")),
         is_admin=any(user.get(key) for key in ("is_admin", "is_owner", "is_primary_owner")),
     )

@@ -14,9 +14,12 @@ class MessagePosted:
 
     Attributes:
         user_team: the speaker's workspace according to the event, or "".
-        text: raw mrkdwn.
         external: people from other workspaces may be there.
+        text: raw mrkdwn of its words, wherever in it they stand; see `adapters.slack.inbound.content`.
         mentions_bot: it is an app_mention event; the message event of the same message does not say so.
+        by_bot: an app posted it, perhaps with a person's own token; then `user` is that person.
+        bot_id, app_id, app_name: of that app, as far as Slack tells.
+        is_unreadable: it holds something, of which nothing can be read.
     """
 
     team: str
@@ -31,17 +34,22 @@ class MessagePosted:
     files: tuple[Attachment, ...] = ()
     quoted: str = ""
     by_bot: bool = False
+    bot_id: str = ""
+    app_id: str = ""
+    app_name: str = ""
     external: bool = False
     in_agent_thread: bool = False
     mentions_bot: bool = False
+    is_unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """A message was edited, at `edited_ts`."""
+    """A message was edited, at `edited_ts`; its text was `text_before`, raw, or "" if Slack does not tell."""
 
     message: MessagePosted
     edited_ts: str
+    text_before: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import structlog
 
 from adapters.slack.api.files import describe_files
 from adapters.slack.inbound.events import MessageDeleted, MessageEdited, MessagePosted
-from adapters.slack.inbound.mrkdwn import decode, mentioned, without_mention
-from adapters.slack.inbound.routing import address_of, classify, ephemeral_address
+from adapters.slack.inbound.mrkdwn import decode, mentioned, named_places, without_mention
+from adapters.slack.inbound.routing import (
+    address_of,
+    addresses_others,
+    classify,
+    ephemeral_address,
+    session_of,
+)
 from bot.cache import Throttle
 from bot.conversation import Address, Incoming, Speaker
 from bot.errors import NOT_LISTED
 
 if TYPE_CHECKING:
+    from adapters.slack.api.places import PlaceDirectory
     from adapters.slack.api.users import UserDirectory
     from adapters.slack.api.workspaces import Workspaces
     from adapters.slack.assistant import Assistant
+    from adapters.slack.inbound.automated import AutomatedMessages
     from adapters.slack.inbound.routing import Intent
     from bot.background import BackgroundTasks
     from bot.ports import Core
+
+log = structlog.get_logger("keepthread.slack")
 
 NAMES_WAIT_S = 1.2
 """Slack wants its acknowledgement within 3 s; people whose name is unknown by then are called by their id."""
@@ -46,6 +59,7 @@ class MessageEnqueuer:
 
     Attributes:
         mentions_only: ids of channels where the bot answers only when mentioned.
+        answer_apps: app or bot ids that are answered where they mention the bot.
         names_wait_s: see `NAMES_WAIT_S`.
     """
 
@@ -56,13 +70,28 @@ class MessageEnqueuer:
     assistant: Assistant
     background: BackgroundTasks
     notify: Notify
+    places: PlaceDirectory
+    automated: AutomatedMessages
+    answer_apps: Collection[str] = ()
     names_wait_s: float = NAMES_WAIT_S
     _refusals: Throttle = field(default_factory=_refusals)
 
     async def posted(self, message: MessagePosted, bot_user: str) -> None:
+        # A mention comes twice, as app_mention and as message, under two event ids.
+        await self._enqueue(message, bot_user, dedupe=message_key(message))
+
+    async def _enqueue(self, message: MessagePosted, bot_user: str, *, dedupe: str) -> None:
+        sender = await self._sender(message, bot_user)
+        if sender != "app":
+            message = replace(message, by_bot=False, user=message.user or message.bot_id)
         intent = await classify(message, bot_user, self.core, self.mentions_only)
         if intent is None:
             return
+        if sender == "person":
+            await self.automated.reset(session_of(message))
+        elif intent.kind != "overheard" and not await self.automated.allow(session_of(message)):
+            log.warning("automated message not answered", channel=message.channel)
+            intent = replace(intent, kind="overheard")
         speaker, names = await self._speaker_and_names(message)
         needs_history = intent.is_first_in_thread and not message.in_agent_thread
         address = address_of(message, speaker_team=speaker.account, needs_history=needs_history)
@@ -71,8 +100,7 @@ class MessageEnqueuer:
                 self._refuse(address, speaker)
             return
         incoming = await self._incoming(message, intent, address, speaker, names)
-        # A mention comes twice, as app_mention and as message, under two event ids.
-        admission = await self.core.enqueue(incoming, dedupe=(message_key(message),))
+        admission = await self.core.enqueue(incoming, dedupe=(dedupe,))
         if admission == "refused" and intent.is_addressed:
             self._refuse(address, speaker)
         is_first = intent.is_first_in_thread and message.in_agent_thread
@@ -88,6 +116,12 @@ class MessageEnqueuer:
             return
         if _is_in_no_conversation(message, bot_user):
             return
+        if await self._is_question_now(edited, bot_user):
+            key = f"{message_key(message)}:mention"
+            before = MessageDeleted(replace(message, event_id=""))
+            await self.deleted(before, bot_user, dedupe=f"{key}:overheard")
+            await self._enqueue(message, bot_user, dedupe=key)
+            return
         speaker, names = await self._speaker_and_names(message)
         incoming = Incoming(
             address_of(message, speaker_team=speaker.account),
@@ -101,7 +135,7 @@ class MessageEnqueuer:
         dedupe = f"{message_key(message)}:edit:{edited.edited_ts}"
         await self.core.enqueue(incoming, dedupe=(dedupe,))
 
-    async def deleted(self, deleted: MessageDeleted, bot_user: str) -> None:
+    async def deleted(self, deleted: MessageDeleted, bot_user: str, *, dedupe: str = "") -> None:
         message = deleted.message
         is_known = bool(message.text) and not message.by_bot
         if not message.ts or (is_known and _is_in_no_conversation(message, bot_user)):
@@ -114,7 +148,32 @@ class MessageEnqueuer:
             event_id=message.event_id,
             kind="delete",
         )
-        await self.core.enqueue(incoming, dedupe=(f"{message_key(message)}:delete",))
+        await self.core.enqueue(incoming, dedupe=(dedupe or f"{message_key(message)}:delete",))
+
+    async def _is_question_now(self, edited: MessageEdited, bot_user: str) -> bool:
+        """Whether the edit made a question for the bot of a message that was none: it added the mention."""
+        message, before = edited.message, edited.text_before
+        if message.kind == "private" or bot_user not in mentioned(message.text):
+            return False
+        if not before or bot_user in mentioned(before):
+            return False
+        was_overheard = message.channel in self.mentions_only or addresses_others(before)
+        return was_overheard or not await self.core.takes_part(session_of(message))
+
+    async def _sender(
+        self, message: MessagePosted, bot_user: str
+    ) -> Literal["person", "automation", "app"]:
+        """Who posted a message. `automation` is answered like a person: a person's own token, or a listed app."""
+        if not message.by_bot or message.user == bot_user:
+            return "person"
+        if message.user:
+            users = await self.users.lookup(message.team, (message.user,), wait_s=self.names_wait_s)
+            user = users.get(message.user)
+            if user is not None and user.workspaces and not user.is_bot:
+                return "automation"
+        is_listed = bool({message.app_id, message.bot_id} & {*self.answer_apps})
+        is_mention = message.mentions_bot or bot_user in mentioned(message.text)
+        return "automation" if is_listed and is_mention else "app"
 
     async def _incoming(
         self,
@@ -141,11 +200,18 @@ class MessageEnqueuer:
         )
 
     async def _speaker_and_names(self, message: MessagePosted) -> tuple[Speaker, dict[str, str]]:
-        """The speaker, and names of the people mentioned: one wait for all of them."""
-        mentions = (*mentioned(message.text), *mentioned(message.quoted))
-        names = await self.users.names(
-            message.team, (message.user, *mentions), wait_s=self.names_wait_s
+        """The speaker, and names of the people and places mentioned: one wait for all of them."""
+        text = f"{message.text}\n{message.quoted}"
+        names, places = await asyncio.gather(
+            self.users.names(
+                message.team, (message.user, *mentioned(text)), wait_s=self.names_wait_s
+            ),
+            self.places.names(message.team, named_places(text), wait_s=self.names_wait_s),
         )
+        names |= places
+        if message.bot_id and (message.by_bot or message.user == message.bot_id):
+            name = f"{message.app_name or message.bot_id} (app)"
+            return Speaker(message.user or message.bot_id, name, message.team), names
         speaker = await self.users.speaker(
             message.team,
             message.user,

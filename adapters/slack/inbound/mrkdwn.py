@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 _ANGLED = re.compile(r"<([^<>\n]+)>")
 _USER = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>]*)?>")
+_PLACE = re.compile(r"<(?:#([CG][A-Z0-9]+)|!subteam\^(S[A-Z0-9]+))\|?>")
 _CODE = re.compile(r"(```.*?```|`[^`\n]+`)", re.DOTALL)
 _BOLD = re.compile(r"(?<![\w*])\*(?=\S)([^*\n]*[^*\s])\*(?![\w*])")
 _STRUCK = re.compile(r"(?<![\w~])~(?=\S)([^~\n]*[^~\s])~(?![\w~])")
@@ -19,6 +20,11 @@ _STRUCK = re.compile(r"(?<![\w~])~(?=\S)([^~\n]*[^~\s])~(?![\w~])")
 def mentioned(text: str) -> tuple[str, ...]:
     """Ids of the people mentioned in raw mrkdwn, each once, in order."""
     return tuple(dict.fromkeys(_USER.findall(text)))
+
+
+def named_places(text: str) -> tuple[str, ...]:
+    """Ids of the channels and user groups that raw mrkdwn names by id alone, each once, in order."""
+    return tuple(dict.fromkeys(found[1] or found[2] for found in _PLACE.finditer(text)))
 
 
 def without_mention(text: str, bot_user: str) -> str:
@@ -34,7 +40,7 @@ def without_mention(text: str, bot_user: str) -> str:
 
 
 def decode(text: str, names: Mapping[str, str]) -> str:
-    """Raw mrkdwn as Markdown. `names`: of people, by id; the others keep their id.
+    """Raw mrkdwn as Markdown. `names`: of people, channels and groups, by id; the others keep their id.
 
     Code stays as it was written; emoji keep their `:names:`.
     """
@@ -61,9 +67,9 @@ def _angled(inner: str, names: Mapping[str, str], is_code: bool) -> str:
     if target.startswith("@"):
         return "@" + (names.get(target[1:]) or label or target[1:])
     if target.startswith("#"):
-        return "#" + (label or target[1:])
+        return "#" + (label or names.get(target[1:]) or target[1:])
     if target.startswith("!"):
-        return _special(target[1:], label)
+        return _special(target[1:], label, names)
     if target.startswith(("mailto:", "tel:")):
         return label or target.partition(":")[2]
     if label and label != target and not is_code and not target.endswith("//" + label):
@@ -71,11 +77,11 @@ def _angled(inner: str, names: Mapping[str, str], is_code: bool) -> str:
     return label if is_code and label else target
 
 
-def _special(target: str, label: str) -> str:
+def _special(target: str, label: str, names: Mapping[str, str]) -> str:
     """`<!here>`, `<!subteam^S1|@crew>`, `<!date^…|fallback>`."""
     kind, _, rest = target.partition("^")
     if kind == "subteam":
-        return label if label.startswith("@") else "@" + (label or rest)
+        return label if label.startswith("@") else "@" + (label or names.get(rest) or rest)
     if kind == "date":
         return label or rest
     return "@" + (label or kind)

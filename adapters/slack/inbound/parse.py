@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from adapters.slack.action_ids import PLATFORM, read_button
-from adapters.slack.api.attachments import attachment_of, quoted
 from adapters.slack.api.payload import Json, get_object, get_objects, get_text
+from adapters.slack.inbound.content import read_message
 from adapters.slack.inbound.events import (
     AgentSessionStopped,
     AppHomeOpened,
@@ -26,8 +26,8 @@ from adapters.slack.inbound.events import (
 )
 from bot.conversation import PlaceKind
 
-MESSAGE_SUBTYPES = ("", "file_share", "thread_broadcast", "me_message")
-"""Subtypes of message events that hold a message of a person."""
+MESSAGE_SUBTYPES = ("", "file_share", "thread_broadcast", "me_message", "bot_message")
+"""Subtypes of message events that hold a message of a person or an app."""
 
 THUMBS_UP, THUMBS_DOWN = ("+1", "thumbsup"), ("-1", "thumbsdown")
 
@@ -76,6 +76,8 @@ def place_kind(channel: str, channel_type: str = "", name: str = "") -> PlaceKin
 def _event(body: Json, event: Json) -> SlackEvent | None:
     team, kind = installed_team(body), get_text(event, "type")
     user, channel = get_text(event, "user"), get_text(event, "channel")
+    if kind == "app_mention" and event.get("edited"):
+        return None  # the message_changed event of the same edit also tells the text before it
     if kind in ("message", "app_mention"):
         return _message_event(body, event)
     if kind in ("reaction_added", "reaction_removed"):
@@ -111,12 +113,12 @@ def _message_event(
         message = _message_posted(body, event, now)
         if now.get("subtype") == "tombstone":  # deleted, with replies below it
             return MessageDeleted(replace(message, user=get_text(before, "user") or message.user))
-        is_same = before and before.get("text") == now.get("text")
+        content = read_message(before)
+        is_same = before and (content.text, content.quoted) == (message.text, message.quoted)
         if is_same or get_text(now, "subtype") not in MESSAGE_SUBTYPES:
             return None  # a link was unfurled, or a reply counted
-        return MessageEdited(
-            message, get_text(get_object(now, "edited"), "ts") or get_text(event, "ts")
-        )
+        edited_ts = get_text(get_object(now, "edited"), "ts") or get_text(event, "ts")
+        return MessageEdited(message, edited_ts, content.text)
     if subtype == "message_deleted":
         before = dict(get_object(event, "previous_message"))
         before.setdefault("ts", event.get("deleted_ts"))
@@ -127,19 +129,24 @@ def _message_event(
 def _message_posted(body: Json, event: Json, message: Json) -> MessagePosted:
     channel = get_text(event, "channel")
     thread = get_object(message, "assistant_thread") or get_object(event, "assistant_thread")
+    content, bot = read_message(message), get_object(message, "bot_profile")
     return MessagePosted(
         team=installed_team(body),
         channel=channel,
         kind=place_kind(channel, get_text(event, "channel_type")),
         user=get_text(message, "user"),
         ts=get_text(message, "ts"),
-        text=get_text(message, "text"),
+        text=content.text,
         thread_ts=get_text(message, "thread_ts"),
         user_team=get_text(message, "user_team") or get_text(message, "team"),
         event_id=_event_id(body),
-        files=tuple(attachment_of(file) for file in get_objects(message, "files")),
-        quoted=quoted(message),
+        files=content.files,
+        quoted=content.quoted,
+        is_unreadable=content.is_unreadable,
         by_bot=bool(message.get("bot_id") or message.get("bot_profile")),
+        bot_id=get_text(message, "bot_id") or get_text(bot, "id"),
+        app_id=get_text(message, "app_id") or get_text(bot, "app_id"),
+        app_name=get_text(message, "username") or get_text(bot, "name"),
         external=_is_external(body),
         in_agent_thread=bool(thread),
         mentions_bot=event.get("type") == "app_mention",

@@ -84,16 +84,15 @@ async def classify(
     message: MessagePosted, bot_user: str, core: Core, mentions_only: Iterable[str] = ()
 ) -> Intent | None:
     """The intent of a message; None if the bot ignores it. Raises StoreError."""
-    if (
-        message.by_bot
-        or not message.user
-        or message.user in (bot_user, "USLACKBOT")
-        or not message.ts
-    ):
+    if not message.ts or message.user in (bot_user, "USLACKBOT"):
+        return None
+    if message.by_bot:
+        return await _intent_of_app(message, core)
+    if not message.user:
         return None
     is_mention = message.mentions_bot or (bool(bot_user) and bot_user in mentioned(message.text))
     text = without_mention(message.text, bot_user) if is_mention else message.text.strip()
-    if not (text or message.files or message.quoted or is_mention):
+    if not (text or message.files or message.quoted or is_mention or message.is_unreadable):
         return None
     in_thread = bool(message.thread_ts) and message.thread_ts != message.ts
     is_addressed = is_mention or message.kind == "private"
@@ -108,12 +107,30 @@ async def classify(
     if is_mention and not text and not message.files and not message.quoted and not in_thread:
         return Intent("command", "help", is_addressed)
     if is_addressed:
-        text = text or ("" if message.files else "(mentions you, and says nothing)")
+        text = text or _without_words(message)
         is_first = in_thread and not takes_part
         return Intent("message", text, is_addressed, is_first_in_thread=is_first)
     if message.channel in mentions_only or addresses_others(message.text):
         return Intent("overheard", text)
     return Intent("message", text)
+
+
+async def _intent_of_app(message: MessagePosted, core: Core) -> Intent | None:
+    """Messages of other apps are remembered where the bot takes part, and never answered."""
+    has_content = bool(message.text.strip() or message.files or message.quoted)
+    in_thread = bool(message.thread_ts) and message.thread_ts != message.ts
+    if not (has_content and in_thread and await core.takes_part(session_of(message))):
+        return None
+    return Intent("overheard", message.text.strip())
+
+
+def _without_words(message: MessagePosted) -> str:
+    """The text of a message to the bot that has none; what it brings speaks for itself."""
+    if message.files or message.quoted:
+        return ""
+    if message.is_unreadable:
+        return "(a message of a kind that cannot be read: no words and no file)"
+    return "(mentions you, and says nothing)"
 
 
 def addresses_others(text: str) -> bool:

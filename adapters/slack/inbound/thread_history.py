@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from adapters.slack.api.attachments import quoted
 from adapters.slack.api.errors import slack_errors
 from adapters.slack.api.payload import Json, get_object, get_objects, get_text
-from adapters.slack.inbound.mrkdwn import decode, mentioned
-from bot.conversation import Address, Overheard, Speaker
+from adapters.slack.inbound.content import read_message
+from adapters.slack.inbound.mrkdwn import decode, mentioned, named_places
+from bot.conversation import Address, Attachment, Overheard, Speaker
 from bot.errors import PlatformBusy
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
+    from adapters.slack.api.places import PlaceDirectory
     from adapters.slack.api.users import UserDirectory
     from adapters.slack.api.workspaces import Workspaces
 
@@ -53,12 +55,14 @@ class ThreadHistoryFetcher:
         self,
         workspaces: Workspaces,
         users: UserDirectory,
+        places: PlaceDirectory,
         *,
         max_chars: int = MAX_CHARS,
         page_size: int = _PAGE_SIZE,
     ) -> None:
         self._workspaces = workspaces
         self._users = users
+        self._places = places
         self._max_chars = max_chars
         self._page_size = page_size
 
@@ -73,9 +77,9 @@ class ThreadHistoryFetcher:
         client = await self._workspaces.client(session.account)
         messages, is_complete = await self._fetch_messages(client, address, until)
         earlier = [
-            message
-            for message in messages
-            if _text(message) and message.get("ts") != address.reply_to_id
+            read
+            for read in map(_read, messages)
+            if read.text and read.message.get("ts") != address.reply_to_id
         ]
         if not earlier:
             return () if is_complete else (_gap_note(NOT_READ),)
@@ -126,29 +130,48 @@ class ThreadHistoryFetcher:
             )
 
     async def _as_overheard(
-        self, team: str, messages: Sequence[Json], until: float
+        self, team: str, messages: Sequence[EarlierMessage], until: float
     ) -> list[Overheard]:
-        authors = [get_text(message, "user") for message in messages]
-        named = [user for message in messages for user in mentioned(_text(message))]
+        authors = [get_text(earlier.message, "user") for earlier in messages]
+        named = [user for earlier in messages for user in mentioned(earlier.text)]
         wait_s = max(_NAMES_WAIT_S, until - time.monotonic())
-        names = await self._users.names(team, (*authors, *named), wait_s=wait_s)
+        places = named_places("\n".join(earlier.text for earlier in messages))
+        names, place_names = await asyncio.gather(
+            self._users.names(team, (*authors, *named), wait_s=wait_s),
+            self._places.names(team, places, wait_s=wait_s),
+        )
+        names |= place_names
         return [
             Overheard(
-                _speaker(message, names), decode(_text(message), names), get_text(message, "ts")
+                speaker_of(earlier.message, names),
+                decode(earlier.text, names),
+                get_text(earlier.message, "ts"),
+                earlier.files,
             )
-            for message in messages
+            for earlier in messages
         ]
 
 
-def root_and_newest(messages: Sequence[Json], max_chars: int) -> tuple[list[Json], int]:
+@dataclass(frozen=True, slots=True)
+class EarlierMessage:
+    """A message of the thread: its payload, its words as raw mrkdwn, and its files."""
+
+    message: Json
+    text: str
+    files: tuple[Attachment, ...] = ()
+
+
+def root_and_newest(
+    messages: Sequence[EarlierMessage], max_chars: int
+) -> tuple[list[EarlierMessage], int]:
     """The root and the newest of `messages` that fit, oldest first, and the number omitted between them."""
     max_message_chars = max_chars // 3
     root = _cut(messages[0], max_message_chars)
-    room = max_chars - len(_text(root))
-    newest: list[Json] = []
+    room = max_chars - len(root.text)
+    newest: list[EarlierMessage] = []
     for message in reversed(messages[1:]):
         short = _cut(message, max_message_chars)
-        room -= len(_text(short))
+        room -= len(short.text)
         if room < 0:
             break
         newest.append(short)
@@ -171,28 +194,24 @@ def _gap_note(text: str) -> Overheard:
     return Overheard(Speaker("", "note"), text)
 
 
-def _cut(message: Json, max_chars: int) -> Json:
-    text = _text(message)
-    if len(text) <= max_chars:
-        return message
-    return {**message, "text": text[:max_chars] + " […]", "attachments": [], "files": []}
+def _cut(earlier: EarlierMessage, max_chars: int) -> EarlierMessage:
+    if len(earlier.text) <= max_chars:
+        return earlier
+    return replace(earlier, text=earlier.text[:max_chars] + " […]")
 
 
-def _text(message: Json) -> str:
-    """Text of a message, also of other apps, which may put theirs into attachments."""
-    texts = [get_text(message, "text"), quoted(message)]
-    if not any(texts):
-        texts = [
-            get_text(attachment, "text") or get_text(attachment, "fallback")
-            for attachment in get_objects(message, "attachments")
-        ]
-    texts += [
-        f"[file: {get_text(file, 'name') or 'unnamed'}]" for file in get_objects(message, "files")
-    ]
-    return "\n".join(filter(None, texts)).strip()
+def _read(message: Json) -> EarlierMessage:
+    """All words of a message, also of other apps; of one that has only files, their names."""
+    content = read_message(message)
+    text = "\n".join(filter(None, (content.text, content.quoted))).strip()
+    if not text:
+        text = ", ".join(f"[file: {file.name or 'unnamed'}]" for file in content.files)
+    if not text and content.is_unreadable:
+        text = "[a message without words]"
+    return EarlierMessage(message, text, content.files)
 
 
-def _speaker(message: Json, names: dict[str, str]) -> Speaker:
+def speaker_of(message: Json, names: dict[str, str]) -> Speaker:
     user = get_text(message, "user") or get_text(message, "bot_id")
     name = (
         names.get(user)

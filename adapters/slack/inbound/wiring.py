@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from adapters.slack.api.threads import ThreadLookup
 from adapters.slack.app_home import AppHome
 from adapters.slack.assistant import Assistant
+from adapters.slack.inbound.automated import AutomatedMessages
 from adapters.slack.inbound.dispatcher import Dispatcher
 from adapters.slack.inbound.interactions import Interactions
 from adapters.slack.inbound.messages import NAMES_WAIT_S, MessageEnqueuer, Notify
 from adapters.slack.inbound.reactions import Reactions
 
 if TYPE_CHECKING:
+    from adapters.slack.api.places import PlaceDirectory
     from adapters.slack.api.users import UserDirectory
     from adapters.slack.api.workspaces import Workspaces
     from adapters.slack.inbound.events import AppUninstalled
@@ -27,6 +29,7 @@ def build_dispatcher(
     settings: SlackSettings,
     workspaces: Workspaces,
     users: UserDirectory,
+    places: PlaceDirectory,
     background: BackgroundTasks,
     *,
     notify: Notify,
@@ -45,6 +48,9 @@ def build_dispatcher(
             assistant,
             background,
             notify,
+            places,
+            AutomatedMessages(core.key_values),
+            settings.slack_answer_apps,
             names_wait_s,
         ),
         reactions=Reactions(core, users, ThreadLookup(workspaces), names_wait_s),

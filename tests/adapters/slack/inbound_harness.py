@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from slack_bolt.async_app import AsyncApp
 from starlette.routing import BaseRoute
 
+from adapters.slack.api.places import PlaceDirectory
 from adapters.slack.api.users import UserDirectory
 from adapters.slack.api.workspaces import Workspaces, new_session
 from adapters.slack.inbound.events import AppUninstalled, MessagePosted
@@ -109,8 +110,9 @@ async def open_inbound_harness(
         own = slack_settings(server.api_url, **changes)
         session = await stack.enter_async_context(new_session())
         workspaces = Workspaces(own, session)
-        users = UserDirectory(workspaces)
+        users, places = UserDirectory(workspaces), PlaceDirectory(workspaces)
         stack.push_async_callback(users.aclose)
+        stack.push_async_callback(places.aclose)
         background = BackgroundTasks()
         stack.push_async_callback(background.aclose)
         core = RecordingCore(settings)
@@ -128,6 +130,7 @@ async def open_inbound_harness(
             own,
             workspaces,
             users,
+            places,
             background,
             notify=notify,
             on_uninstalled=on_uninstalled,

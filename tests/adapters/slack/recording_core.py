@@ -13,6 +13,7 @@ from bot.conversation import Address, Incoming, SessionKey, Speaker
 from bot.errors import StoreUnavailable
 from bot.ports import Admission, CommandSpec, ConversationSummary
 from bot.settings import Settings
+from tests.support.key_value_store import InMemoryKeyValueStore
 
 
 @dataclass
@@ -32,6 +33,7 @@ class RecordingCore:
     known: set[SessionKey] = field(default_factory=set)
     conversations: tuple[ConversationSummary, ...] = ()
     down: bool = False
+    key_values: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
     _seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:

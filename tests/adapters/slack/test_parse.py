@@ -34,7 +34,7 @@ KINDS: dict[str, Any] = {
     "app_uninstalled": AppUninstalled,
     "assistant_thread_started": AssistantThreadStarted,
     "message_agent_thread": MessagePosted,
-    "message_bot": None,
+    "message_bot": MessagePosted,
     "message_broadcast": MessagePosted,
     "message_changed": MessageEdited,
     "message_deleted": MessageDeleted,

@@ -10,9 +10,15 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from adapters.slack.api.places import PlaceDirectory
 from adapters.slack.api.users import UserDirectory
 from adapters.slack.api.workspaces import Workspaces, new_session
-from adapters.slack.inbound.thread_history import NOT_READ, ThreadHistoryFetcher, root_and_newest
+from adapters.slack.inbound.thread_history import (
+    NOT_READ,
+    EarlierMessage,
+    ThreadHistoryFetcher,
+    root_and_newest,
+)
 from bot.conversation import Address, Overheard, SessionKey
 from bot.errors import PlatformError
 from tests.adapters.slack.inbound_harness import slack_settings
@@ -24,11 +30,12 @@ async def open_fetcher(server: SlackServer, **options: int) -> AsyncIterator[Thr
     async with new_session() as session:
         workspaces = Workspaces(slack_settings(server.api_url), session)
         await workspaces.sign_on()
-        users = UserDirectory(workspaces)
+        users, places = UserDirectory(workspaces), PlaceDirectory(workspaces)
         try:
-            yield ThreadHistoryFetcher(workspaces, users, **options)
+            yield ThreadHistoryFetcher(workspaces, users, places, **options)
         finally:
             await users.aclose()
+            await places.aclose()
 
 
 def thread(
@@ -143,11 +150,11 @@ async def test_other_apps_speak_under_their_own_names(server: SlackServer) -> No
 def test_root_and_newest_fit_and_what_is_left_out_is_counted(
     texts: list[str], max_chars: int
 ) -> None:
-    messages = [{"text": text, "ts": str(at)} for at, text in enumerate(texts)]
+    messages = [EarlierMessage({"ts": str(at)}, text) for at, text in enumerate(texts)]
     kept, left_out = root_and_newest(messages, max_chars)
-    stamps = [message["ts"] for message in kept]
+    stamps = [message.message["ts"] for message in kept]
     assert stamps[0] == "0"
     newest = stamps[1:]
     assert newest == [str(at) for at in range(len(texts) - len(newest), len(texts))]
     assert len(kept) + left_out == len(texts)
-    assert sum(len(message["text"]) for message in kept) <= max_chars + 8 * len(kept)
+    assert sum(len(message.text) for message in kept) <= max_chars + 8 * len(kept)

@@ -55,19 +55,6 @@ def allowed(*more: int) -> tuple[str, ...]:
     return tuple(f"telegram:{id_}" for id_ in (ANNA, BEN, CLEO, GROUP, FORUM, *more))
 
 
-class InMemoryKeyValueStore(dict[str, str]):
-    """`KeyValueStore` in memory."""
-
-    async def get(self, name: str) -> str:  # type: ignore[override]
-        return super().get(name, "")
-
-    async def set(self, name: str, value: str, *, ttl_s: float) -> None:
-        self[name] = value
-
-    async def delete(self, name: str) -> None:
-        self.pop(name, None)
-
-
 @dataclass(slots=True)
 class World:
     """The running bot, and the servers around it."""

@@ -16,8 +16,9 @@ from adapters.telegram.outbound.sent_messages import SentMessages
 from adapters.telegram.outbound.target import TelegramDetails
 from adapters.telegram.settings import TelegramSettings
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
-from tests.adapters.telegram.harness import ANNA, InMemoryKeyValueStore
+from tests.adapters.telegram.harness import ANNA
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
+from tests.support.key_value_store import InMemoryKeyValueStore
 
 
 @dataclass(slots=True)

@@ -29,10 +29,10 @@ from tests.adapters.telegram.harness import (
     BEN,
     FORUM,
     GROUP,
-    InMemoryKeyValueStore,
     furnished,
 )
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
+from tests.support.key_value_store import InMemoryKeyValueStore
 
 LAST = "the last word"
 

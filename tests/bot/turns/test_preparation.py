@@ -19,6 +19,7 @@ from bot.errors import PlatformBusy, PlatformUnreachable
 from bot.memory.history import RedisHistory
 from bot.model.transcription import Transcriber
 from bot.ports import TurnWrite
+from bot.prompt.transcript import messages_of
 from bot.settings import Settings
 from bot.turns.preparation import MAX_CONCURRENT_READS, MAX_IMAGE_BYTES, MAX_IMAGES, TurnPreparation
 from tests.fakes.transcription_endpoint import TranscriptionEndpoint
@@ -237,6 +238,67 @@ async def test_thread_history_is_left_out_once_something_is_remembered(
         harness.connection.thread_history = outcome
         turn = Turn("t2", (make_message("and?"),))
         assert await harness.preparation.prepare(turn, harness.connection) == (turn, ())
+
+
+async def test_thread_history_brings_what_memory_missed(harness: PreparationHarness) -> None:
+    """S9: what was said while the bot had been sent away by `leave`."""
+    answered = Turn("t", (make_message("hello", message_id="m2"),))
+    answered = replace(answered.ended("complete", "x"), answer_ids=("m3",))
+    await harness.preparation.history.append(TurnWrite(answered, tokens=9))
+    earlier = [Overheard(Speaker("U1"), f"text {at}", f"m{at}") for at in range(1, 6)]
+    harness.connection.thread_history = tuple(earlier)
+    turn, _ = await harness.preparation.prepare(
+        Turn("t2", (make_message("and?"),)), harness.connection
+    )
+    assert [item.message_id for item in turn.incoming[0].seed] == ["m4", "m5"]
+
+
+async def test_attachments_of_earlier_messages_are_read(harness: PreparationHarness) -> None:
+    """S8: "summarise this" below a file."""
+    files = {"note": b"the plan", "cat": b"\x89PNG"}
+    harness.connection.files |= files
+    root = Overheard(
+        Speaker("U1"),
+        "[file: a.txt]",
+        "m1",
+        (
+            Attachment("document", "a.txt", "text/plain", "note"),
+            Attachment("image", "cat.png", "image/png", "cat"),
+        ),
+    )
+    harness.connection.thread_history = (root,)
+    turn, images = await harness.preparation.prepare(
+        Turn("t", (make_message("summarise this"),)), harness.connection
+    )
+    (seeded,) = turn.incoming[0].seed
+    assert [item.text for item in seeded.attachments] == ["the plan", ""]
+    assert len(images) == 1
+    assert "the plan" in messages_of(turn)[0].text
+
+
+async def test_earlier_attachments_that_are_read_are_few(harness: PreparationHarness) -> None:
+    """S8: bounded, the root first, then the newest."""
+    harness.connection.files |= {str(at): b"x" for at in range(50)}
+    harness.connection.thread_history = tuple(
+        Overheard(Speaker("U1"), "x", str(at), (Attachment("document", "a.txt", "", str(at)),))
+        for at in range(50)
+    )
+    await harness.preparation.prepare(Turn("t", (make_message("and?"),)), harness.connection)
+    assert harness.connection.downloads == ["0", "46", "47", "48", "49"]
+
+
+async def test_documents_of_overheard_messages_are_read_and_pictures_are_not(
+    harness: PreparationHarness,
+) -> None:
+    """S8: a file that nobody showed the bot, in a thread where it takes part."""
+    harness.connection.files |= {"note": b"the plan"}
+    files = (
+        Attachment("document", "a.txt", "text/plain", "note"),
+        Attachment("image", "cat.png", "image/png", "cat"),
+    )
+    turn = Turn("t", (make_message("fyi", kind="overheard", attachments=files),))
+    turn = await harness.preparation.read_documents(turn, harness.connection)
+    assert [item.text for item in turn.incoming[0].attachments] == ["the plan", ""]
 
 
 async def test_thread_history_that_was_fetched_is_not_fetched_again(

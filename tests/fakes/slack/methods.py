@@ -27,6 +27,7 @@ SCOPES = (
     "mpim:history",
     "mpim:read",
     "reactions:read",
+    "usergroups:read",
     "users:read",
 )
 
@@ -47,7 +48,8 @@ METHODS: dict[str, tuple[Method, str, int]] = {
     "chat.stopStream": (chat_methods.stop_stream, "chat:write", 20),
     "conversations.replies": (read_methods.replies, "channels:history", 50),
     "conversations.history": (read_methods.history, "channels:history", 50),
-    "conversations.info": (read_methods.conversations_info, "", 50),
+    "conversations.info": (read_methods.conversations_info, "channels:read", 50),
+    "usergroups.list": (read_methods.usergroups_list, "usergroups:read", 20),
     "conversations.open": (read_methods.conversations_open, "im:write", 50),
     "assistant.threads.setStatus": (read_methods.set_status, "chat:write", 600),
     "assistant.threads.setTitle": (read_methods.set_title, "assistant:write", 50),

@@ -79,6 +79,11 @@ def conversations_info(slack: SlackServer, caller: Caller, args: Json) -> Json:
     return {"channel": _channel_json(slack.space.channel(str(args.get("channel") or "")))}
 
 
+def usergroups_list(slack: SlackServer, caller: Caller, args: Json) -> Json:
+    groups = slack.space.user_groups.items()
+    return {"usergroups": [{"id": id_, "handle": handle} for id_, handle in groups]}
+
+
 def conversations_open(slack: SlackServer, caller: Caller, args: Json) -> Json:
     users = {user for user in str(args.get("users") or "").split(",") if user}
     if not users:

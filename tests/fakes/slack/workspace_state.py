@@ -118,6 +118,7 @@ class Workspace:
         self.prompts: dict[tuple[str, str], list[Json]] = {}
         self.homes: dict[str, Json] = {}
         self.people: dict[str, Json] = {}
+        self.user_groups: dict[str, str] = {}
         self.files: dict[str, tuple[Json, bytes]] = {}
         self.lag_s = 0.0
         self._last_us = 0
