@@ -4,6 +4,7 @@ KeepthreadError
 ├── SettingsError            a setting is missing, misspelt or impossible
 ├── StoreError               Redis
 │   ├── StoreUnavailable     cannot be reached (now)
+│   │   └── StoreReadOnly    is a replica (now)
 │   ├── StoreRefused         wrong password, no rights, wrong kind of server
 │   ├── StoreFull            out of memory or disk
 │   └── Overtaken            a newer worker or a reset has the conversation
@@ -83,6 +84,10 @@ class StoreError(KeepthreadError):
 class StoreUnavailable(StoreError):
     sentence = "I cannot reach my memory right now. Please try again in a minute."
     can_retry = True
+
+
+class StoreReadOnly(StoreUnavailable):
+    """A server that is a replica takes no writes: a fail-over has not reached its name yet, or never will."""
 
 
 class StoreRefused(StoreError):

@@ -23,6 +23,7 @@ from bot.prompt.builder import PromptBuilder
 from bot.settings import Settings
 from bot.storage.client import INGRESS_RETRY_S, connect
 from bot.storage.dedicated_connection import DedicatedConnection
+from bot.storage.fail_over import FailOvers
 from bot.storage.key_value import RedisKeyValueStore
 from bot.storage.vault import RedisVault
 from bot.tracing import build_tracer
@@ -41,12 +42,17 @@ MIN_ROOM_TOKENS = 100
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Redis, and the memory in it."""
+    """Redis, and the memory in it.
+
+    Attributes:
+        fail_overs: to be shared with further links to the same Redis.
+    """
 
     client: Any
     description: str
     history: RedisHistory
     sessions: Sessions
+    fail_overs: FailOvers
     is_cluster: bool = False
 
 
@@ -88,7 +94,13 @@ async def open_store(
         dedicated_writes: write answers over a connection of their own, so that none waits for the pool.
     """
     async with AsyncExitStack() as stack:
-        link = await connect(settings, max_connections=max_connections, retry_for_s=retry_for_s)
+        fail_overs = FailOvers()
+        link = await connect(
+            settings,
+            max_connections=max_connections,
+            retry_for_s=retry_for_s,
+            fail_overs=fail_overs,
+        )
         stack.push_async_callback(link.aclose)
         dedicated: DedicatedConnection | None = None
         if dedicated_writes and not link.is_cluster:
@@ -97,7 +109,8 @@ async def open_store(
         ttl = timedelta(days=settings.bot_history_ttl_days)
         history = RedisHistory(link.client, settings.bot_redis_prefix, ttl, dedicated=dedicated)
         sessions = Sessions(link.client, history)
-        yield Store(link.client, link.describe(), history, sessions, link.is_cluster)
+        name = link.describe()
+        yield Store(link.client, name, history, sessions, fail_overs, link.is_cluster)
 
 
 @asynccontextmanager

@@ -16,8 +16,9 @@ from bot.metrics import Metrics
 from bot.model.transcription import Transcriber
 from bot.ports import Connection
 from bot.settings import Settings
-from bot.storage.client import WORKER_RETRY_S, RedisLink, connect
+from bot.storage.client import READ_TIMEOUT_S, WORKER_RETRY_S, RedisLink, connect
 from bot.storage.durability import Durability
+from bot.storage.fail_over import FailOvers
 from bot.turns.preparation import TurnPreparation
 from bot.wiring import Components
 from bot.worker.executor import TurnExecutor
@@ -27,14 +28,21 @@ from bot.worker.worker import Worker
 CHARS_PER_TOKEN = 3
 
 
-async def socket_url(
-    stack: AsyncExitStack, settings: Settings, retry_for_s: float, *, is_blocking: bool = False
+async def open_link(
+    stack: AsyncExitStack,
+    settings: Settings,
+    retry_for_s: float,
+    fail_overs: FailOvers,
+    *,
+    is_blocking: bool = False,
 ) -> RedisLink:
     """A link that `stack` closes; `is_blocking`: without read time-out, for blocking reads."""
-    if is_blocking:
-        link = await connect(settings, retry_for_s=retry_for_s, read_timeout_s=None)
-    else:
-        link = await connect(settings, retry_for_s=retry_for_s)
+    link = await connect(
+        settings,
+        retry_for_s=retry_for_s,
+        read_timeout_s=None if is_blocking else READ_TIMEOUT_S,
+        fail_overs=fail_overs,
+    )
     stack.push_async_callback(link.aclose)
     return link
 
@@ -65,8 +73,9 @@ async def open_worker(
 ) -> Worker:
     """A worker that is not running yet, on links of its own that wait out an outage of Redis."""
     settings = components.settings
-    link = await socket_url(stack, settings, WORKER_RETRY_S)
-    blocking = await socket_url(stack, settings, WORKER_RETRY_S, is_blocking=True)
+    fail_overs = components.store.fail_overs
+    link = await open_link(stack, settings, WORKER_RETRY_S, fail_overs)
+    blocking = await open_link(stack, settings, WORKER_RETRY_S, fail_overs, is_blocking=True)
     transcriber = Transcriber(settings)
     stack.push_async_callback(transcriber.aclose)
     preparation = TurnPreparation(
@@ -95,4 +104,5 @@ async def open_worker(
             max_turns_per_person=settings.bot_max_turns_per_person,
             timing=Timing(lease_s=settings.bot_lease_s),
         ),
+        fail_overs,
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReadOnly
 from bot.inbox.inbox import Inbox
 from bot.inbox.stats import InboxStats
 from bot.metrics import Metrics
@@ -17,6 +17,8 @@ from bot.worker.worker import Worker
 MAX_MISSED_LEASES = 4
 MIN_STUCK_S = 60.0
 """A worker whose last heartbeat is older than both is stuck."""
+MAX_READ_ONLY_S = 30.0
+"""A process whose Redis is a replica for longer did not follow a fail-over."""
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class HealthProbes:
         worker: None in a process with the ingress role alone.
         receives: False in a process with the worker role alone.
         max_disconnected_s: liveness fails when a platform was disconnected for longer.
+        max_read_only_s: liveness fails when Redis was a replica for longer.
     """
 
     connections: Mapping[str, Connection]
@@ -36,6 +39,8 @@ class HealthProbes:
     worker: Worker | None
     receives: bool = True
     max_disconnected_s: float = 300.0
+    max_read_only_s: float = MAX_READ_ONLY_S
+    _read_only_since: float | None = None
     _is_draining: bool = False
     _disconnected_since: dict[str, float] = field(default_factory=dict)
 
@@ -44,7 +49,10 @@ class HealthProbes:
         self._is_draining = True
 
     async def health(self) -> dict[str, str]:
-        """Faults that only a restart mends: never an outage of Redis, nor its consequences."""
+        """Faults that only a restart mends: never an outage of Redis, nor its consequences.
+
+        A name that still leads to a former primary is no outage: perhaps another process finds the new one.
+        """
         wrong: dict[str, str] = {}
         if await self._redis_error():
             self._disconnected_since.clear()  # a platform whose messages cannot be stored is unready, too
@@ -59,6 +67,9 @@ class HealthProbes:
             heartbeat_age_s = time.monotonic() - leases.heartbeat_at
             if heartbeat_age_s > max(leases.lease_s * MAX_MISSED_LEASES, MIN_STUCK_S):
                 wrong["worker"] = f"no heartbeat for {heartbeat_age_s:.0f} s"
+        read_only_s = self._read_only_for_s()
+        if read_only_s > self.max_read_only_s:
+            wrong["redis"] = f"a replica for {read_only_s:.0f} s"
         return wrong
 
     async def readiness(self) -> dict[str, str]:
@@ -88,9 +99,21 @@ class HealthProbes:
     async def _redis_error(self) -> str:
         try:
             await self.inbox.check_writable(safely=True)
+        except StoreReadOnly as error:
+            self._read_only_since = self._read_only_since or time.monotonic()
+            return error.user_text
         except StoreError as error:
             return error.user_text
+        self._read_only_since = None
         return ""
+
+    def _read_only_for_s(self) -> float:
+        """How long Redis has been a replica, by this process' probes or its worker."""
+        of_worker = self.worker.leases.read_only_since if self.worker else None
+        now = time.monotonic()
+        return max(
+            (now - since for since in (self._read_only_since, of_worker) if since), default=0
+        )
 
     def _detail(self, platform: str) -> str:
         return self.connections[platform].health().detail or "disconnected"

@@ -22,7 +22,7 @@ from bot.metrics import Metrics
 from bot.model.local.lazy import LazyModel
 from bot.plugins import ConfiguredAdapter, adapters, configured_adapters
 from bot.ports import Adapter, Connection
-from bot.service.assembly import build_inbox, open_worker, socket_url
+from bot.service.assembly import build_inbox, open_link, open_worker
 from bot.service.base_core import command_services
 from bot.service.health import HealthProbes
 from bot.service.http import create_app, serve
@@ -110,7 +110,7 @@ async def _assemble(
 ) -> Service:
     """All parts, with connections and the HTTP server open; leaving `stack` closes them in reverse."""
     settings = components.settings
-    ingress = await socket_url(stack, settings, ingress_retry_s)
+    ingress = await open_link(stack, settings, ingress_retry_s, components.store.fail_overs)
     metrics = Metrics()
     connections: dict[str, Connection] = {}
     inbox = build_inbox(ingress, settings)

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import (
-    BlockingConnectionPool,
-    Connection,
-    Redis,
-    RedisCluster,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import (
-    Sentinel,
-    SentinelConnectionPool,
-    SentinelManagedConnection,
-    SentinelManagedSSLConnection,
-)
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import NoPermissionError
@@ -31,6 +20,16 @@ from redis.maint_notifications import MaintNotificationsConfig
 from bot.settings import Settings
 from bot.storage import url
 from bot.storage.errors import store_errors
+from bot.storage.fail_over import (
+    FailOvers,
+    PrimaryPool,
+    SentinelConnection,
+    SentinelPool,
+    SentinelTlsConnection,
+    TcpConnection,
+    TlsConnection,
+    UnixConnection,
+)
 from bot.storage.retry import DeadlineRetry
 from bot.storage.url import RedisUrl
 
@@ -44,6 +43,15 @@ CLUSTER_CONNECTIONS = 1024
 """Per node. The cluster client raises where a pool would wait, so it gets more than can be used."""
 
 Closers = tuple[Callable[[], Awaitable[object]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Limits of a link, as the arguments of `connect` give them."""
+
+    retry_for_s: float
+    max_connections: int
+    read_timeout_s: float | None
 
 
 class RedisLink:
@@ -82,6 +90,7 @@ async def connect(
     retry_for_s: float = INGRESS_RETRY_S,
     max_connections: int = 64,
     read_timeout_s: float | None = READ_TIMEOUT_S,
+    fail_overs: FailOvers | None = None,
 ) -> RedisLink:
     """Open a link to the server in REDIS_URL, or to the embedded one, and ping it.
 
@@ -90,26 +99,27 @@ async def connect(
             bounds the time to connect and `read_timeout_s`.
         max_connections: size of the pool; a caller beyond it waits for a free connection.
         read_timeout_s: the longest a reply may take; None for blocking reads.
+        fail_overs: what other links of the process to the same server have met; None: this is the only one.
 
     Raises:
         SettingsError: REDIS_URL is wrong.
         StoreError: the server cannot be used; see which.
     """
+    limits = _Limits(retry_for_s, max_connections, read_timeout_s)
+    fail_overs = fail_overs or FailOvers()
     if settings.redis_url is not None:
         where = url.parse(settings.redis_url.get_secret_value())
-        link = _open(where, str(where), (), retry_for_s, max_connections, read_timeout_s)
+        link = _open(where, str(where), (), limits, fail_overs)
     else:
         from bot.storage.embedded.server import EmbeddedServer  # only where there is flock
 
         server = await EmbeddedServer.start(settings.bot_data_dir)
         where = url.parse(server.url)
         name = f"embedded server in {server.folder}"
-        link = _open(where, name, (server.aclose,), retry_for_s, max_connections, read_timeout_s)
+        link = _open(where, name, (server.aclose,), limits, fail_overs)
     try:
-        with (
-            store_errors(),
-            suppress(NoPermissionError),
-        ):  # `bot.storage.rights` names what is missing
+        # Whose right to PING is missing is told by `bot.storage.rights`, with the others.
+        with store_errors(), suppress(NoPermissionError):
             await link.client.ping()
     except BaseException:
         await link.aclose()
@@ -121,10 +131,10 @@ def _open(
     where: RedisUrl,
     name: str,
     also_close: Closers,
-    retry_for_s: float,
-    max_connections: int,
-    read_timeout_s: float | None,
+    limits: _Limits,
+    fail_overs: FailOvers,
 ) -> RedisLink:
+    retry_for_s, read_timeout_s = limits.retry_for_s, limits.read_timeout_s
     options: dict[str, Any] = {
         **where.options,
         "socket_connect_timeout": min(CONNECT_TIMEOUT_S, retry_for_s),
@@ -134,33 +144,32 @@ def _open(
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     if where.kind == "cluster":
-        return RedisLink(_cluster(where, options, retry_for_s, max_connections), name, also_close)
+        return RedisLink(_cluster(where, options, limits), name, also_close)
     options |= {
         "db": where.db,
         "retry": DeadlineRetry(retry_for_s),
         "timeout": retry_for_s,  # for a free connection
-        "max_connections": max_connections,
+        "max_connections": limits.max_connections,
+        "fail_overs": fail_overs,
     }
     if where.kind == "sentinel":
         client, sentinel = _behind_sentinels(where, options)
         return RedisLink(client, name, (sentinel.aclose, *also_close))
     if where.kind == "unix":
-        options |= {"connection_class": UnixDomainSocketConnection, "path": where.path}
+        options |= {"connection_class": UnixConnection, "path": where.path}
     else:
         host, port = where.hosts[0]
-        kind = SSLConnection if where.tls else Connection
+        kind = TlsConnection if where.tls else TcpConnection
         options |= {"connection_class": kind, "host": host, "port": port}
-    return RedisLink(Redis.from_pool(BlockingConnectionPool(**options)), name, also_close)
+    return RedisLink(Redis.from_pool(PrimaryPool(**options)), name, also_close)
 
 
-def _cluster(
-    where: RedisUrl, options: dict[str, Any], retry_for_s: float, max_connections: int
-) -> RedisCluster:
+def _cluster(where: RedisUrl, options: dict[str, Any], limits: _Limits) -> RedisCluster:
     return _Cluster(
         startup_nodes=[ClusterNode(host, port) for host, port in where.hosts],
         ssl=where.tls,
-        max_connections=max(max_connections, CLUSTER_CONNECTIONS),
-        retry=Retry(NoBackoff(), max(1, int(retry_for_s / CONNECT_TIMEOUT_S))),
+        max_connections=max(limits.max_connections, CLUSTER_CONNECTIONS),
+        retry=Retry(NoBackoff(), max(1, int(limits.retry_for_s / CONNECT_TIMEOUT_S))),
         **options,
     )
 
@@ -202,27 +211,8 @@ def _behind_sentinels(where: RedisUrl, options: dict[str, Any]) -> tuple[Redis, 
     )
     client: Redis = sentinel.master_for(
         where.service,
-        connection_pool_class=_BlockingSentinelPool,
-        connection_class=_FollowingTlsConnection if where.tls else _FollowingConnection,
+        connection_pool_class=SentinelPool,
+        connection_class=SentinelTlsConnection if where.tls else SentinelConnection,
         **options,
     )
     return client, sentinel
-
-
-class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Sentinel pool that waits for a free connection."""
-
-
-class _FollowingConnection(SentinelManagedConnection):
-    """Sentinel connection that asks for the primary before each try; redis-py retries the dead primary only."""
-
-    async def send_packed_command(
-        self, command: bytes | str | Iterable[bytes], check_health: bool = True
-    ) -> None:
-        if not self.is_connected:
-            await self.connect()  # type: ignore[no-untyped-call]
-        await super().send_packed_command(command, check_health)
-
-
-class _FollowingTlsConnection(_FollowingConnection, SentinelManagedSSLConnection):
-    """The same over TLS."""

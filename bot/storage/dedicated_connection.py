@@ -17,6 +17,7 @@ from redis.asyncio import Connection, Redis
 from redis.exceptions import RedisError
 
 from bot.background import cancel_all
+from bot.storage.fail_over import is_stale
 
 log = structlog.get_logger("keepthread.redis")
 
@@ -44,6 +45,7 @@ class DedicatedConnection:
         async with self._opening:
             if self._is_open():
                 return
+            await self.aclose()  # it may be from before a fail-over
             pool: Any = self._client.connection_pool
             connection = pool.make_connection()
             try:
@@ -85,7 +87,8 @@ class _OpenConnection:
 
     @property
     def is_open(self) -> bool:
-        return self._connection.is_connected and not self._reader.done()
+        is_current = not is_stale(self._connection)
+        return is_current and self._connection.is_connected and not self._reader.done()
 
     async def send(self, command: tuple[Any, ...]) -> Any:
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

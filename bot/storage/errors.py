@@ -8,11 +8,17 @@ from typing import Final
 
 from redis import exceptions as redis_errors
 
-from bot.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
+from bot.errors import StoreError, StoreFull, StoreReadOnly, StoreRefused, StoreUnavailable
 
 MAX_CAUSES = 8
 
+
+class NotPrimaryError(redis_errors.ConnectionError):
+    """Refusal of a server that is a replica now: what was sent was not run, and its connection is closed."""
+
+
 PASSWORD_CURE = "Correct user and password in REDIS_URL."  # noqa: S105  advice
+PRIMARY_CURE = "Point REDIS_URL at the primary, not at a replica."
 REACH_CURE = "See that the server in REDIS_URL runs and can be reached from here."
 RIGHTS_CURE = "Give the user in REDIS_URL the commands and keys it needs (ACL SETUSER): `keepthread doctor` lists them."
 ROOM_CURE = "Give the server more memory (maxmemory) or disk, or lower BOT_HISTORY_TTL_DAYS."
@@ -30,10 +36,7 @@ TABLE: Final[dict[type[Exception], tuple[type[StoreError], str]]] = {
     redis_errors.TimeoutError: (StoreUnavailable, REACH_CURE),
     redis_errors.BusyLoadingError: (StoreUnavailable, "It loads its data; wait until it has."),
     redis_errors.MaxConnectionsError: (StoreUnavailable, "Too much at once; run more processes."),
-    redis_errors.ReadOnlyError: (
-        StoreUnavailable,
-        "Point REDIS_URL at the primary, not at a replica.",
-    ),
+    redis_errors.ReadOnlyError: (StoreReadOnly, PRIMARY_CURE),
     redis_errors.TryAgainError: (
         StoreUnavailable,
         "The cluster is moving keys; wait until it has.",
@@ -42,7 +45,7 @@ TABLE: Final[dict[type[Exception], tuple[type[StoreError], str]]] = {
     redis_errors.MovedError: (StoreRefused, SERVER_KIND_CURE),
     redis_errors.ClusterError: (StoreUnavailable, REACH_CURE),
     redis_errors.ClusterDownError: (StoreUnavailable, REACH_CURE),
-    redis_errors.MasterDownError: (StoreUnavailable, REACH_CURE),
+    redis_errors.MasterDownError: (StoreReadOnly, PRIMARY_CURE),
     redis_errors.SlotNotCoveredError: (StoreUnavailable, REACH_CURE),
     redis_errors.RedisClusterException: (StoreUnavailable, REACH_CURE),
     # Access refused, or not the kind of server we need.
@@ -101,6 +104,8 @@ ROOT_ERRORS = (
 def translate_error(error: BaseException) -> StoreError:
     """The StoreError for an exception of redis-py. Its detail has no password: redis-py puts none in."""
     kind, cure = next(TABLE[cls] for cls in type(error).__mro__ if cls in TABLE)
+    if isinstance(error, NotPrimaryError):
+        kind, cure = StoreReadOnly, PRIMARY_CURE
     text = str(error)
     if isinstance(error, redis_errors.ResponseError):
         kind, cure = CODES.get(text.partition(" ")[0], (kind, cure))

@@ -229,8 +229,8 @@ class Rights:
         values = {"KEY": f"{self.prefix}:{{doctor}}:probe", "DB": str(self.db)}
         others = set(self.commands) - {*_FIRST, *_LAST}
         for command in (*_FIRST, *sorted(others), *_LAST):
-            words = _ARGUMENTS[command].split()
-            yield (*command.split("|"), *(values.get(word, word) for word in words))
+            arguments = _ARGUMENTS[command].split()
+            yield (*command.split("|"), *(values.get(word, word) for word in arguments))
 
     def _with_prefix(self, rule: str) -> str:
         return f"{rule}{self.prefix}:*" if rule in ("~", "&") else rule
@@ -263,7 +263,7 @@ def script_commands() -> frozenset[str]:
         for script in folder.iterdir()
     ]
     calls = [call for text in texts for call in _CALL.findall(text)]
-    return frozenset("|".join(filter(None, words)) for words in calls)
+    return frozenset("|".join(filter(None, call)) for call in calls)
 
 
 @asynccontextmanager

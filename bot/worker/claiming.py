@@ -104,15 +104,17 @@ class TurnClaimer:
         return self._state.options.max_turns - len(self._state.leases) - self._reserved
 
     async def _wait_for_ready(self, positions: dict[int, bytes]) -> None:
-        """Return when a conversation became ready, after a while, or when draining begins."""
+        """Return when a conversation became ready, after a while, at a fail-over, or when draining begins."""
         keys = self._state.inbox.keys
         streams = {keys.of(shard, "ready"): position for shard, position in positions.items()}
         read = asyncio.create_task(self._read_blocking(streams))
         drained = asyncio.create_task(self._state.draining.wait())
+        moved = asyncio.create_task(self._state.fail_overs.wait())
+        tasks = (read, drained, moved)
         try:
-            await asyncio.wait({read, drained}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await cancel_all((read, drained))
+            await cancel_all(tasks)
 
     async def _read_blocking(self, streams: dict[str, bytes]) -> None:
         timing = self._state.options.timing

@@ -11,10 +11,11 @@ from typing import Any
 import structlog
 from redis.exceptions import NoPermissionError, RedisError
 
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReadOnly
 from bot.inbox.claim import ClaimedTurn
 from bot.inbox.inbox import Inbox
 from bot.metrics import Metrics
+from bot.storage.fail_over import is_stale
 from bot.turns.stop_signal import StopSignal
 from bot.worker.options import WorkerOptions
 from bot.worker.outcome import TurnOutcome
@@ -22,6 +23,8 @@ from bot.worker.outcome import TurnOutcome
 log = structlog.get_logger("keepthread.leases")
 
 STOP_POLL_S = 0.4
+STALE_CHECK_S = 1.0
+"""The subscription follows a fail-over within this time."""
 OUTAGE_S = 1.0
 """A heartbeat that took longer had to wait for Redis to come back."""
 
@@ -73,6 +76,7 @@ class Leases:
     Attributes:
         changed: set when the number of running turns, or of reserved slots, changed.
         heartbeat_at: time of the last heartbeat, also of one that Redis refused, on the monotonic clock.
+        read_only_since: time of the first heartbeat since which Redis was a replica; None if it is none.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Leases:
         self._held: dict[tuple[int, str], Lease] = {}
         self.changed = asyncio.Event()
         self.heartbeat_at = time.monotonic()
+        self.read_only_since: float | None = None
         # Redis may just have come back: other workers renew first, as after an outage seen from here.
         self._no_claim_before = self.heartbeat_at + self.lease_s / 2
 
@@ -129,6 +134,10 @@ class Leases:
             try:
                 await self._renew_all(touch=True)
                 await self._inbox.check_writable()
+                self.read_only_since = None
+            except StoreReadOnly:
+                self.read_only_since = self.read_only_since or time.monotonic()
+                raise
             finally:
                 self.heartbeat_at = time.monotonic()
             if self.heartbeat_at - began_at > OUTAGE_S:
@@ -161,8 +170,8 @@ class Leases:
                 )  # stops are published by this user, too
                 await channel.subscribe(name)
             until = time.monotonic() + self._timing.resubscribe_s
-            while (left_s := until - time.monotonic()) > 0:
-                message = await channel.get_message(timeout=left_s)
+            while (left_s := until - time.monotonic()) > 0 and not is_stale(channel.connection):
+                message = await channel.get_message(timeout=min(left_s, STALE_CHECK_S))
                 lane = message["data"].decode() if message else ""
                 stopped = [lease for lease in self if lease.turn.lane == lane]
                 await self._renew_by_shard(stopped, touch=False)

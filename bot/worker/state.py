@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bot.inbox.inbox import Inbox
 from bot.metrics import Metrics
+from bot.storage.fail_over import FailOvers
 from bot.worker.leases import Leases
 from bot.worker.options import WorkerOptions
 
@@ -16,6 +17,7 @@ class WorkerState:
     """State that the parts of one worker share.
 
     Attributes:
+        fail_overs: of its Redis: blocking reads begin anew at each.
         shard_groups: shards that one command can reach; on a cluster each shard is a group.
         draining: set when no more turns are to start.
         delayed: set when a turn was delayed, so that it is promoted in time.
@@ -25,6 +27,7 @@ class WorkerState:
     metrics: Metrics
     options: WorkerOptions
     leases: Leases
+    fail_overs: FailOvers
     shard_groups: tuple[tuple[int, ...], ...]
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     delayed: asyncio.Event = field(default_factory=asyncio.Event)

@@ -16,6 +16,7 @@ from typing import Any
 from bot.background import cancel_all
 from bot.inbox.inbox import Inbox
 from bot.metrics import Metrics
+from bot.storage.fail_over import FailOvers
 from bot.worker.claiming import TurnClaimer
 from bot.worker.isolation import PoisonIsolation
 from bot.worker.leases import Leases
@@ -32,6 +33,7 @@ class Worker:
         inbox: on a client that waits out an outage of Redis.
         blocking_client: a client without read time-out, for blocking reads.
         execute: runs a turn and returns its outcome; raises only CancelledError.
+        fail_overs: those that both clients record; None where they record none.
     """
 
     def __init__(
@@ -41,11 +43,14 @@ class Worker:
         execute: Execute,
         metrics: Metrics,
         options: WorkerOptions,
+        fail_overs: FailOvers | None = None,
     ) -> None:
         self.leases = Leases(inbox, blocking_client, metrics, options)
         shards = range(inbox.keys.shards)
         groups = tuple((shard,) for shard in shards) if inbox.is_cluster else (tuple(shards),)
-        self._state = WorkerState(inbox, metrics, options, self.leases, groups)
+        self._state = WorkerState(
+            inbox, metrics, options, self.leases, fail_overs or FailOvers(), groups
+        )
         isolation = PoisonIsolation(self._state)
         self._runner = TurnRunner(self._state, isolation, execute)
         self._claimer = TurnClaimer(self._state, blocking_client, isolation, self._runner)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from bot.logs import configure_logging
-from tests.faults.deployment import LEASE_S
-from tests.faults.scenarios import SCENARIOS, Load
+from tests.faults.scenarios import MAX_RECOVERY_S, SCENARIOS, Load
 from tests.faults.servers import DurableRedis
 
 SCENARIO_TIMEOUT_S = 180
@@ -51,7 +51,7 @@ async def main(part: str, load: Load, seeds: int | None) -> int:
                     print(f"{name:28} {seed:>4} BROKEN: {error!r}", flush=True)
                     broken += 1
                     continue
-                late = "kill -9 of" in name and tally.recovery_s > 1.5 * LEASE_S
+                late = tally.recovery_s > MAX_RECOVERY_S.get(name, math.inf)
                 broken += late or not tally.is_clean
                 print(
                     ROW.format(

@@ -10,6 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis.asyncio import Redis
+
+from tests.fakes.moving_name import moving_name
 from tests.faults.deployment import LEASE_S, Deployment, Tally, open_deployment
 from tests.faults.servers import DurableRedis, RedisCluster
 from tests.support.wait import wait_until
@@ -259,6 +262,37 @@ async def poison(folder: Path, load: Load, seed: int) -> Tally:
         return await deployment.tally(time.time() - began_at)
 
 
+async def name_moves(folder: Path, load: Load, seed: int) -> Tally:
+    """A replica is promoted, and its name moves there a second later; the old primary keeps its connections."""
+    async with (
+        DurableRedis() as old,
+        DurableRedis("--replicaof", "127.0.0.1", str(old.port)) as new,
+        moving_name(old.port) as name,
+        open_deployment(
+            old.url.replace(str(old.port), str(name.port)), folder, answer_s=0.05
+        ) as deployment,
+    ):
+        await deployment.start_workers(2)
+
+        async def inject(deployment: Deployment, _: random.Random) -> float:
+            async with old.admin() as primary:
+                await primary.execute_command("FAILOVER", "TO", "127.0.0.1", new.port)
+                await wait_until(lambda: _is_replica(primary))
+            await asyncio.sleep(1)
+            before = deployment.answered()
+            assert before < load.total, "all was answered before the fault"
+            name.target = new.port
+            moved_at = time.time()
+            await wait_until(lambda: deployment.answered() > before)
+            return time.time() - moved_at
+
+        return await _break_under_load(deployment, load, seed, inject)
+
+
+async def _is_replica(client: Redis) -> bool:
+    return bool((await client.info("replication"))["role"] == "slave")
+
+
 async def cluster_fail_over(folder: Path, load: Load, seed: int) -> Tally:
     """A cluster of three loses a primary, whose replica takes over, and gets it back as a replica.
 
@@ -299,5 +333,9 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
     "SIGSTOP for two leases": (frozen_worker, 2),
     "poison": (poison, 1),
     "cluster, a primary lost": (cluster_fail_over, 2),
+    "the primary's name moves": (name_moves, 2),
 }
 """Scenarios by name, each with its number of seeds."""
+
+MAX_RECOVERY_S = {"kill -9 of a worker": 1.5 * LEASE_S, "the primary's name moves": 5.0}
+"""Longest recovery, of the scenarios that promise one."""

@@ -17,6 +17,7 @@ QUICK = (
     "SIGTERM, long grace",
     "Redis kill -9, everysec",
     "SIGSTOP for two leases",
+    "the primary's name moves",
 )
 
 
