@@ -16,9 +16,10 @@ KeepthreadError
 │   ├── AnswerCut            ended in mid-answer
 │   ├── OnlyThinking         ended before an answer began
 │   ├── AnswerFiltered       the provider's content filter
-│   ├── ModelKeyRefused      key or rights refused
-│   ├── ModelQuotaSpent      out of credit
-│   ├── ModelMissing         no such model
+│   ├── ModelSetupError      the operator's problem at the provider: account, address, settings
+│   │   ├── ModelKeyRefused  key or rights refused
+│   │   ├── ModelQuotaSpent  out of credit
+│   │   └── ModelMissing     no such model
 │   ├── PromptTooLong        more than the model takes
 │   ├── PromptRefused        any other 400
 │   └── LocalModelError      the local model cannot run or be fetched
@@ -162,16 +163,26 @@ class AnswerFiltered(ModelError):
     sentence = "The language model's content filter stopped this answer. Please put it differently."
 
 
-class ModelKeyRefused(ModelError):
-    sentence = "The language model does not let me in. Please tell the person who runs me."
+_PROVIDER_PROBLEM = "I have a problem with my provider."
+_OPERATOR_TOLD = "The people who run me have been told."
 
 
-class ModelQuotaSpent(ModelError):
-    sentence = "My credit with the language model is used up. Please tell the person who runs me."
+class ModelSetupError(ModelError):
+    """Problem that only the operator can settle: nothing that a person writes makes it go away."""
+
+    sentence = f"{_PROVIDER_PROBLEM} {_OPERATOR_TOLD}"
 
 
-class ModelMissing(ModelError):
-    sentence = "My language model does not exist there. Please tell the person who runs me."
+class ModelKeyRefused(ModelSetupError):
+    sentence = f"{_PROVIDER_PROBLEM} The language model does not let me in. {_OPERATOR_TOLD}"
+
+
+class ModelQuotaSpent(ModelSetupError):
+    sentence = f"{_PROVIDER_PROBLEM} My credit with the language model is used up. {_OPERATOR_TOLD}"
+
+
+class ModelMissing(ModelSetupError):
+    sentence = f"{_PROVIDER_PROBLEM} My language model does not exist there. {_OPERATOR_TOLD}"
 
 
 class PromptTooLong(ModelError):

@@ -138,7 +138,8 @@ async def open_components(
                 stack.push_async_callback(runtime.aclose)
             return await runtime.ensure_running()
 
-        model = build_model(settings, start_local)
+        key_values = RedisKeyValueStore(store.client, settings.bot_redis_prefix)
+        model = build_model(settings, start_local, key_values)
         stack.push_async_callback(model.aclose)
         context = _prompt_builder(settings)
         compactor = Compactor(store.history, model, context, settings.bot_summarize)
@@ -152,18 +153,16 @@ async def open_components(
             show_thinking=settings.bot_show_thinking,
         )
         commands = load_commands()
-        access = _authorizer(settings, commands)
-        vault = RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key)
         yield Components(
             settings,
             store,
             model,
             tracer,
             handler,
-            access,
+            _authorizer(settings, commands),
             commands,
-            vault,
-            RedisKeyValueStore(store.client, settings.bot_redis_prefix),
+            RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key),
+            key_values,
         )
 
 

@@ -1,16 +1,18 @@
 """Translation of exceptions of openai, LangChain and httpx2 to ModelError.
 
-Sources: https://platform.openai.com/docs/guides/error-codes; tests/bot/model/test_errors.py proves it complete.
+Exceptions are listed here, refusals in bot/model/refusals/kinds.py. tests/bot/model/test_errors.py proves the
+table complete.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
+from typing import Any
 
 from bot.errors import (
     AnswerCut,
@@ -20,30 +22,18 @@ from bot.errors import (
     ModelError,
     ModelKeyRefused,
     ModelMissing,
-    ModelQuotaSpent,
     ModelTimeout,
     ModelUnreachable,
     PromptRefused,
     PromptTooLong,
 )
 from bot.logs import REDACTED, redact
+from bot.model.refusals.body import MAX_BODY_CHARS, ErrorBody, read_error_body
+from bot.model.refusals.kinds import CURE_KEY, CURE_MODEL, ErrorKind, Refusal, kind_of
+from bot.text import strip_controls
 
-_CONTEXT_MESSAGE = re.compile(
-    r"maximum context length|context[ _](length|size|window)|too many tokens|prompt is too long",
-    re.I,
-)
-_CONTEXT_CODES = ("context_length_exceeded", "exceed_context_size_error")
-_QUOTA_CODES = ("insufficient_quota", "billing_hard_limit_reached", "credit_balance_too_low")
-CURE_KEY = "Check OPENAI_API_KEY, and that it may use BOT_MODEL."
-CURE_MODEL = (
-    "Set BOT_MODEL to a model that exists at the endpoint; "
-    "OPENAI_BASE_URL has to lead there up to and with /v1."
-)
 CURE_REACH = "Check OPENAI_BASE_URL and the network."
-CURE_QUOTA = "Add credit at the provider, or set BOT_FALLBACK_MODEL."
-
-ErrorKind = tuple[type[ModelError], str]
-"""Our error class, and its cure."""
+MAX_DETAIL_CHARS = 500
 
 
 @cache
@@ -84,24 +74,43 @@ def error_table() -> Mapping[type[BaseException], ErrorKind]:
 
 def translate_error(error: BaseException, key: str = "") -> ModelError:
     """The ModelError for an exception of a model call. Its detail holds neither `key` nor another token."""
-    import openai
-
     if isinstance(error, ModelError):
         return error
-    status, code, wait_s = None, "", None
-    if isinstance(error, openai.APIError):
-        code = str(error.code or error.type or "")
-    if isinstance(error, openai.APIStatusError):
-        status = error.status_code
-        wait_s = _retry_after_s(error.response.headers)
-    elif type(error) is openai.APIError:  # an `error` event within the stream
-        status = _status_of(code)
-    error_class, cure = _by_status(status, code) if status else _by_class(error)
-    if _is_too_long(error, code, status):
+    if isinstance(
+        error.__cause__, ModelError
+    ):  # raised within the library: see bot/model/transport.py
+        return error.__cause__
+    refusal = refusal_of(error)
+    if refusal is None:
+        error_class, cure = _by_class(error)
+        return error_class(_redacted(_words_of(error), key), cure=cure)
+    error_class, cure = kind_of(refusal)
+    if _is_overflow(error):
         error_class, cure = PromptTooLong, ""
-    return error_class(
-        _detail(error, key), cure=cure, retry_after_s=wait_s if error_class is ModelBusy else None
-    )
+    wait_s = _retry_after_s(error) if error_class is ModelBusy else None
+    text = refusal.body.text or f"HTTP {refusal.status}, without words"
+    return error_class(_redacted(text, key), cure=cure, retry_after_s=wait_s)
+
+
+def refusal_of(error: BaseException) -> Refusal | None:
+    """The refusal that an exception stands for: an HTTP error, or an error event within the stream."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return Refusal(error.status_code, _body_of(error))
+    if type(error) is openai.APIError:
+        body = _body_of(error)
+        return Refusal(body.status or _status_of(body.codes), body)
+    return None
+
+
+def _body_of(error: Any) -> ErrorBody:
+    """The body as it was received; what the library made of it where that cannot be read."""
+    response = getattr(error, "response", None)
+    if response is not None and response.is_stream_consumed and response.content:
+        return read_error_body(response.text[:MAX_BODY_CHARS])
+    body = read_error_body(getattr(error, "body", None))
+    return body if body.text else replace(body, text=str(error))
 
 
 def _by_class(error: BaseException) -> ErrorKind:
@@ -109,44 +118,26 @@ def _by_class(error: BaseException) -> ErrorKind:
     return next(known[cls] for cls in type(error).__mro__ if cls in known)
 
 
-def _by_status(status: int, code: str) -> ErrorKind:
-    if code in _QUOTA_CODES or status == 402:
-        return ModelQuotaSpent, CURE_QUOTA
-    if status in (401, 403):
-        return ModelKeyRefused, CURE_KEY
-    if status == 404:
-        return ModelMissing, CURE_MODEL
-    if status in (408, 504):
-        return ModelTimeout, ""
-    if status in (429, 502, 503, 529):
-        return ModelBusy, ""
-    if status >= 500 or status == 409:
-        return ModelBroken, ""
-    if "content_filter" in code or "content_policy" in code:
-        return AnswerFiltered, ""
-    return (PromptTooLong if status == 413 else PromptRefused), ""
+def _status_of(codes: tuple[str, ...]) -> int:
+    """HTTP status of an error event without one."""
+    for code in codes:
+        if "content_filter" in code or "content_policy" in code or "invalid" in code:
+            return 400
+        if "rate_limit" in code or "overloaded" in code:
+            return 429
+    return 500
 
 
-def _status_of(code: str) -> int:
-    """HTTP status of an error event. Some endpoints send it as the code (openrouter.ai/docs/api-reference/errors)."""
-    if code.isdigit():
-        return int(code)
-    if "content_filter" in code or "content_policy" in code:
-        return 400
-    return 429 if "rate_limit" in code else 500
-
-
-def _is_too_long(error: BaseException, code: str, status: int | None) -> bool:
-    """Whether the prompt exceeds the context: endpoints share no code for it, and LangChain knows only some."""
+def _is_overflow(error: BaseException) -> bool:
+    """Whether LangChain recognised a prompt that is too long."""
     from langchain_core.exceptions import ContextOverflowError
 
-    if isinstance(error, ContextOverflowError) or code in _CONTEXT_CODES:
-        return True
-    return status in (400, 413, 500) and bool(_CONTEXT_MESSAGE.search(str(error)))
+    return isinstance(error, ContextOverflowError)
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+def _retry_after_s(error: BaseException) -> float | None:
     """Seconds to wait: from `Retry-After`, a number or a date (RFC 9110, 10.2.3), or OpenAI's `retry-after-ms`."""
+    headers: Mapping[str, str] = getattr(getattr(error, "response", None), "headers", {})
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "")
         try:
@@ -162,11 +153,15 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def _detail(error: BaseException, key: str) -> str:
+def _words_of(error: BaseException) -> str:
     cause = error.__cause__
     text = str(error) or type(error).__name__
     if cause is not None and str(cause) and str(cause) not in text:
         text = f"{text} ({type(cause).__name__}: {cause})"
+    return text
+
+
+def _redacted(text: str, key: str) -> str:
     if len(key) >= 8:  # a shorter key is no secret, and may be part of other words
         text = text.replace(key, REDACTED)
-    return redact(text)[:500]
+    return strip_controls(redact(text[: 4 * MAX_DETAIL_CHARS]))[:MAX_DETAIL_CHARS]

@@ -7,16 +7,31 @@ from pydantic import SecretStr
 from bot.model.fallback import FallbackModel
 from bot.model.local.lazy import LazyModel, StartLocal
 from bot.model.openai import NO_KEY, Endpoint, OpenAIModel
-from bot.ports import Model
+from bot.model.traits import LearnedTraits
+from bot.ports import KeyValueStore, Model
 from bot.settings import Settings
 
 
-def build_model(settings: Settings, start_local: StartLocal) -> Model:
-    """The model the settings ask for, with its fallback if there is one."""
+def build_model(
+    settings: Settings, start_local: StartLocal, key_values: KeyValueStore | None = None
+) -> Model:
+    """The model the settings ask for, with its fallback if there is one.
+
+    Args:
+        key_values: where the traits of endpoints are kept; None: in memory alone.
+    """
     if settings.uses_local_model:
         return LazyModel(settings, start_local)
-    primary, *fallbacks = (OpenAIModel(endpoint) for endpoint in endpoints(settings))
+    primary, *fallbacks = (
+        OpenAIModel(endpoint, learned_traits(endpoint, key_values))
+        for endpoint in endpoints(settings)
+    )
     return FallbackModel(primary, *fallbacks) if fallbacks else primary
+
+
+def learned_traits(endpoint: Endpoint, key_values: KeyValueStore | None) -> LearnedTraits:
+    """Traits of an endpoint's model, shared by all processes with the same store."""
+    return LearnedTraits(endpoint.base_url or "", endpoint.model, key_values)
 
 
 def endpoints(settings: Settings) -> tuple[Endpoint, ...]:

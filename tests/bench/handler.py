@@ -16,7 +16,7 @@ from functools import partial
 from langchain_core.messages import BaseMessage
 from langchain_openai import ChatOpenAI
 
-from bot.model.openai import to_langchain
+from bot.model.chat import to_langchain
 from bot.tracing.noop import NoopTracer
 from tests.bench.tables import Promise, Table, number
 from tests.bench.turn_harness import API_KEY, MODEL, open_turn_harness

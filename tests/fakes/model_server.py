@@ -18,6 +18,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from tests.fakes.chat_templates import STRICT, ChatTemplate
+from tests.fakes.endpoint_dialects import OPENAI, Dialect
 
 Behaviour = Callable[["Exchange"], Awaitable[web.StreamResponse]]
 
@@ -230,6 +231,7 @@ class ModelServer:
         open_streams: number of requests being answered now.
         cancelled: number of requests whose client disconnected.
         template: chat template that refuses messages in the wrong order; as strict as the strictest.
+        dialect: parameters and contents that are refused.
     """
 
     port: int = 0
@@ -242,6 +244,7 @@ class ModelServer:
     models: tuple[str, ...] = ("gpt-5-mini", "gpt-5-large")
     last_request_at: float = 0
     template: ChatTemplate = STRICT
+    dialect: Dialect = OPENAI
 
     @property
     def base_url(self) -> str:
@@ -278,6 +281,8 @@ class ModelServer:
         self.last_request_at = time.monotonic()
         if refusal := self.template.refusal(received.messages):
             return web.json_response(self.template.error(refusal), status=self.template.status)
+        if refused := self.dialect.refusal(received.body):
+            return web.json_response(refused[1], status=refused[0])
         behave = self.script.pop(0) if self.script else self.default
         self.open_streams += 1
         try:

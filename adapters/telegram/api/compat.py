@@ -86,7 +86,7 @@ def _message(raw: Raw) -> Raw:
     for name, part in raw.items():
         if name in required:
             continue
-        part = _part(name, part)
+        part = complete_part(name, part)
         try:
             Message.de_json({**required, name: part}, None)
         except UNREADABLE:
@@ -96,13 +96,14 @@ def _message(raw: Raw) -> Raw:
     return {**kept, "unreadable": unreadable} if unreadable else kept
 
 
-def _part(name: str, part: Any) -> Any:
+def complete_part(name: str, part: Any) -> Any:
+    """A part of a message with the fields filled in that the SDK needs and servers leave out."""
     if name == "from":
         return _user(part)
     if name in _WITHIN and isinstance(part, dict):
         return _message(part)
     if isinstance(part, list):  # the sizes of a picture
-        return [_part("", size) for size in part]
+        return [complete_part("", size) for size in part]
     if isinstance(part, dict) and "file_id" in part:
         return {"file_unique_id": part["file_id"], **_FILE_DEFAULTS, **part}
     return part

@@ -1,56 +1,62 @@
-"""Contents of a message besides its text: files, contents described in words, and unsupported kinds."""
+"""Contents of a message besides its words: files, contents described in words, and unsupported kinds."""
 
 from __future__ import annotations
 
-from telegram import Message
+from collections.abc import Sequence
+
+from telegram import Audio, Document, ExternalReplyInfo, Message, PhotoSize, Voice
 from telegram.helpers import effective_message_type
 
-from adapters.telegram.inbound.markdown import to_markdown
 from bot.conversation import Attachment
 
-
-def text_of(message: Message) -> str:
-    """Text or caption, as Markdown."""
-    if message.text is not None:
-        return to_markdown(message.text, message.entities)
-    return to_markdown(message.caption or "", message.caption_entities)
+Contents = Message | ExternalReplyInfo
+"""Message, or what Telegram tells of one in another chat that is replied to."""
 
 
-def attachments_of(message: Message) -> tuple[Attachment, ...]:
+def files_of(message: Contents) -> tuple[Attachment, ...]:
     """Files of the message, by reference; of a picture the largest size."""
     found = []
-    if message.photo:
-        largest = max(message.photo, key=lambda size: size.width * size.height)
-        found.append(
-            Attachment("image", "photo.jpg", "image/jpeg", largest.file_id, largest.file_size)
-        )
+    sizes = message.photo or (message.live_photo.photo if message.live_photo else ())
+    if sizes:
+        found.append(picture_of(sizes))
     if message.voice:
-        voice = message.voice
-        media_type = voice.mime_type or "audio/ogg"
-        found.append(Attachment("audio", "voice.ogg", media_type, voice.file_id, voice.file_size))
+        found.append(voice_of(message.voice))
     if message.audio:
-        audio = message.audio
-        name = audio.file_name or audio.title or "audio"
-        found.append(
-            Attachment("audio", name, audio.mime_type or "", audio.file_id, audio.file_size)
-        )
+        found.append(audio_of(message.audio))
     if message.document and not message.animation:  # an animation comes as a document too
-        document = message.document
-        media_type = document.mime_type or ""
-        is_image = media_type.startswith("image/") and media_type != "image/svg+xml"
-        found.append(
-            Attachment(
-                "image" if is_image else "audio" if media_type.startswith("audio/") else "document",
-                document.file_name or "file",
-                media_type,
-                document.file_id,
-                document.file_size,
-            )
-        )
+        found.append(document_of(message.document))
     return tuple(found)
 
 
-def describe_contents(message: Message) -> str:
+def picture_of(sizes: Sequence[PhotoSize]) -> Attachment:
+    """The largest of the sizes of a picture."""
+    largest = max(sizes, key=lambda size: size.width * size.height)
+    return Attachment("image", "photo.jpg", "image/jpeg", largest.file_id, largest.file_size)
+
+
+def voice_of(voice: Voice) -> Attachment:
+    media_type = voice.mime_type or "audio/ogg"
+    return Attachment("audio", "voice.ogg", media_type, voice.file_id, voice.file_size)
+
+
+def audio_of(audio: Audio) -> Attachment:
+    name = audio.file_name or audio.title or "audio"
+    return Attachment("audio", name, audio.mime_type or "", audio.file_id, audio.file_size)
+
+
+def document_of(document: Document) -> Attachment:
+    media_type = document.mime_type or ""
+    is_image = media_type.startswith("image/") and media_type != "image/svg+xml"
+    return Attachment(
+        "image" if is_image else "audio" if media_type.startswith("audio/") else "document",
+        document.file_name or "file",
+        media_type,
+        document.file_id,
+        document.file_size,
+    )
+
+
+def describe_contents(message: Contents) -> str:
     """Description of a sticker, place, contact, poll, checklist or dice; `""` if there is none."""
     if message.sticker:
         pack = f" from “{message.sticker.set_name}”" if message.sticker.set_name else ""
@@ -76,18 +82,18 @@ def describe_contents(message: Message) -> str:
     return ""
 
 
-def unsupported(message: Message) -> str:
+def unsupported(message: Contents) -> str:
     """The kind of contents that can be neither fetched nor described, as the person is told; `""` if there is none."""
     if message.animation:
         return "animations"
     if message.video or message.video_note:
         return "videos"
-    if message.story or message.reply_to_story:
+    if message.story or (isinstance(message, Message) and message.reply_to_story):
         return "stories"
     if message.paid_media:
         return "paid media"
-    # Newer than the SDK.
-    is_unknown = message.api_kwargs and effective_message_type(message) is None
-    if is_unknown or message.game or message.invoice or message.giveaway:
+    if message.game or message.invoice or message.giveaway:
         return "messages of this kind"
+    if isinstance(message, Message) and message.api_kwargs:  # newer than the SDK
+        return "" if effective_message_type(message) else "messages of this kind"
     return ""

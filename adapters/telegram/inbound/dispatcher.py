@@ -109,7 +109,7 @@ class Dispatcher:
                 await self._enqueue(part)
         elif parsed.unsupported:
             self._post(parsed, cannot_read(parsed.unsupported))
-        elif parsed.addressee == "this_bot" and message.text:
+        elif parsed.addressee == "this_bot" and parsed.has_words:
             self._post(parsed, ASK_FOR_QUESTION)
 
     async def _is_for_us(self, parsed: ParsedMessage) -> bool:
@@ -144,10 +144,8 @@ class Dispatcher:
 
     async def _edit(self, message: Message, update_id: int) -> None:
         """Take in an edit, which memory follows. A message edited into a command runs nothing."""
-        if message.text is None and message.caption is None:
-            return
         parsed = parse_message(message, self.me, update_id, edited=True)
-        if parsed is None:
+        if parsed is None or not parsed.has_words:
             return
         incoming = parsed.incoming
         if await self.core.allowed(incoming.address, incoming.speaker) and (

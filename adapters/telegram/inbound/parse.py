@@ -5,37 +5,28 @@ Format: https://core.telegram.org/bots/api#update
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from telegram import Message, MessageEntity
+from telegram import Message
 
-from adapters.telegram.inbound.attachments import (
-    attachments_of,
-    describe_contents,
-    text_of,
-    unsupported,
-)
+from adapters.telegram.inbound.message_text import read_contents
+from adapters.telegram.inbound.references import forward_note, quoted_by
 from adapters.telegram.inbound.routing import (
     Addressee,
     BotIdentity,
     address_of,
     addressee_of,
     foreign_place,
-    is_from,
-    is_private_talk,
     replied_to,
     speaker_of,
 )
 from bot.conversation import Incoming
-from bot.text import utf16_length, utf16_slice
+from bot.text import utf16_length
 
 LONG_UNITS = 3_900
 """Apps cut pastes at 4,096 units or a little before, at a blank: a message this long may be continued in the next."""
-
-QUOTED_CHARS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +39,9 @@ class ParsedMessage:
         is_bare_command: a command that names no bot.
         media_group_id: of the album that it is a part of, or `""`.
         is_long: more of it may be in the next message.
+        is_forward: it is a message of somebody else's, or of another chat.
         replied_to: the message that it is a reply to.
+        has_words: its author wrote something, be it only the bot's name.
         unsupported: kind of its contents that cannot be read, or `""`.
     """
 
@@ -57,6 +50,8 @@ class ParsedMessage:
     is_bare_command: bool = False
     media_group_id: str = ""
     is_long: bool = False
+    is_forward: bool = False
+    has_words: bool = False
     replied_to: Message | None = None
     unsupported: str = ""
 
@@ -79,98 +74,58 @@ def parse_message(
     speaker = speaker_of(message)
     if speaker is None or foreign_place(message):
         return None
-    address = address_of(message, me.id, speaker)
-    command = None if edited else _command(message, me)
-    text, addressee = text_of(message), addressee_of(message, me)
-    kind: Literal["message", "command", "edit"] = "edit" if edited else "message"
-    if command is not None:
-        kind, text, addressee = "command", command.text, command.addressee
-    elif edited and _starts_as_command(message):
+    contents, note = read_contents(message), forward_note(message)
+    command = contents.command
+    if edited and command is not None:
         return None  # an edited command runs no second time
+    if note:
+        command = None  # its words are somebody else's
+    kind: Literal["message", "command", "edit"] = "edit" if edited else "message"
+    addressee = addressee_of(message, contents, me)
+    if command is not None:
+        kind, text = "command", f"{command.name} {command.arguments}".strip()
+        addressee = "this_bot" if command.bot in ("", me.username.lower()) else "other_bot"
     else:
-        text = _without_mention(text, me)
-    replied = replied_to(message)
-    quoted_message = None if replied is None or is_from(replied, me) else replied
-    descriptions = (describe_contents(message), _forward_note(message))
+        words = without_mention(contents.markdown, me.username)
+        text = "\n".join(filter(None, (note, contents.description, words)))
+    quoted, quoted_files = quoted_by(message, me)
     incoming = Incoming(
-        address=address,
+        address=address_of(message, me.id, speaker),
         speaker=speaker,
-        text="\n".join(filter(None, (*descriptions, text))),
+        text=text,
         message_id=str(message.message_id),
         event_id=f"telegram:{me.id}:{update_id}",
         sent_at=(message.edit_date if edited else None) or message.date or datetime.now(UTC),
         kind=kind,
-        quoted=_quoted(message, replied),
-        attachments=attachments_of(message)
-        + (attachments_of(quoted_message) if quoted_message else ()),
+        quoted=quoted,
+        attachments=contents.attachments + quoted_files,
     )
     return ParsedMessage(
         incoming,
         addressee,
-        is_bare_command=command is not None and command.is_bare,
+        is_bare_command=command is not None and not command.bot,
         media_group_id=message.media_group_id or "",
         is_long=utf16_length(message.text or "") >= LONG_UNITS,
-        replied_to=replied,
-        unsupported=unsupported(message),
+        is_forward=bool(note),
+        has_words=bool(contents.markdown.strip()),
+        replied_to=replied_to(message),
+        unsupported=contents.unsupported,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Command:
-    text: str
-    addressee: Addressee
-    is_bare: bool
-
-
-def _command(message: Message, me: BotIdentity) -> _Command | None:
-    """The command in a message, or None. `/usr/bin` is none, though Telegram marks it as one."""
-    text = message.text or message.caption or ""
-    entities = message.entities or message.caption_entities
-    first = next((entity for entity in entities if entity.type == MessageEntity.BOT_COMMAND), None)
-    if first is None or first.offset != 0:
-        return None
-    word = utf16_slice(text, 0, first.length)
-    rest = text[len(word) :]
-    if rest and not rest[0].isspace():
-        return None
-    name, _, bot = word[1:].partition("@")
-    is_for_us = not bot or bot.lower() == me.username.lower()
-    text = f"{name.lower()} {rest.strip()}".strip()
-    return _Command(text, "this_bot" if is_for_us else "other_bot", is_bare=not bot)
-
-
-def _starts_as_command(message: Message) -> bool:
-    return message.text is not None and re.match(r"/\w+(@\w+)?(\s|$)", message.text) is not None
-
-
-def _without_mention(text: str, me: BotIdentity) -> str:
+def without_mention(text: str, username: str) -> str:
     """`text` without the bot's name at its beginning or end; in the middle it belongs to a sentence."""
-    name = rf"@{re.escape(me.username)}\b"
-    text = re.sub(rf"^\s*{name}[\s,:]*", "", text, flags=re.IGNORECASE)
-    return re.sub(rf"\s*{name}\s*$", "", text, flags=re.IGNORECASE)
+    name = f"@{username}".lower()
+    words = text.lstrip()
+    after = words[len(name) :]
+    if words[: len(name)].lower() == name and not _is_in_name(after[:1]):
+        text = after.lstrip(" \t\r\n,:")
+    words = text.rstrip()
+    before = words[: -len(name)]
+    if words[-len(name) :].lower() == name and not _is_in_name(before[-1:]):
+        text = before.rstrip()
+    return text
 
 
-def _quoted(message: Message, replied: Message | None) -> str:
-    """The quoted text: the part that was picked, or all of the message replied to."""
-    if message.quote is not None:
-        return message.quote.text[:QUOTED_CHARS]
-    if replied is None:
-        return ""
-    text = "\n".join(filter(None, (describe_contents(replied), text_of(replied))))
-    if len(text) > QUOTED_CHARS:
-        text = text[:QUOTED_CHARS] + " […]"
-    author = speaker_of(replied)
-    is_named = text and author is not None and not is_private_talk(message)
-    return f"{author.label}: {text}" if is_named and author else text
-
-
-def _forward_note(message: Message) -> str:
-    """Note of the origin of a forwarded message; `""` if it is none."""
-    origin = message.forward_origin
-    if origin is None or message.is_automatic_forward:
-        return ""
-    user, chat = getattr(origin, "sender_user", None), getattr(origin, "sender_chat", None)
-    chat = chat or getattr(origin, "chat", None)
-    name = getattr(origin, "sender_user_name", "")
-    who = user.full_name if user else chat.title if chat else name
-    return f"[forwarded from {who}]" if who else "[forwarded]"
+def _is_in_name(char: str) -> bool:
+    return char == "_" or char.isalnum()

@@ -9,12 +9,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from telegram import Chat, Message, MessageEntity, User
+from telegram import Chat, Message, User
 
+from adapters.telegram.inbound.message_text import MessageText
 from adapters.telegram.outbound.target import TelegramDetails
 from adapters.telegram.topics import Topic
 from bot.conversation import Address, SessionKey, Speaker
-from bot.text import utf16_slice
 
 Addressee = Literal["this_bot", "other_bot", "nobody"]
 """Whom a message is for; `nobody`: for neither bot."""
@@ -104,20 +104,14 @@ def speaker_for(user: User) -> Speaker:
     return Speaker(str(user.id), user.full_name)
 
 
-def addressee_of(message: Message, me: BotIdentity) -> Addressee:
+def addressee_of(message: Message, contents: MessageText, me: BotIdentity) -> Addressee:
     """Whom `message` is for, unless it is a command."""
     if is_private_talk(message):
         return "this_bot"
     if message.is_automatic_forward:  # a post of the channel whose comments are here
         return "nobody"
-    text = message.text or message.caption or ""
-    for entity in message.entities or message.caption_entities:
-        if entity.type == MessageEntity.MENTION:
-            name = utf16_slice(text, entity.offset, entity.offset + entity.length)
-            if name[1:].lower() == me.username.lower():
-                return "this_bot"
-        if entity.type == MessageEntity.TEXT_MENTION and entity.user and entity.user.id == me.id:
-            return "this_bot"
+    if me.username.lower() in contents.usernames or me.id in contents.user_ids:
+        return "this_bot"
     replied = replied_to(message)
     return "this_bot" if replied is not None and is_from(replied, me) else "nobody"
 

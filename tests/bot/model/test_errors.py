@@ -25,6 +25,7 @@ from bot.errors import (
     ModelKeyRefused,
     ModelMissing,
     ModelQuotaSpent,
+    ModelSetupError,
     ModelTimeout,
     ModelUnreachable,
     PromptRefused,
@@ -125,8 +126,8 @@ def test_the_table_has_no_redundant_row() -> None:
 
 STATUSES: dict[int, type[ModelError]] = {
     400: PromptRefused, 401: ModelKeyRefused, 402: ModelQuotaSpent, 403: ModelKeyRefused,
-    404: ModelMissing, 405: PromptRefused, 408: ModelTimeout, 409: ModelBroken, 413: PromptTooLong,
-    415: PromptRefused, 422: PromptRefused, 429: ModelBusy, 500: ModelBroken, 502: ModelBusy,
+    404: ModelMissing, 405: ModelSetupError, 408: ModelTimeout, 409: ModelBroken, 413: PromptTooLong,
+    415: ModelSetupError, 422: PromptRefused, 429: ModelBusy, 500: ModelBroken, 502: ModelBusy,
     503: ModelBusy, 504: ModelTimeout, 520: ModelBroken, 529: ModelBusy,
 }  # fmt: skip
 

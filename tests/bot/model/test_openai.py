@@ -18,8 +18,9 @@ from openai.resources.chat.completions import completions
 from bot import errors
 from bot.conversation import Usage
 from bot.model import openai
+from bot.model.chat import lean_chat_class
 from bot.model.fallback import FallbackModel
-from bot.model.openai import Endpoint, OpenAIModel, lean_chat_class
+from bot.model.openai import Endpoint, OpenAIModel
 from bot.ports import Message, Prompt
 from tests.fakes import model_server as fake
 from tests.fakes.model_server import ModelServer
