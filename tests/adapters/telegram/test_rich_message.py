@@ -247,7 +247,7 @@ def deep(depth: int) -> Any:
     return {"blocks": [block, paragraph(text), paragraph("y" * 2 * MAX_CHARS)]}
 
 
-def test_what_is_too_deep_or_too_long_is_cut_and_said_to_be() -> None:
+def test_blocks_too_deep_or_too_long_are_cut_and_marked() -> None:
     """T1: a message of any depth and length is bounded."""
     found = read_rich_message(deep(400))
     assert found.markdown.endswith(" […]")
