@@ -176,7 +176,7 @@ class TelegramConnection:
             self.reply,
             self._background,
             callbacks,
-            MediaGroupBuffer(self.part_wait_s),
+            MediaGroupBuffer(self.part_wait_s, self._settings.telegram_comment_wait_s),
         )
         log.info("connected", username=me.username, reads_all=me.reads_all)
 

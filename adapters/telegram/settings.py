@@ -52,6 +52,13 @@ class TelegramSettings(SettingsBase):
         30, ge=1, le=50, description="How long one poll waits for news, in seconds."
     )
 
+    telegram_comment_wait_s: float = Field(
+        0.5,
+        ge=0,
+        le=5,
+        description="How long a message waits for what its author forwards along with it, in seconds; both become one turn.",
+    )
+
     @field_validator("telegram_bot_token")
     @classmethod
     def _is_token(cls, value: SecretStr | None) -> SecretStr | None:
