@@ -150,9 +150,9 @@ def _codes_of(value: dict[object, object]) -> Iterator[str]:
 
 def _html_words(text: str) -> str:
     """Title and heading of a page; without them its text."""
-    found = [text for _, text in _HTML_TITLE.findall(text)]
-    if not any(text.strip() for text in found):
+    found = [heading for _, heading in _HTML_TITLE.findall(text)]
+    if not any(heading.strip() for heading in found):
         shown = " ".join(_HTML_HIDDEN.split(text)[::2])  # every other part is within the tag
         found = [_HTML_TAG.sub(" ", shown).lstrip("> ")]
-    parts = dict.fromkeys(" ".join(html.unescape(text).split()) for text in found)
+    parts = dict.fromkeys(" ".join(html.unescape(heading).split()) for heading in found)
     return ": ".join(filter(None, parts))
