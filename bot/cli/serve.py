@@ -38,10 +38,12 @@ async def _serve(role: Role) -> int:
     from bot.background import cancel_all
     from bot.logs import configure_logging
     from bot.plugins import load_settings
+    from bot.service.http import raise_descriptor_limit
     from bot.service.service import open_service
 
     settings = load_settings()
     configure_logging(settings.bot_log_level, settings.bot_log_format)
+    raise_descriptor_limit()
     signalled = asyncio.Event()
     starting = asyncio.current_task()
 

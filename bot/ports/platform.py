@@ -138,7 +138,11 @@ class Connection(Protocol):
         ...
 
     def routes(self) -> list[BaseRoute]:
-        """Routes to mount on the shared HTTP server; may be empty."""
+        """Routes to mount on the shared HTTP server; may be empty.
+
+        A handler looks at headers before it reads a body, and sets `request.state.is_genuine` once the
+        request has proved to be the platform's: its connection is then kept for longest when there are too many.
+        """
         ...
 
     def health(self) -> Health: ...

@@ -1,8 +1,8 @@
-"""The throttle: once in a while for each key, and bounded."""
+"""Throttle, counter of repeats, and cache: each bounded, each key for itself."""
 
 from __future__ import annotations
 
-from bot.cache import Throttle, TTLCache
+from bot.cache import RepeatCounter, Throttle, TTLCache
 
 
 class Clock:
@@ -53,3 +53,14 @@ def test_a_cache_drops_what_was_used_least_recently_and_what_is_old() -> None:
     clock.now_s = 60
     assert len(cache) == 0
     assert cache.get("a") is None
+
+
+def test_repeats_are_reported_at_once_and_then_together() -> None:
+    clock = Clock()
+    repeats = RepeatCounter(60, timer=clock)
+    assert repeats.count("a") == 1
+    assert [repeats.count("a") for _ in range(5)] == [0] * 5
+    assert repeats.count("b") == 1
+    clock.now_s = 60
+    assert repeats.count("a") == 6
+    assert repeats.count("a") == 0

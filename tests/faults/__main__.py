@@ -61,6 +61,8 @@ async def main(part: str, load: Load, seeds: int | None) -> int:
                     ),
                     flush=True,
                 )  # fmt: skip
+                if tally.figures:
+                    print(f"{'':28} {tally.figures}", flush=True)
     print("All promises kept." if not broken else f"{broken} runs broke a promise.")
     return int(bool(broken))
 

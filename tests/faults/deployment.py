@@ -30,6 +30,9 @@ class Tally:
     """Counts of messages that were lost, repeated or out of order; `repeated_to_person` counts answers.
 
     All must be 0, except that one kill may fall between showing an answer and storing that it was shown.
+
+    Attributes:
+        figures: what else was measured, in words; `is_within_limits`: and whether that was as promised.
     """
 
     sent: int
@@ -39,11 +42,13 @@ class Tally:
     out_of_order: int
     overlapped: int
     recovery_s: float = 0.0
+    figures: str = ""
+    is_within_limits: bool = True
 
     @property
     def is_clean(self) -> bool:
         broken = self.lost or self.repeated_in_history or self.out_of_order or self.overlapped
-        return not broken and self.repeated_to_person <= 1
+        return self.is_within_limits and not broken and self.repeated_to_person <= 1
 
 
 @dataclass

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from tests.fakes.moving_name import moving_name
 from tests.faults.deployment import LEASE_S, Deployment, Tally, open_deployment
+from tests.faults.http_port import Flood, flood_http_port
 from tests.faults.servers import DurableRedis, RedisCluster
 from tests.support.wait import wait_until
 
@@ -319,6 +320,11 @@ async def cluster_fail_over(folder: Path, load: Load, seed: int) -> Tally:
         return await _break_under_load(deployment, load, seed, inject)
 
 
+async def hostile_connections(folder: Path, load: Load, seed: int) -> Tally:
+    """5,000 hostile connections on the HTTP port while Slack's messages come in over it."""
+    return await flood_http_port(folder, Flood())
+
+
 SCENARIOS: dict[str, tuple[Scenario, int]] = {
     "burst": (burst, 1),
     "duplicates": (duplicates, 1),
@@ -334,6 +340,7 @@ SCENARIOS: dict[str, tuple[Scenario, int]] = {
     "poison": (poison, 1),
     "cluster, a primary lost": (cluster_fail_over, 2),
     "the primary's name moves": (name_moves, 2),
+    "http, hostile connections": (hostile_connections, 1),
 }
 """Scenarios by name, each with its number of seeds."""
 

@@ -21,11 +21,11 @@ from adapters.slack.inbound.parse import parse
 from adapters.slack.inbound.wiring import build_dispatcher
 from adapters.slack.settings import SlackSettings
 from adapters.slack.transport.bolt_app import build_app, dispatch_envelope
-from adapters.slack.transport.http import MAX_BODY_BYTES, event_routes
+from adapters.slack.transport.http import event_routes
 from adapters.slack.transport.socket_mode import SocketMode
 from bot.background import BackgroundTasks
 from bot.conversation import Address
-from bot.service.http import create_app, serve
+from bot.service.http import HttpLimits, create_app, serve
 from bot.settings import Settings
 from tests.adapters.slack.recording_core import RecordingCore
 from tests.fakes.slack.events import SIGNING_SECRET, Delivery, SlackEvents
@@ -98,7 +98,7 @@ async def open_inbound_harness(
     *,
     transport: str,
     names_wait_s: float = 15,
-    max_body_bytes: int = MAX_BODY_BYTES,
+    limits: HttpLimits | None = None,
     **changes: Any,
 ) -> AsyncIterator[InboundHarness]:
     """A harness from the transport (`http` or `socket`) to the core. Lookups of names have time."""
@@ -138,8 +138,8 @@ async def open_inbound_harness(
         )
         app = build_app(own, workspaces, dispatcher, core.vault, None)
         if transport == "http":
-            routes = event_routes(app, SIGNING_SECRET, max_body_bytes=max_body_bytes)
-            port = await stack.enter_async_context(serving_routes(routes))
+            routes = event_routes(app, SIGNING_SECRET)
+            port = await stack.enter_async_context(serving_routes(routes, limits))
             events.request_url = f"http://127.0.0.1:{port}/slack/events"
         else:
             await stack.enter_async_context(_socket_mode(workspaces, session, app))
@@ -147,7 +147,9 @@ async def open_inbound_harness(
 
 
 @asynccontextmanager
-async def serving_routes(routes: Sequence[BaseRoute]) -> AsyncIterator[int]:
+async def serving_routes(
+    routes: Sequence[BaseRoute], limits: HttpLimits | None = None
+) -> AsyncIterator[int]:
     """The adapter's routes on a server of their own; its port."""
 
     async def health() -> dict[str, str]:
@@ -156,7 +158,8 @@ async def serving_routes(routes: Sequence[BaseRoute]) -> AsyncIterator[int]:
     async def metrics() -> bytes:
         return b""
 
-    async with serve(create_app(list(routes), health, health, metrics), "127.0.0.1", 0) as port:
+    app = create_app(list(routes), health, health, metrics)
+    async with serve(app, "127.0.0.1", 0, limits) as port:
         yield port
 
 

@@ -46,7 +46,11 @@ class ServeProcess:
 
 @dataclass
 class ServeProcesses:
-    """Environment of processes that share Slack, a model and Redis."""
+    """Environment of processes that share Slack, a model and Redis.
+
+    Attributes:
+        max_descriptors: limit of open files, hard and soft; the system's if 0.
+    """
 
     slack: SlackWorkspace
     model: ModelServer
@@ -54,6 +58,7 @@ class ServeProcesses:
     prefix: str
     folder: Path
     transport: str = "socket"
+    max_descriptors: int = 0
 
     def environment(self, **changes: str) -> dict[str, str]:
         events = (
@@ -81,8 +86,9 @@ class ServeProcesses:
     @asynccontextmanager
     async def start(self, role: str = "all", **changes: str) -> AsyncIterator[ServeProcess]:
         """A process that is ready; killed in the end if it still runs. Its log must hold no secret."""
+        limit = ("sh", "-c", 'ulimit -n "$0" && exec "$@"', str(self.max_descriptors))
         process = await asyncio.create_subprocess_exec(
-            str(KEEPTHREAD), "serve", "--role", role,
+            *(limit if self.max_descriptors else ()), str(KEEPTHREAD), "serve", "--role", role,
             cwd=self.folder, env=self.environment(**changes),
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip

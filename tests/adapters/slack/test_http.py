@@ -12,6 +12,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from adapters.slack.transport.http import MAX_AGE_S, is_genuine
+from bot.service.http import HttpLimits
 from bot.settings import Settings
 from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
 from tests.fakes.slack.events import SIGNING_SECRET, encoded, signed
@@ -73,7 +74,9 @@ async def test_signed_nonsense_starts_nothing_and_is_not_sent_for_again(
 
 async def test_a_body_longer_than_slack_sends_is_not_taken(settings: Settings) -> None:
     longer = BODY + b" "
-    async with open_inbound_harness(settings, transport="http", max_body_bytes=len(BODY)) as http:
+    async with open_inbound_harness(
+        settings, transport="http", limits=HttpLimits(max_body_bytes=len(BODY))
+    ) as http:
         assert await http.events.post(longer, JSON | signed(SIGNING_SECRET, longer)) == 413
         assert await http.events.post(BODY, JSON | signed(SIGNING_SECRET, BODY)) == 200
 

@@ -37,7 +37,11 @@ async def test_probes_and_metrics_follow_the_state_of_the_service(
             assert 'keepthread_messages_total{admission="queued",platform="loop"} 1.0' in metrics
             assert "\nkeepthread_ready 1.0\n" in metrics
             bot.platform.health = Health(False, "the line is dead")
-            assert "\nkeepthread_ready 0.0\n" in (await web.get("/metrics")).text
+
+            async def is_unready() -> bool:
+                return "\nkeepthread_ready 0.0\n" in (await web.get("/metrics")).text
+
+            await wait_until(is_unready, every_s=0.2)
             answer = await web.get("/readyz")
             assert (answer.status_code, answer.json()["wrong"]) == (
                 503,
