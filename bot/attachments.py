@@ -41,6 +41,44 @@ _NO_TEXT = {
 }
 
 
+_FIRST_BYTES = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"OggS", "audio/ogg"),
+    (b"ID3", "audio/mpeg"),
+    (b"fLaC", "audio/flac"),
+)
+_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
+_BRANDS = {b"avif": "image/avif", b"avis": "image/avif", b"M4A ": "audio/mp4"} | dict.fromkeys(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "image/heic"
+)
+
+
+def media_type_of(data: bytes) -> str:
+    """The type of a picture or sound by its first bytes, or `""`.
+
+    Signatures: https://mimesniff.spec.whatwg.org, and ISO/IEC 14496-12 for those of `ftyp`.
+    """
+    for start, media_type in _FIRST_BYTES:
+        if data.startswith(start):
+            return media_type
+    if data[:4] == b"RIFF":
+        return _RIFF.get(data[8:12], "")
+    return _BRANDS.get(data[8:12], "") if data[4:8] == b"ftyp" else ""
+
+
+def identified(attachment: Attachment, data: bytes) -> Attachment:
+    """The attachment with the kind and type that its first bytes tell: apps send pictures under any name."""
+    media_type = media_type_of(data)
+    if media_type.startswith("image/"):
+        return replace(attachment, kind="image", media_type=media_type)
+    if media_type and attachment.kind == "document":
+        return replace(attachment, kind="audio", media_type=media_type)
+    return attachment
+
+
 async def read_document(data: bytes, attachment: Attachment, max_chars: int) -> Attachment:
     """The attachment with its text, at most `max_chars` characters, or with a note why it has none.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from bot.attachments import describe, read_document, too_large
+from bot.attachments import describe, identified, read_document, too_large
 from bot.conversation import Attachment, Incoming, Overheard, Speaker, Turn
 from bot.errors import KeepthreadError, ModelError, PlatformError
 from bot.memory.edits import message_ids
@@ -27,6 +27,11 @@ MAX_SEEDS_READ = 4
 """Earlier messages of a thread whose attachments are read, beside those of its root."""
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """Types that vision models take (platform.openai.com/docs/guides/images-vision)."""
+_HEIC_TYPES = ("image/heic", "image/heif")
+_NOT_SEEN_HEIC = (
+    "[not seen: it is a HEIC picture; PNG, JPEG, GIF and WebP I can see. "
+    "Sent as a photo, not as a file, most apps convert it]"
+)
 NO_THREAD_HISTORY = (Overheard(Speaker("", "note"), "earlier messages could not be read"),)
 
 ReadDocument = Callable[[bytes, Attachment, int], Awaitable[Attachment]]
@@ -76,7 +81,7 @@ class TurnPreparation:
                 message,
                 attachments=tuple(
                     [
-                        await self._read(message, item, connection, [])
+                        await self._read(message, item, connection, [], is_heard=False)
                         if item.kind == "document"
                         else item
                         for item in message.attachments
@@ -144,7 +149,10 @@ class TurnPreparation:
         attachment: Attachment,
         connection: Connection,
         images: list[str],
+        *,
+        is_heard: bool = True,
     ) -> Attachment:
+        """The attachment as text, or among `images`; pictures and speech only if it `is_heard`."""
         if attachment.text or attachment.kind == "other":
             return attachment
         if note := self._refusal(attachment, images):
@@ -152,6 +160,11 @@ class TurnPreparation:
         try:
             async with asyncio.timeout(self.download_timeout_s):
                 data = await connection.download(incoming.address, attachment)
+                attachment = identified(attachment, data)
+                if not is_heard and attachment.kind != "document":
+                    return attachment
+                if note := self._refusal(attachment, images) or _blindness(attachment):
+                    return replace(attachment, text=note)
                 if attachment.kind == "image":
                     return _add_image(attachment, data, images)
                 if attachment.kind == "audio":
@@ -175,12 +188,18 @@ class TurnPreparation:
                 return "[not seen: I cannot see pictures]"
             if len(images) >= MAX_IMAGES:
                 return "[not seen: there are too many]"
-            if attachment.media_type not in IMAGE_TYPES:
-                return "[not seen: PNG, JPEG, GIF and WebP I can see]"
+            if attachment.media_type in _HEIC_TYPES:
+                return _NOT_SEEN_HEIC
             return too_large(attachment, MAX_IMAGE_BYTES)
         if attachment.kind == "audio" and not self.transcriber.is_configured:
             return "[not heard: I cannot listen to speech here]"
         return too_large(attachment)
+
+
+def _blindness(attachment: Attachment) -> str:
+    """Note that a picture is of a type that models do not take, or `""`."""
+    is_unseen = attachment.kind == "image" and attachment.media_type not in IMAGE_TYPES
+    return "[not seen: PNG, JPEG, GIF and WebP I can see]" if is_unseen else ""
 
 
 def _not_remembered(fetched: tuple[Overheard, ...], past: HistorySnapshot) -> tuple[Overheard, ...]:

@@ -8,9 +8,6 @@ from typing import Literal
 from adapters.slack.api.payload import Json, get_text
 from bot.conversation import Attachment
 
-_IMAGE_TYPES = ("image/png", "image/jpeg", "image/gif", "image/webp")
-"""Image types that vision models take."""
-
 _BY_ID = "file:"
 
 
@@ -47,11 +44,11 @@ def file_id(attachment: Attachment) -> str:
 
 
 def _kind(media_type: str, subtype: str) -> Literal["image", "audio", "document", "other"]:
-    if media_type in _IMAGE_TYPES:
+    if media_type.startswith("image/") and media_type != "image/svg+xml":
         return "image"
     if media_type.startswith("audio/") or subtype == "slack_audio":
         return "audio"
-    if media_type.startswith(("video/", "image/")) and media_type != "image/svg+xml":
+    if media_type.startswith("video/"):
         return "other"
     return "document"
 

@@ -9,7 +9,8 @@ from telegram import Message
 
 from adapters.telegram.inbound.parse import ParsedMessage, parse_message
 from adapters.telegram.inbound.routing import BotIdentity
-from tests.adapters.telegram.harness import ANNA, furnished
+from tests.adapters.telegram.harness import ANNA, World, furnished
+from tests.fakes.model_server import say
 from tests.fakes.telegram.server import BOT_ID, TelegramServer
 
 ME = BotIdentity(BOT_ID, "keepthread_bot")
@@ -78,3 +79,20 @@ def test_unsupported_contents_have_a_name(chats: TelegramServer) -> None:
     video = {**FILE, "width": 1, "height": 1, "duration": 1}
     message = parsed(chats.message(ANNA, ANNA, video=video))
     assert (message.unsupported, message.is_empty) == ("videos", True)
+
+
+@pytest.mark.parametrize(
+    "mime_type", [None, "application/octet-stream", "image/jpg", "image/x-png"]
+)
+async def test_a_picture_sent_as_a_file_is_seen(world: World, mime_type: str | None) -> None:
+    """T11: known by its first bytes, through the whole bot."""
+    world.model.default = say("A cat.")
+    file_id = world.telegram.upload("cat", b"\x89PNG\r\n\x1a\ncat")
+    document = {"file_id": file_id, "file_unique_id": file_id, "file_size": 11}
+    if mime_type:
+        document["mime_type"] = mime_type
+    world.telegram.say(ANNA, ANNA, caption="What is it?", document=document)
+    await world.answered(ANNA, "A cat.")
+    content = world.model.requests[-1].messages[-1]["content"]
+    (url,) = (part["image_url"]["url"] for part in content if part["type"] == "image_url")
+    assert url.startswith("data:image/png;base64,")

@@ -7,6 +7,7 @@ import base64
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from aiohttp import web
@@ -102,6 +103,81 @@ async def test_each_kind_of_attachment_is_read_in_its_way(harness: PreparationHa
     texts, images = await harness.read(PNG, NOTES, VOICE, Attachment("other", "a sticker"))
     assert texts == ["", "the word is heron", "hello there", ""]
     assert images == ("data:image/png;base64," + base64.b64encode(b"\x89PNG").decode(),)
+
+
+FIRST_BYTES = {
+    "image/png": b"\x89PNG\r\n\x1a\n",
+    "image/jpeg": b"\xff\xd8\xff\xe0",
+    "image/gif": b"GIF89a",
+    "image/webp": b"RIFF\0\0\0\0WEBP",
+}
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ["", "application/octet-stream", "image/jpg", "image/x-png", "image/png", "text/plain"],
+)
+@pytest.mark.parametrize("media_type", FIRST_BYTES)
+async def test_a_picture_is_known_by_its_first_bytes(
+    harness: PreparationHarness, media_type: str, stated: str
+) -> None:
+    """T11: whatever name and type the app gave it, as a document or as a picture."""
+    data = FIRST_BYTES[media_type] + b"the rest"
+    harness.connection.files = {"p": data}
+    kind: Literal["image", "document"] = "image" if stated.startswith("image/") else "document"
+    texts, images = await harness.read(Attachment(kind, "file", stated, "p"))
+    assert texts == [""]
+    assert images == (f"data:{media_type};base64,{base64.b64encode(data).decode()}",)
+
+
+async def test_a_picture_sent_as_a_file_has_the_limits_of_pictures(
+    harness: PreparationHarness,
+) -> None:
+    """T11: too many, too large, or before a model that sees none."""
+    document = Attachment("document", "f", "", "p")
+    harness.connection.files = {"p": FIRST_BYTES["image/png"]}
+    texts, images = await harness.read(*[document] * (MAX_IMAGES + 1))
+    assert (texts[-1], len(images)) == ("[not seen: there are too many]", MAX_IMAGES)
+    harness.preparation.sees_images = False
+    ((text,), _) = await harness.read(document)
+    assert text == "[not seen: I cannot see pictures]"
+    harness.preparation.sees_images = True
+    harness.connection.files = {"p": FIRST_BYTES["image/png"] + bytes(MAX_IMAGE_BYTES)}
+    ((text,), images) = await harness.read(document)
+    assert ("is larger than" in text, images) == (True, ())
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1"])
+@pytest.mark.parametrize("stated", ["", "image/heic"])
+async def test_a_heic_picture_is_said_to_be_one_with_the_cure(
+    harness: PreparationHarness, stated: str, brand: bytes
+) -> None:
+    """T13: it is not converted; the person learns how to send it."""
+    harness.connection.files = {"p": b"\0\0\0\x18ftyp" + brand}
+    kind: Literal["image", "document"] = "image" if stated else "document"
+    ((text,), images) = await harness.read(Attachment(kind, "IMG.heic", stated, "p"))
+    assert "HEIC" in text
+    assert "as a photo" in text
+    assert not images
+
+
+async def test_speech_sent_as_a_file_is_heard(harness: PreparationHarness) -> None:
+    """T11: sounds are known by their first bytes too."""
+    harness.connection.files = {"v": b"OggS hello there"}
+    texts, _ = await harness.read(Attachment("document", "voice", "application/octet-stream", "v"))
+    assert texts == ["OggS hello there"]
+
+
+async def test_an_overheard_picture_sent_as_a_file_stays_unread(
+    harness: PreparationHarness,
+) -> None:
+    """T11: it is remembered as a picture, not as a file that could not be read."""
+    harness.connection.files = {"p": FIRST_BYTES["image/png"]}
+    document = Attachment("document", "f", "", "p")
+    turn = Turn("t", (make_message("see", attachments=(document,)),))
+    turn = await harness.preparation.read_documents(turn, harness.connection)
+    (found,) = turn.incoming[0].attachments
+    assert (found.kind, found.text) == ("image", "")
 
 
 async def test_documents_are_read_a_few_at_a_time(harness: PreparationHarness) -> None:
