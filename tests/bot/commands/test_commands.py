@@ -203,6 +203,25 @@ async def test_export_of_a_shared_conversation_names_each_speaker_once(shared: R
     assert text.count("Cora") == 2, "once in what she said, once in what was answered"
 
 
+async def test_a_member_exports_nothing_of_what_was_said_before_they_came(shared: Room) -> None:
+    """L7: neither turns, nor earlier conversations, nor the summary; admins export all."""
+    await shared.ask("the code is 4242")
+    await shared.tell("new", CORA)
+    await shared.ask("the key is under the mat")
+    newcomer = replace(CORA, id="newcomer", name="Newcomer")
+    for form in ("export", "export json"):
+        assert "since you first wrote" in await shared.word(form, newcomer)
+    await shared.ask("hello all", newcomer)
+    for form in ("export", "export json"):
+        (_, content), = (await shared.tell(form, newcomer)).files  # fmt: skip
+        assert "hello all" in content.decode()
+        assert "4242" not in content.decode()
+        assert "mat" not in content.decode()
+        (_, content), = (await shared.tell(form, CORA)).files  # fmt: skip
+        assert "4242" in content.decode()
+        assert "mat" in content.decode()
+
+
 async def test_leave_ends_taking_part_until_the_next_question(shared: Room) -> None:
     sessions = shared.core.services.sessions
     await shared.remember("hello")
