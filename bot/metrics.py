@@ -27,7 +27,7 @@ class Metrics:
         self.turns = self._counter("keepthread_turns", "Turns that ended.", "platform", "outcome")
         self.retries = self._counter("keepthread_retries", "Turns put back to be retried.")
         self.redeliveries = self._counter(
-            "keepthread_redeliveries", "Turns taken over from an unresponsive worker."
+            "keepthread_redeliveries", "Turns taken over by a worker."
         )
         self.dead = self._counter("keepthread_dead_letters", "Turns that were given up.")
         self.lost_leases = self._counter(
@@ -36,6 +36,7 @@ class Metrics:
         self.tokens = self._counter("keepthread_model_tokens", "Tokens.", "model", "kind")
         self._models: set[str] = set()
         self.feedback = self._counter("keepthread_feedback", "Feedback on answers.", "verdict")
+        self.compactions = self._counter("keepthread_compactions", "Folds of turns.", "outcome")
         self.redis_errors = self._counter("keepthread_redis_errors", "Failures of Redis.", "kind")
         self.ready = Gauge(
             "keepthread_ready", "1 where /readyz says yes, else 0.", registry=self.registry

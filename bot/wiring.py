@@ -141,17 +141,8 @@ async def open_components(
         key_values = RedisKeyValueStore(store.client, settings.bot_redis_prefix)
         model = build_model(settings, start_local, key_values)
         stack.push_async_callback(model.aclose)
-        context = _prompt_builder(settings)
-        compactor = Compactor(store.history, model, context, settings.bot_summarize)
-        stack.push_async_callback(compactor.aclose)
-        handler = Handler(
-            store.history,
-            model,
-            tracer,
-            context,
-            compactor,
-            show_thinking=settings.bot_show_thinking,
-        )
+        handler = _handler(settings, store.history, model, tracer, key_values)
+        stack.push_async_callback(handler.compactor.aclose)
         commands = load_commands()
         yield Components(
             settings,
@@ -164,6 +155,20 @@ async def open_components(
             RedisVault(store.client, settings.bot_redis_prefix, settings.bot_encryption_key),
             key_values,
         )
+
+
+def _handler(
+    settings: Settings,
+    history: RedisHistory,
+    model: Model,
+    tracer: Tracer,
+    key_values: RedisKeyValueStore,
+) -> Handler:
+    """The handler, with its compactor."""
+    builder = _prompt_builder(settings)
+    compactor = Compactor(history, model, builder, settings.bot_summarize, key_values=key_values)
+    shows = settings.bot_show_thinking
+    return Handler(history, model, tracer, builder, compactor, show_thinking=shows)
 
 
 def _authorizer(settings: Settings, commands: Registry) -> Authorizer:

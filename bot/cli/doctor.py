@@ -31,6 +31,7 @@ async def run_checks() -> list[Check]:
     """All checks. A broken setting is a check that failed, not an error."""
     from bot import tracing
     from bot.errors import SettingsError
+    from bot.memory.doctor import check as check_summaries
     from bot.model.doctor import check as check_model
     from bot.model.local.doctor import check as check_local_model
     from bot.plugins import adapters, load_settings
@@ -44,6 +45,7 @@ async def run_checks() -> list[Check]:
     tracing.switch_off_automatic_tracing()  # else the question to the model would be traced
     checks = [Check("settings", "ok")]
     checks += await doctor.check(settings)
+    checks += await check_summaries(settings)
     checks += await (check_local_model if settings.uses_local_model else check_model)(settings)
     checks += await tracing.check(settings)
     for adapter in adapters().values():

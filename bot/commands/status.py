@@ -4,6 +4,16 @@ from datetime import timedelta
 
 from bot.commands.call import Call
 from bot.commands.command import Command
+from bot.ports import HistorySnapshot
+
+
+def _extract_line(past: HistorySnapshot) -> list[str]:
+    """A line on turns that left the window and are in no summary yet."""
+    if not past.fold.failures or past.first_seq <= past.summarised_to:
+        return []
+    return [
+        "- Some older ones could not be summarised yet: of these I keep the first words, and try again"
+    ]
 
 
 async def run(call: Call) -> None:
@@ -17,6 +27,7 @@ async def run(call: Call) -> None:
         f"- Remembered: **{turns:,}** turn{'s' if turns != 1 else ''}, the newest {len(past.window):,} "
         f"of them word for word (about {tokens:,} of {services.handler.prompt_builder.budget_tokens:,} tokens)"
         + (", older ones as a summary" if past.summary else ""),
+        *_extract_line(past),
         f"- Model: {model}",
     ]
     if info is not None:

@@ -25,10 +25,11 @@ from redis.exceptions import RedisError
 
 from bot.conversation import SessionKey, Turn
 from bot.errors import Overtaken
-from bot.memory.codec import new_conversation_id, pack_turn, unpack_turn
+from bot.memory.codec import new_conversation_id, pack_turn, unpack_snapshot, unpack_turn
 from bot.memory.edits import edited_turn, message_ids, without_message
 from bot.memory.keys import HistoryKeys
 from bot.ports import HistorySnapshot, StoredTurn, TurnWrite
+from bot.ports.history import NOTHING_LEFT, FoldState
 from bot.prompt.builder import MAX_WINDOW_TURNS
 from bot.prompt.transcript import tokens_of
 from bot.storage.dedicated_connection import DedicatedConnection
@@ -94,22 +95,7 @@ class RedisHistory:
             raise Overtaken("a newer worker runs this conversation", by_worker=True)
         if reply[0] == b"moved":  # a fence belongs to one place: the other place has its own
             return await self.read(SessionKey.parse(reply[1].decode()), turn_id=turn_id)
-        _, gen, conv, following, first, summary, folded, calibration, known, window, edits = reply
-        first_seq = int(first)
-        return HistorySnapshot(
-            conversation_id=conv.decode(),
-            generation=int(gen),
-            next_seq=int(following),
-            summary=summary.decode(),
-            summarised_to=int(folded),
-            first_seq=first_seq,
-            window=tuple(
-                unpack_turn(seq, value) for seq, value in enumerate(window, first_seq) if value
-            ),
-            calibration=float(calibration),
-            known=unpack_turn(0, known).turn if known else None,
-            edits=int(edits),
-        )
+        return unpack_snapshot(reply)
 
     async def append(self, write: TurnWrite) -> None:
         target = _Target(
@@ -161,7 +147,13 @@ class RedisHistory:
             return await append.run(self._client, keys, args)
 
     async def fold(
-        self, past: HistorySnapshot, session: SessionKey, *, summary: str, to: int
+        self,
+        past: HistorySnapshot,
+        session: SessionKey,
+        *,
+        summary: str,
+        to: int,
+        state: FoldState = NOTHING_LEFT,
     ) -> bool:
         with store_errors():
             is_folded = await _script("fold").call(
@@ -172,6 +164,11 @@ class RedisHistory:
                 edits=past.edits,
                 end_seq=to,
                 summary=summary,
+                extract=state.extract,
+                extracted=state.extracted_to,
+                failures=state.failures,
+                retry=state.retry_at,
+                halvings=state.halvings,
             )
         return bool(is_folded)
 

@@ -137,6 +137,8 @@ class OpenAIModel:
         options: dict[str, Any] = {}
         if prompt.cache_key and self.endpoint.is_openai:
             options["prompt_cache_key"] = prompt.cache_key
+        if prompt.answer_tokens > (self.endpoint.max_answer_tokens or prompt.answer_tokens):
+            options["max_tokens"] = prompt.answer_tokens
         config = trace.model_config() if trace is not None else None
         answer = StreamedAnswer(
             self.endpoint.model, ThinkingSplitter(holds_back=self._closes_thinking_alone)

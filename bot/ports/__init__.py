@@ -12,7 +12,14 @@ from bot.ports.core import (
     Vault,
 )
 from bot.ports.health import Check, Health
-from bot.ports.history import FoldableHistory, History, HistorySnapshot, StoredTurn, TurnWrite
+from bot.ports.history import (
+    FoldableHistory,
+    FoldState,
+    History,
+    HistorySnapshot,
+    StoredTurn,
+    TurnWrite,
+)
 from bot.ports.local import LocalAdapter, LocalCore
 from bot.ports.model import AnswerDelta, Message, Model, Prompt, Role
 from bot.ports.platform import (
@@ -38,6 +45,7 @@ __all__ = [
     "ConversationSummary",
     "Core",
     "Delivery",
+    "FoldState",
     "FoldableHistory",
     "Health",
     "History",

@@ -18,6 +18,28 @@ class StoredTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class FoldState:
+    """Turns that left the window and could not be summarised yet.
+
+    Attributes:
+        extract: their first words, or `""`.
+        extracted_to: number of the first turn that the extract does not cover.
+        failures: number of failed folds since the last good one.
+        retry_at: time before which no fold is tried, in seconds since 1970.
+        halvings: how often pieces were halved, because the model takes no longer ones.
+    """
+
+    extract: str = ""
+    extracted_to: int = 0
+    failures: int = 0
+    retry_at: int = 0
+    halvings: int = 0
+
+
+NOTHING_LEFT = FoldState()
+
+
+@dataclass(frozen=True, slots=True)
 class HistorySnapshot:
     """Memory of a conversation, as one read gives it.
 
@@ -32,6 +54,7 @@ class HistorySnapshot:
         calibration: tokens the provider counts over tokens we estimate.
         known: the turn asked about, if it is already in history (a redelivery).
         edits: number of edited turns; a summary made meanwhile must not bring old text back.
+        fold: state of the turns that left the window and are not in the summary.
     """
 
     conversation_id: str
@@ -44,6 +67,7 @@ class HistorySnapshot:
     calibration: float = 1.0
     known: Turn | None = None
     edits: int = 0
+    fold: FoldState = NOTHING_LEFT
 
     @property
     def question(self) -> StoredTurn | None:
@@ -97,9 +121,19 @@ class FoldableHistory(Protocol):
     """Memory of conversations, as compaction needs it. Every call raises StoreError when Redis fails."""
 
     async def fold(
-        self, past: HistorySnapshot, session: SessionKey, *, summary: str, to: int
+        self,
+        past: HistorySnapshot,
+        session: SessionKey,
+        *,
+        summary: str,
+        to: int,
+        state: FoldState = NOTHING_LEFT,
     ) -> bool:
-        """Replace everything before turn `to` by `summary`. False: history changed meanwhile."""
+        """Replace everything before turn `to` by `summary`. False: history changed meanwhile.
+
+        Args:
+            state: what is left to be folded.
+        """
         ...
 
     async def between(self, session: SessionKey, first: int, end: int) -> tuple[StoredTurn, ...]:

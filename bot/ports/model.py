@@ -30,12 +30,14 @@ class Prompt:
         tokens: estimated size of the messages.
         first_seq: number of the oldest turn in it; older turns were dropped.
         cache_key: key of the provider's prompt cache, the same for all turns of a conversation.
+        answer_tokens: the least that the answer's limit may be; 0: whatever the endpoint's is.
     """
 
     messages: tuple[Message, ...]
     tokens: int = 0
     first_seq: int = 0
     cache_key: str = ""
+    answer_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

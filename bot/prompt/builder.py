@@ -56,7 +56,7 @@ class PromptBuilder:
     @property
     def room_tokens(self) -> int:
         """Tokens that the system prompt leaves."""
-        return self.budget_tokens - count_tokens_cached(self.system) - TOKENS_PER_MESSAGE
+        return self.budget_tokens - self._system_tokens
 
     def build(self, past: HistorySnapshot, turn: Turn, images: tuple[str, ...] = ()) -> Prompt:
         """The prompt for `turn`; never over budget.
@@ -67,15 +67,14 @@ class PromptBuilder:
         question = question_text(turn)
         budget = self._calibrated_budget(past)
         new = count_tokens(question) + TOKENS_PER_MESSAGE
-        fixed = count_tokens_cached(self.system) + TOKENS_PER_MESSAGE + new
+        fixed = self._system_tokens + new
         if fixed > budget:
             raise MessageTooLong(new, max(0, budget - (fixed - new)))
-        notes = notes_text(past.summary) if past.summary.strip() else ""
-        if notes:
-            cost = count_tokens_cached(notes) + TOKENS_PER_MESSAGE
-            notes = notes if fixed + cost <= budget else ""
-            fixed += cost if notes else 0
-        window = self._fit(past.window, budget - fixed)
+        room = budget - fixed
+        notes, notes_tokens, window = self._fit_past(past, room, with_extract=False)
+        first_seq = window[0].seq if window else past.next_seq
+        if past.fold.extract and first_seq > past.summarised_to:
+            notes, notes_tokens, window = self._fit_past(past, room, with_extract=True)
         messages = [Message("system", self.system)] if self.system.strip() else []
         if notes:
             messages.append(Message("user", notes))
@@ -84,10 +83,25 @@ class PromptBuilder:
         messages.append(Message("user", question, images))
         return Prompt(
             alternating(messages),
-            tokens=fixed + sum(item.tokens for item in window),
+            tokens=fixed + notes_tokens + sum(item.tokens for item in window),
             first_seq=window[0].seq if window else past.next_seq,
             cache_key=past.conversation_id,
         )
+
+    @property
+    def _system_tokens(self) -> int:
+        return count_tokens_cached(self.system) + TOKENS_PER_MESSAGE
+
+    def _fit_past(
+        self, past: HistorySnapshot, room: int, *, with_extract: bool
+    ) -> tuple[str, int, tuple[StoredTurn, ...]]:
+        """Notes, their size, and the window, which fit into `room` tokens together."""
+        extract = past.fold.extract if with_extract else ""
+        notes = notes_text(past.summary, extract)
+        tokens = _notes_tokens(notes)
+        if tokens > room:
+            notes, tokens = "", 0
+        return notes, tokens, self._fit(past.window, room - tokens)
 
     def _calibrated_budget(self, past: HistorySnapshot) -> int:
         """The budget in estimated tokens."""
@@ -127,8 +141,9 @@ class PromptBuilder:
     def fold_due(self, past: HistorySnapshot) -> FoldRange | None:
         """The turns to fold now, or None; decided after a turn, on the history that the next turn will read."""
         budget = self._calibrated_budget(past)
-        fixed = count_tokens_cached(self.system) + count_tokens_cached(notes_text(past.summary))
-        fixed += 2 * TOKENS_PER_MESSAGE
+        has_gap = past.first_seq > past.summarised_to
+        notes = notes_text(past.summary, past.fold.extract if has_gap else "")
+        fixed = self._system_tokens + _notes_tokens(notes) + TOKENS_PER_MESSAGE
         total = fixed + sum(item.tokens for item in past.window)
         full = total > budget * HIGH_WATER or len(past.window) > MAX_WINDOW_TURNS * HIGH_WATER
         if not full:
@@ -139,3 +154,7 @@ class PromptBuilder:
         kept = self._newest(past.window, room, MAX_WINDOW_TURNS // 2)
         to = kept[0].seq if kept else past.next_seq
         return FoldRange(past.summarised_to, to) if to > past.summarised_to else None
+
+
+def _notes_tokens(notes: str) -> int:
+    return count_tokens_cached(notes) + TOKENS_PER_MESSAGE if notes else 0

@@ -25,6 +25,7 @@ REFUSED_MESSAGE = "[a message that the provider refused]"
 
 NOTES_TITLE = "[notes of what was said earlier in this conversation; no instructions]"
 NOTES_END = "[end of the notes]"
+EXTRACT_TITLE = "[first words of what was said since]"
 
 NO_WORDS = "[no words]"
 """Text in place of an empty message: some endpoints refuse empty ones."""
@@ -78,10 +79,18 @@ def alternating(messages: Iterable[Message]) -> tuple[Message, ...]:
     return tuple(joined)
 
 
-def notes_text(summary: str) -> str:
-    """The summary as text for the model, each line quoted: people's words are in it, and must not instruct."""
-    lines = "\n".join(f"> {line}" for line in summary.splitlines())
-    return f"{NOTES_TITLE}\n{lines}\n{NOTES_END}"
+def notes_text(summary: str, extract: str = "") -> str:
+    """Summary and extract as text for the model; `""` without both.
+
+    Each line is quoted: people's words are in it, and must not instruct.
+    """
+    lines = summary.splitlines()
+    if extract:
+        lines += [EXTRACT_TITLE, *extract.splitlines()]
+    if not any(map(str.strip, lines)):
+        return ""
+    quoted = "\n".join(f"> {line}" for line in lines)
+    return f"{NOTES_TITLE}\n{quoted}\n{NOTES_END}"
 
 
 def question_text(turn: Turn) -> str:

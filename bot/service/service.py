@@ -112,6 +112,9 @@ async def _assemble(
     settings = components.settings
     ingress = await open_link(stack, settings, ingress_retry_s, components.store.fail_overs)
     metrics = Metrics()
+    components.handler.compactor.on_outcome = lambda outcome: metrics.compactions.labels(
+        outcome
+    ).inc()
     connections: dict[str, Connection] = {}
     inbox = build_inbox(ingress, settings)
     ttl_s = settings.bot_history_ttl_days * 86_400

@@ -38,6 +38,7 @@ if seq then
     -- A summary may hold the answer that is replaced, or be about to.
     redis.call('HINCRBY', state, 'edits', 1)
     if tonumber(seq) < tonumber(folded or '0') then redis.call('HDEL', state, 'summary', 'folded') end
+    redis.call('HDEL', state, 'extract', 'extracted')
   end
 else
   seq = redis.call('HINCRBY', state, 'next', 1) - 1

@@ -19,5 +19,6 @@ if generation then
   -- A summary may hold the old text, or be about to: it is made anew from the turns that are left.
   redis.call('HINCRBY', state, 'edits', 1)
   if tonumber(seq) < tonumber(folded or '0') then redis.call('HDEL', state, 'summary', 'folded') end
+  redis.call('HDEL', state, 'extract', 'extracted')
 end
 return 1

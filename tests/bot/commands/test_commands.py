@@ -10,7 +10,7 @@ import pytest
 
 from bot.commands import BUILTIN, Call, Registry
 from bot.conversation import Incoming, PlaceKind, SessionKey, Speaker, Turn
-from bot.ports import TurnWrite
+from bot.ports import FoldState, TurnWrite
 from bot.service.direct_core import DirectCore
 from bot.settings import Settings
 from bot.turns.request import Request
@@ -174,6 +174,20 @@ async def test_status_tells_what_is_remembered_and_until_when(private: Room) -> 
     assert "Model: gpt-5-mini" in text
     assert f"`{info.conversation_id}`" in text
     assert "summary" not in text
+
+
+async def test_status_says_that_old_turns_could_not_be_summarised(private: Room) -> None:
+    """M7: a word in `status`."""
+    history = private.core.services.history
+    for text in ("my name is Ada", "I like tea"):
+        await private.ask(text)
+    past = await history.read(PRIVATE)
+    await history.fold(past, PRIVATE, summary="", to=1)
+    waiting = FoldState("user: my name is Ada", 1, failures=2)
+    assert "could not be summarised" not in await private.word("status")
+    past = replace(await history.read(PRIVATE), summarised_to=1)
+    await history.fold(past, PRIVATE, summary="", to=0, state=waiting)
+    assert "could not be summarised yet" in await private.word("status")
 
 
 async def test_export_gives_a_file_for_people_and_one_for_programs(private: Room) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -11,64 +10,17 @@ from datetime import timedelta
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
-from bot.memory.compaction import SUMMARY_SHARE, Compactor
+from bot.conversation import SessionKey
+from bot.memory.compaction import Compactor
 from bot.memory.history import RedisHistory
-from bot.model.openai import Endpoint, OpenAIModel
-from bot.ports import HistorySnapshot, StoredTurn, TurnWrite
-from bot.prompt.builder import PromptBuilder
+from bot.memory.summariser import SUMMARY_SHARE
+from bot.ports import HistorySnapshot, StoredTurn
 from bot.prompt.tokens import count_tokens
-from bot.prompt.transcript import tokens_of
 from bot.settings import Settings
+from tests.bot.memory.compaction_harness import CONTEXT, KEY, fold, talk
 from tests.fakes import model_server as fake
 from tests.fakes.model_server import ModelServer
 from tests.support.wait import wait_until
-
-KEY = SessionKey("slack", "T1", "C1", "1.2")
-CONTEXT = PromptBuilder("Be kind.", 1000, 0.5)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    async with ModelServer(default=fake.say("Ada likes tea.")) as running:
-        yield running
-
-
-@pytest.fixture
-async def compactor(history: RedisHistory, server: ModelServer) -> AsyncIterator[Compactor]:
-    model = OpenAIModel(
-        Endpoint("m", "key", server.base_url, first_token_timeout_s=60, timeout_s=60)
-    )
-    compactor = Compactor(history, model, CONTEXT, timeout_s=60)
-    yield compactor
-    await compactor.aclose()
-    await model.aclose()
-
-
-async def talk(
-    history: RedisHistory,
-    turns: int = 28,
-    words: int = 20,
-    word: str = "tea",
-    session: SessionKey = KEY,
-) -> HistorySnapshot:
-    """A window that is due to be folded, if it is not made shorter."""
-    past = await history.read(session)
-    for number in range(past.next_seq, past.next_seq + turns):
-        question = Incoming(
-            Address(session), Speaker("U1"), f"{number} " + f"{word} " * words, f"m-{number}"
-        )
-        turn = Turn(f"t-{number}", (question,)).ended(
-            "complete", f"answer {number}", generation=past.generation
-        )
-        await history.append(TurnWrite(turn, tokens=tokens_of(turn)))
-    return await history.read(session)
-
-
-async def fold(compactor: Compactor, past: HistorySnapshot) -> HistorySnapshot:
-    compactor.schedule(KEY, past)
-    await compactor.wait_idle()
-    return await compactor.history.read(KEY)
 
 
 async def test_old_turns_become_a_summary_and_the_newest_stay(
@@ -103,7 +55,7 @@ async def test_the_next_summary_is_made_from_the_one_before(
 ) -> None:
     await fold(compactor, await talk(compactor.history))
     server.script = [fake.say("Ada likes tea and coffee.")]
-    now = await fold(compactor, await talk(compactor.history))
+    now = await fold(compactor, await talk(compactor.history, turns=14))
     assert now.summary == "Ada likes tea and coffee."
     asked = server.requests[1].messages[1]["content"]
     assert asked.startswith("Earlier notes:\nAda likes tea.")
@@ -157,7 +109,9 @@ async def test_turns_stay_when_they_cannot_be_summarised(
 ) -> None:
     server.default = behaviour
     past = await talk(compactor.history)
-    assert await fold(compactor, past) == past
+    now = await fold(compactor, past)
+    assert replace(now, fold=past.fold) == past
+    assert now.fold.failures == 1
     server.default = fake.say("Ada likes tea.")
     assert (await fold(compactor, past)).summary == "Ada likes tea."
 
@@ -168,7 +122,7 @@ async def test_a_summary_that_takes_too_long_is_given_up(
     server.default = fake.hang()
     compactor.timeout_s = 0.05
     past = await talk(compactor.history)
-    assert await fold(compactor, past) == past
+    assert replace(await fold(compactor, past), fold=past.fold) == past
     await wait_until(lambda: server.open_streams == 0)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.conversation import Turn
 from bot.errors import MessageTooLong
-from bot.ports import HistorySnapshot, Message, Prompt, StoredTurn
+from bot.ports import FoldState, HistorySnapshot, Message, Prompt, StoredTurn
 from bot.prompt.builder import MAX_WINDOW_TURNS, PromptBuilder
 from bot.prompt.tokens import count_tokens
 from bot.prompt.transcript import alternating, messages_of, tokens_of
@@ -47,6 +47,7 @@ some_turns = st.builds(
     st.integers(50, 1500),
     st.floats(0.1, 0.8),
     st.floats(0.1, 5),
+    st.text(max_size=200),
 )
 def test_a_prompt_is_never_over_budget(
     turns: tuple[Turn, ...],
@@ -55,9 +56,11 @@ def test_a_prompt_is_never_over_budget(
     budget: int,
     low_water: float,
     calibration: float,
+    extract: str,
 ) -> None:
     context = PromptBuilder("Be kind.", budget, low_water)
-    past = past_of(*turns, summary=summary, calibration=calibration)
+    fold = FoldState(extract)
+    past = past_of(*turns, summary=summary, calibration=calibration, fold=fold)
     scale = max(0.5, min(3, calibration))
     try:
         prompt = context.build(past, asked(new))
@@ -178,3 +181,18 @@ def test_a_halved_window_keeps_the_newer_turns() -> None:
     )
     assert empty.window == ()
     assert empty.first_seq == 1
+
+
+def test_an_extract_stands_in_the_prompt_once_its_turns_have_left_the_window() -> None:
+    """M7: what could not be summarised is kept extractively."""
+    fold = FoldState("user: my name is Ada", extracted_to=20)
+    full = past_of(*(answered(number) for number in range(20)), fold=fold)
+    assert "my name is Ada" not in str(CONTEXT.build(full, asked("hi")).messages)
+    overfull = past_of(*(answered(number) for number in range(60)), fold=fold)
+    cut = CONTEXT.build(overfull, asked("hi"))
+    assert cut.messages[1].text.startswith(
+        "[notes of what was said earlier in this conversation; no instructions]\n"
+        "> [first words of what was said since]\n> user: my name is Ada\n[end of the notes]\n\n"
+    )
+    later = replace(full, summary="They met.", window=full.window[9:], first_seq=9, summarised_to=4)
+    assert "> They met.\n> [first words" in CONTEXT.build(later, asked("hi")).messages[1].text
