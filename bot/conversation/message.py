@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -88,6 +88,13 @@ class Incoming:
     @property
     def session(self) -> SessionKey:
         return self.address.session
+
+    def edited(self, edit: Incoming) -> Incoming:
+        """This message with the text and the files of an edit; files that were known stay as they are known."""
+        known = {item.reference: item for item in self.attachments if item.reference}
+        notes = [item for item in self.attachments if not item.reference]
+        files = [known.get(item.reference, item) for item in edit.attachments if item.reference]
+        return replace(self, text=edit.text, attachments=(*files, *notes))
 
     def to_json(self) -> bytes:
         return _INCOMING.dump_json(self, exclude_defaults=True)

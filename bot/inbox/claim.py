@@ -14,6 +14,9 @@ log = structlog.get_logger("keepthread.inbox")
 Outcome = Literal["done", "retry", "defer", "requeue", "split", "dead"]
 """`defer` and `requeue` cost no try: later, or at once. `split`: each of its messages becomes a turn of its own."""
 
+LeaseNews = Literal["lost", "cancel", "withdrawn"]
+"""News of a running turn: another worker has it, it was stopped, or one of its messages was deleted."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedTurn:
@@ -28,6 +31,7 @@ class ClaimedTurn:
         is_stopped: it was stopped before its last worker could read that.
         ids: of its messages in the mailbox; they begin with the µs in which each arrived.
         incoming: its messages, oldest first; none if they cannot be read.
+        first: id of the message it began with, though that was deleted since.
     """
 
     shard: int
@@ -39,6 +43,7 @@ class ClaimedTurn:
     ids: tuple[str, ...]
     incoming: tuple[Incoming, ...]
     is_stopped: bool = False
+    first: str = ""
 
     @property
     def session(self) -> SessionKey:
@@ -52,7 +57,7 @@ class ClaimedTurn:
     @classmethod
     def parse(cls, shard: int, reply: list[Any]) -> ClaimedTurn:
         """A turn as `lua/claim.lua` returns it."""
-        _, entry, lane, token, tries, fails, stopped, *items = reply
+        _, entry, lane, token, tries, fails, stopped, first, *items = reply
         try:
             incoming = tuple(Incoming.from_json(data) for data in items[1::2])
         except ValueError as error:  # written by a newer version, perhaps
@@ -68,4 +73,5 @@ class ClaimedTurn:
             ids=tuple(item.decode() for item in items[::2]),
             incoming=incoming,
             is_stopped=bool(stopped),
+            first=first.decode(),
         )

@@ -7,7 +7,8 @@ Conversations are spread over shards; keys of a shard share a hash tag, so each 
     <prefix>:{q<n>}:dead         stream: dead letters (bot/inbox/dead_letters.py)
     <prefix>:{q<n>}:clock        µs: the newest token or id of a message
     <prefix>:{q<n>}:box:<lane>   stream: messages of a conversation, waiting or being answered
-    <prefix>:{q<n>}:conv:<lane>  hash: state (ready, running, retry, held), entry, token, upto, tries, fails …
+    <prefix>:{q<n>}:conv:<lane>  hash: state (ready, running, retry, held), entry, token, upto, tries, fails …;
+                                 `new:<id>`: a message as it was edited while it waited
     <prefix>:{q<n>}:seen:<id>    ids of enqueued events and messages
 
 Invariant: `conv` exists ⇔ the conversation has exactly one token, in `ready` or in `retry`.
@@ -21,8 +22,9 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 from bot.conversation import Incoming, SessionKey
-from bot.inbox.claim import ClaimedTurn, Outcome
+from bot.inbox.claim import ClaimedTurn, LeaseNews, Outcome
 from bot.inbox.keys import InboxKeys
+from bot.inbox.mailbox import Mailboxes
 from bot.ports import Admission
 from bot.storage.durability import Durability
 from bot.storage.errors import store_errors
@@ -59,6 +61,8 @@ class Inbox:
         self._max_waiting = max_waiting
         self.max_attempts = max_attempts
         self._durability = durability
+        self._channel = "" if is_cluster else keys.stop_channel
+        self.mailboxes = Mailboxes(client, keys, self._channel)
 
     async def enqueue(
         self,
@@ -75,15 +79,15 @@ class Inbox:
         """
         shard = self.keys.shard(incoming.session)
         lane = lane or str(incoming.session)
-        ids = [own_event] if own_event else [id_ for id_ in (incoming.event_id, *dedupe) if id_]
+        ids = [own_event] if own_event else [incoming.event_id, *dedupe]
         # No limit for messages that were enqueued before, nor for changes that memory has to follow.
         is_unlimited = own_event or incoming.kind in ("edit", "delete")
         with store_errors():
             admission, item = await _script("enqueue").call(
                 self._client,
-                **self._conversation_keys(shard, lane),
+                **self.keys.conversation(shard, lane),
                 clock=self.keys.of(shard, "clock"),
-                seen=[self.keys.of(shard, f"seen:{id_}") for id_ in dict.fromkeys(ids)],
+                seen=self._seen_keys(shard, ids),
                 lane=lane,
                 batch_class=_batch_class(incoming),
                 payload=incoming.to_json(),
@@ -92,9 +96,27 @@ class Inbox:
                 seen_ttl_ms=SEEN_TTL_MS,
                 ttl_ms=TTL_MS,
             )
-            if self._durability and admission != b"full":  # duplicates too: the first was not safe
-                await self._durability.wait(self.keys.of(shard, "clock"), TTL_MS)
+        if admission != b"full":  # duplicates too: the first was not safe
+            await self._wait_until_safe(shard)
         return cast("Admission", admission.decode()), item.decode()
+
+    async def change(self, change: Incoming, *, dedupe: Sequence[str] = ()) -> Admission:
+        """Apply an edit or a deletion: at once to what waits, and after its turn to what memory may have.
+
+        A message that waits is replaced or dropped; a turn that runs with a deleted one is withdrawn.
+        """
+        shard = self.keys.shard(change.session)
+        effect = await self.mailboxes.apply(
+            change,
+            self._seen_keys(shard, (change.event_id, *dedupe)),
+            seen_ttl_ms=SEEN_TTL_MS,
+            ttl_ms=TTL_MS,
+        )
+        if effect in ("absent", "began"):
+            admission, _ = await self.enqueue(change, dedupe=dedupe)
+            return admission
+        await self._wait_until_safe(shard)
+        return "merged" if effect == "waits" else "duplicate"
 
     async def claim(
         self, worker: str, max_turns: int, shards: Sequence[int]
@@ -155,7 +177,7 @@ class Inbox:
         with store_errors():
             result = await _script("complete").call(
                 self._client,
-                **self._conversation_keys(turn.shard, turn.lane),
+                **self.keys.conversation(turn.shard, turn.lane),
                 dead=self.keys.of(turn.shard, "dead"),
                 lane=turn.lane,
                 entry=turn.entry,
@@ -170,7 +192,7 @@ class Inbox:
 
     async def renew(
         self, worker: str, turns: Sequence[ClaimedTurn], *, touch: bool = True
-    ) -> dict[int, Literal["lost", "cancel"]]:
+    ) -> dict[int, LeaseNews]:
         """Renew the leases on turns of one shard; with `touch=False` only read their state.
 
         Returns:
@@ -187,7 +209,7 @@ class Inbox:
                 leases=[part for turn in turns for part in (turn.entry, turn.token)],
             )
         return {
-            int(place) - 1: cast("Literal['lost', 'cancel']", state.decode())
+            int(place) - 1: cast("LeaseNews", state.decode())
             for place, state in zip(news[::2], news[1::2], strict=True)
         }
 
@@ -201,10 +223,10 @@ class Inbox:
         with store_errors():
             running, dropped = await _script("stop").call(
                 self._client,
-                **self._conversation_keys(shard, lane),
+                **self.keys.conversation(shard, lane),
                 lane=lane,
                 before=before,
-                channel="" if self.is_cluster else self.keys.stop_channel,
+                channel=self._channel,
                 ttl_ms=TTL_MS,
             )
         return bool(running), int(dropped)
@@ -225,35 +247,18 @@ class Inbox:
         with store_errors():
             return bool(await self._client.exists(key))
 
-    async def messages(self, session: SessionKey) -> list[tuple[str, Incoming]]:
-        """The messages in a conversation's mailbox, with their ids."""
-        key = self.keys.of(self.keys.shard(session), f"box:{session}")
-        with store_errors():
-            items = await self._client.xrange(key)
-        return [(item.decode(), Incoming.from_json(fields[b"d"])) for item, fields in items]
-
     async def migrate(self, old: SessionKey, new: SessionKey) -> int:
         """Move the messages that wait under `old` to `new`, in their order. Returns their number.
 
         Messages of a running turn stay: their worker completes it. A crash in between leaves a message in both
         mailboxes: the next migration enqueues its event id only once.
         """
-        shard = self.keys.shard(old)
-        key = self.keys.of(shard, f"box:{old}")
-        conv = self.keys.of(shard, f"conv:{old}")
-        with store_errors():
-            state, upto = await self._client.hmget(conv, "state", "upto")
-        running_upto = _entry_order(upto.decode()) if state == b"running" and upto else (0, 0)
-        waiting = [
-            (item, incoming)
-            for item, incoming in await self.messages(old)
-            if _entry_order(item) > running_upto
-        ]
+        waiting = await self.mailboxes.waiting(old)
         for item, incoming in waiting:
             address = replace(incoming.address, session=new)
             await self.enqueue(replace(incoming, address=address), own_event=f"moved:{old}:{item}")
             with store_errors():
-                await self._client.xdel(key, item)
+                await self._client.xdel(self.keys.of(self.keys.shard(old), f"box:{old}"), item)
         return len(waiting)
 
     async def check_writable(self, *, safely: bool = False) -> None:
@@ -264,23 +269,19 @@ class Inbox:
             if safely and self._durability:
                 await self._durability.wait(key, 1000)
 
-    def _conversation_keys(self, shard: int, lane: str) -> dict[str, str]:
-        return {
-            "ready": self.keys.of(shard, "ready"),
-            "retry": self.keys.of(shard, "retry"),
-            "conv": self.keys.of(shard, f"conv:{lane}"),
-            "box": self.keys.of(shard, f"box:{lane}"),
-        }
+    def _seen_keys(self, shard: int, ids: Sequence[str]) -> list[str]:
+        """Keys of the ids of an event and its message."""
+        return [self.keys.of(shard, f"seen:{id_}") for id_ in dict.fromkeys(ids) if id_]
+
+    async def _wait_until_safe(self, shard: int) -> None:
+        """Wait as `durability` asks for what was written to this shard."""
+        if self._durability:
+            with store_errors():
+                await self._durability.wait(self.keys.of(shard, "clock"), TTL_MS)
 
 
 def _script(name: str) -> Script:
     return script("bot.inbox", name)
-
-
-def _entry_order(item: str) -> tuple[int, int]:
-    """Sort key of a stream entry's id."""
-    ms, _, number = item.partition("-")
-    return int(ms), int(number or 0)
 
 
 def _batch_class(incoming: Incoming) -> str:

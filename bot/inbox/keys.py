@@ -23,7 +23,16 @@ class InboxKeys:
     def of(self, shard: int, part: str) -> str:
         return f"{self.prefix}:{{q{shard}}}:{part}"
 
+    def conversation(self, shard: int, lane: str) -> dict[str, str]:
+        """Keys of a conversation, and of the lists of its shard, by their names in scripts."""
+        return {
+            "ready": self.of(shard, "ready"),
+            "retry": self.of(shard, "retry"),
+            "conv": self.of(shard, f"conv:{lane}"),
+            "box": self.of(shard, f"box:{lane}"),
+        }
+
     @property
     def stop_channel(self) -> str:
-        """The channel to which the lanes of stopped turns are published, for all workers."""
+        """The channel to which the lanes of stopped and withdrawn turns are published, for all workers."""
         return f"{self.prefix}:stops"

@@ -29,6 +29,7 @@ from bot.ports.platform import (
     Connection,
     Delivery,
     Reply,
+    RetractableReply,
     ThreadHistory,
 )
 from bot.ports.tracing import StepTrace, Tracer, TurnTrace
@@ -57,6 +58,7 @@ __all__ = [
     "Model",
     "Prompt",
     "Reply",
+    "RetractableReply",
     "Role",
     "StepTrace",
     "StoredTurn",

@@ -83,6 +83,15 @@ class Reply(Protocol):
 
 
 @runtime_checkable
+class RetractableReply(Protocol):
+    """`Reply` that can take back what it showed of an answer that is not finished."""
+
+    async def retract(self) -> None:
+        """Remove all that was shown and posted: its question was deleted. Before `aclose`. Never raises."""
+        ...
+
+
+@runtime_checkable
 class ThreadHistory(Protocol):
     """`Connection` that can fetch a thread's messages from before the bot was asked in."""
 

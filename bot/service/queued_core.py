@@ -99,6 +99,8 @@ class QueuedCore(BaseCore):
         access = self.services.access
         if incoming.kind != "delete" and not access.admitted(incoming.address, incoming.speaker):
             return "refused"
+        if incoming.kind in ("edit", "delete"):
+            return await self._inbox.change(incoming, dedupe=dedupe)
         incoming = await self._with_stop_words(incoming)
         is_command = incoming.kind == "command"
         lane = str(incoming.session)

@@ -82,7 +82,7 @@ class TurnExecutor:
         self.metrics.start_wait.observe(max(0, waited_s))
         with bound_contextvars(
             session=claimed.lane,
-            turn=turn_id(claimed.session, claimed.ids[0]),
+            turn=_id_of(lease),
             event_id=first.event_id,
         ):
             reply = LeasedReply(connection.reply(claimed.incoming[-1].address), lease, self.metrics)
@@ -268,7 +268,7 @@ def _outcome_of_gone_place(claimed: ClaimedTurn, error: PlaceGone) -> TurnOutcom
 
 
 def _id_of(lease: Lease) -> str:
-    return turn_id(lease.turn.session, lease.turn.ids[0])
+    return turn_id(lease.turn.session, lease.turn.first or lease.turn.ids[0])
 
 
 def turn_id(session: SessionKey, item: str) -> str:

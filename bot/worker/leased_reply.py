@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bot.conversation import Turn
 from bot.errors import KeepthreadError, Overtaken, StoreError
 from bot.metrics import Metrics
-from bot.ports import CommandButton, Delivery, Reply
+from bot.ports import CommandButton, Delivery, Reply, RetractableReply
 from bot.worker.leases import Lease
 
 
@@ -21,6 +21,7 @@ class LeasedReply:
         self._metrics = metrics
         self._started_at = time.monotonic()
         self._has_shown = False
+        self._is_retracted = False
 
     async def set_status(self, text: str) -> None:
         if self._lease.is_valid:
@@ -53,6 +54,11 @@ class LeasedReply:
         return await self._reply.post_buttons(text, buttons)
 
     async def aclose(self) -> None:
+        """Close the reply; of a withdrawn turn nothing stays that was shown."""
+        if self._lease.is_withdrawn and not self._is_retracted:
+            self._is_retracted = True
+            if isinstance(self._reply, RetractableReply):
+                await self._reply.retract()
         await self._reply.aclose()
 
     async def _require_lease(self) -> None:
@@ -60,5 +66,7 @@ class LeasedReply:
             is_valid = await self._lease.confirm()
         except StoreError as error:
             raise Overtaken("the lease ran out, and Redis cannot be asked for it") from error
+        if self._lease.is_withdrawn:
+            raise Overtaken("a message of the turn was deleted")
         if not is_valid:
             raise Overtaken("no heartbeat for longer than the lease")

@@ -37,6 +37,7 @@ class Lease:
         valid_until: no other worker can claim the turn before, on the monotonic clock.
         renew: asks Redis for the lease once more. Raises StoreError.
         stop: ends the answer when it is requested.
+        is_withdrawn: a message of the turn was deleted: it ends, and shows and writes nothing more.
         task: runs the turn.
     """
 
@@ -45,16 +46,18 @@ class Lease:
     renew: Callable[[Lease], Awaitable[None]] | None = None
     stop: StopSignal = field(default_factory=StopSignal)
     is_lost: bool = False
+    is_withdrawn: bool = False
     task: asyncio.Task[TurnOutcome] | None = None
 
     @property
     def is_valid(self) -> bool:
         """False once this process was frozen for longer than a lease, until its next heartbeat."""
-        return not self.is_lost and time.monotonic() < self.valid_until
+        return not (self.is_lost or self.is_withdrawn) and time.monotonic() < self.valid_until
 
     async def confirm(self) -> bool:
         """`is_valid`; in doubt Redis is asked: a starved process keeps a turn that nobody claimed. Raises StoreError."""
-        if not self.is_valid and not self.is_lost and self.renew is not None:
+        is_over = self.is_lost or self.is_withdrawn
+        if not self.is_valid and not is_over and self.renew is not None:
             await self.renew(self)
         return self.is_valid
 
@@ -62,6 +65,12 @@ class Lease:
         """Cancel the turn: another worker claimed it."""
         if self.task is None or not self.task.done():
             self.is_lost = True
+            self.cancel()
+
+    def withdraw(self) -> None:
+        """Cancel the turn: one of its messages was deleted."""
+        if self.task is None or not self.task.done():
+            self.is_withdrawn = True
             self.cancel()
 
     def cancel(self) -> None:
@@ -148,7 +157,7 @@ class Leases:
         await self._repeat(self._timing.heartbeat_s, beat)
 
     async def watch_stops(self) -> None:
-        """Request the stop of stopped turns for ever: by the channel; on a cluster, or without rights, by polling."""
+        """Stop stopped turns and withdraw deleted ones for ever: by the channel; on a cluster, or without rights, by polling."""
         while not self._inbox.is_cluster:
             try:
                 await self._follow_stop_channel()
@@ -161,7 +170,7 @@ class Leases:
         await self._repeat(STOP_POLL_S, lambda: self._renew_all(touch=False))
 
     async def _follow_stop_channel(self) -> None:
-        """Request the stop of turns named in the channel, for `resubscribe_s`."""
+        """Look at turns named in the channel, for `resubscribe_s`."""
         name = self._inbox.keys.stop_channel
         async with self._blocking_client.pubsub(ignore_subscribe_messages=True) as channel:
             async with asyncio.timeout(self._timing.dead_s):
@@ -224,3 +233,6 @@ class Leases:
                 lease.valid_until = asked_at + self.lease_s
             if state == "cancel":
                 lease.stop.request()
+            elif state == "withdrawn" and not lease.is_withdrawn:
+                log.info("turn withdrawn", lane=lease.turn.lane)
+                lease.withdraw()

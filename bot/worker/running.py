@@ -18,6 +18,9 @@ from bot.worker.state import WorkerState
 PERSON_BUSY_S = 0.3
 """Delay of a turn whose person has as many running as they may."""
 
+WITHDRAWN = TurnOutcome("requeue", reason="a message was deleted")
+"""Outcome of a turn one of whose messages was deleted: the others, if there are any, become a turn again."""
+
 Execute = Callable[[Lease], Coroutine[Any, Any, TurnOutcome]]
 
 
@@ -84,10 +87,14 @@ class TurnRunner:
 
     async def _run_as_task(self, lease: Lease) -> TurnOutcome | None:
         """The outcome of `execute`, in a task that can be cancelled without its completion."""
+        if lease.is_withdrawn:  # while it waited for its turn to start
+            return WITHDRAWN
         task = lease.task = asyncio.create_task(self._execute(lease))
         await asyncio.wait({task})
         if lease.is_lost:
             return None
+        if lease.is_withdrawn:
+            return WITHDRAWN
         if not task.cancelled():
             return task.result()
         if self._state.is_draining:

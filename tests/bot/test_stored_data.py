@@ -211,7 +211,7 @@ async def test_waiting_messages_become_one_turn_in_their_order(stored: Stored) -
     assert texts == ["a message that is waiting", "and another one"]
     assert turn.tries == 1
     assert await stored.inbox.complete(turn, "done")
-    assert not await stored.inbox.messages(WAITING)
+    assert not await stored.inbox.mailboxes.messages(WAITING)
 
 
 async def test_the_turn_of_a_dead_worker_is_claimed_again(stored: Stored) -> None:
@@ -223,7 +223,7 @@ async def test_the_turn_of_a_dead_worker_is_claimed_again(stored: Stored) -> Non
 
 
 async def test_a_held_message_is_still_held(stored: Stored, redis: Redis) -> None:
-    ((_, incoming),) = await stored.inbox.messages(HELD)
+    ((_, incoming),) = await stored.inbox.mailboxes.messages(HELD)
     assert incoming.text == "again, please"
     assert incoming.quoted == "earlier"
     assert incoming.attachments[0].reference == "file-1"
@@ -237,7 +237,7 @@ async def test_a_dead_letter_is_listed_and_can_be_retried(stored: Stored) -> Non
     assert letter.incoming.text == "a message that is dead"
     assert (letter.reason, letter.tries) == ("ModelKeyRefused: 401", 1)
     assert await stored.dead_letters.retry(letter)
-    ((_, incoming),) = await stored.inbox.messages(DEAD)
+    ((_, incoming),) = await stored.inbox.mailboxes.messages(DEAD)
     assert incoming == letter.incoming
 
 

@@ -90,6 +90,9 @@ class LoopbackReply:
         self._write("buttons", text=text, commands=[button.command for button in buttons])
         return Delivery(("o",))
 
+    async def retract(self) -> None:
+        self._write("retracted", shown=self.shown)
+
     async def aclose(self) -> None:
         if not self.is_closed:
             self.is_closed = True

@@ -5,7 +5,7 @@
 -- mode: new, or abandoned (entries that no heartbeat renewed for min_idle_ms).
 -- own: lane and token of each turn that the worker runs itself: a claim only renews these.
 -- Returns {turns, positions (complete only if no turn was claimed)}; a turn is
--- {shard, entry, lane, token, tries, fails, stopped, id, payload, id, payload, ...}.
+-- {shard, entry, lane, token, tries, fails, stopped, first, id, payload, id, payload, ...}.
 local left, max_size = tonumber(max_turns), tonumber(max_bytes)
 local t = redis.call('TIME')
 local now_ms = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -25,10 +25,20 @@ local function drop(ready, entry)
   redis.call('XDEL', ready, entry)
 end
 
+-- Put the changed messages in place of those that lua/change.lua changed since they arrived.
+local function apply_changes(conv, items)
+  for _, item in ipairs(items) do
+    local changed = redis.call('HGET', conv, 'new:' .. item[1])
+    if changed then item[2][4] = changed end
+  end
+end
+
 -- The oldest messages of one class, as many as one turn takes.
-local function first_batch(box, solo)
+local function first_batch(box, solo, conv, edited)
   local batch, bytes, class = {}, 0, nil
-  for _, item in ipairs(redis.call('XRANGE', box, '-', '+', 'COUNT', max_messages)) do
+  local items = redis.call('XRANGE', box, '-', '+', 'COUNT', max_messages)
+  if edited then apply_changes(conv, items) end
+  for _, item in ipairs(items) do
     local fields = item[2]
     bytes = bytes + #fields[4]
     if class == nil then
@@ -45,7 +55,7 @@ end
 local function begin_turn(shard, ready, entry, lane)
   local base = string.sub(ready, 1, -6)
   local conv, box = base .. 'conv:' .. lane, base .. 'box:' .. lane
-  local c = redis.call('HMGET', conv, 'entry', 'upto', 'hold', 'solo', 'cancel', 'token')
+  local c = redis.call('HMGET', conv, 'entry', 'upto', 'hold', 'solo', 'cancel', 'token', 'first', 'edited', 'withdrawn')
   local current, upto, hold, solo, cancel = c[1], c[2], tonumber(c[3] or '0'), c[4], c[5]
   if current ~= entry then return drop(ready, entry) end
   if c[6] and own_token[lane] == c[6] then return end
@@ -58,11 +68,16 @@ local function begin_turn(shard, ready, entry, lane)
     return
   end
   local batch
-  if upto then batch = redis.call('XRANGE', box, '-', upto) else batch = first_batch(box, solo) end
-  if #batch == 0 then -- its messages were stopped
+  if upto then
+    batch = redis.call('XRANGE', box, '-', upto)
+    if c[8] then apply_changes(conv, batch) end
+  else
+    batch = first_batch(box, solo, conv, c[8])
+  end
+  if #batch == 0 then -- its messages were stopped or deleted
     drop(ready, entry)
     if redis.call('XLEN', box) > 0 then
-      redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'solo', 'cancel')
+      redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'solo', 'cancel', 'first', 'withdrawn')
       redis.call('HSET', conv, 'state', 'ready', 'entry', redis.call('XADD', ready, '*', 's', lane))
     else
       redis.call('DEL', conv, box)
@@ -79,9 +94,12 @@ local function begin_turn(shard, ready, entry, lane)
     tries = tonumber(max_attempts) -- its split turn failed as often as it may: one try alone
     redis.call('HSET', conv, 'tries', tries)
   end
-  redis.call('HSET', conv, 'state', 'running', 'token', token, 'upto', batch[#batch][1])
-  local stopped = upto and cancel == upto and 1 or 0 -- stopped before its last worker could read it
-  local turn = {shard, entry, lane, token, tries, tonumber(redis.call('HGET', conv, 'fails') or '0'), stopped}
+  local first = upto and c[7] or batch[1][1] -- the turn keeps its id when its first message is deleted
+  if c[9] then redis.call('HDEL', conv, 'withdrawn') end
+  if not upto then upto = batch[#batch][1] end
+  redis.call('HSET', conv, 'state', 'running', 'token', token, 'upto', upto, 'first', first)
+  local stopped = cancel == upto and 1 or 0 -- stopped before its last worker could read it
+  local turn = {shard, entry, lane, token, tries, tonumber(redis.call('HGET', conv, 'fails') or '0'), stopped, first}
   for _, item in ipairs(batch) do
     turn[#turn + 1] = item[1]
     turn[#turn + 1] = item[2][4]

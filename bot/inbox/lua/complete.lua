@@ -2,7 +2,7 @@
 -- keys: ready retry conv box dead
 -- args: lane entry token outcome delay_ms ttl_ms reason max_dead
 -- outcome: done retry defer requeue split dead. Returns it, or `lost`.
-local c = redis.call('HMGET', conv, 'token', 'upto', 'hold', 'entry', 'tries')
+local c = redis.call('HMGET', conv, 'token', 'upto', 'hold', 'entry', 'tries', 'edited')
 local upto = c[2]
 if c[1] ~= token or c[4] ~= entry then return 'lost' end
 redis.call('XACK', ready, 'w', entry)
@@ -41,24 +41,26 @@ if outcome == 'requeue' then
 end
 if outcome == 'split' then -- each of its messages becomes a turn of its own
   redis.call('HSET', conv, 'solo', upto)
-  redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'cancel')
+  redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'cancel', 'first', 'withdrawn')
   make_ready()
   return outcome
 end
 local batch = redis.call('XRANGE', box, '-', upto)
 for _, item in ipairs(batch) do
+  local changed = c[6] and redis.call('HGET', conv, 'new:' .. item[1])
   if outcome == 'dead' then
     redis.call('XADD', dead, 'MAXLEN', '~', max_dead, '*',
-      's', lane, 'd', item[2][4], 'why', reason, 'tries', c[5] or '0')
+      's', lane, 'd', changed or item[2][4], 'why', reason, 'tries', c[5] or '0')
     redis.call('PEXPIRE', dead, ttl_ms)
   end
+  if changed then redis.call('HDEL', conv, 'new:' .. item[1]) end
   redis.call('XDEL', box, item[1])
 end
 if redis.call('XLEN', box) == 0 then
   redis.call('DEL', conv, box)
   return outcome
 end
-redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'cancel')
+redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'cancel', 'first', 'withdrawn')
 local hold = tonumber(c[3] or '0')
 if hold > now_ms() then make_wait(hold, 'held') else make_ready() end
 return outcome

@@ -14,6 +14,7 @@ local dropped = 0
 for _, item in ipairs(redis.call('XRANGE', box, from, to)) do
   if item[2][2] == 'm' then
     redis.call('XDEL', box, item[1])
+    redis.call('HDEL', conv, 'new:' .. item[1])
     dropped = dropped + 1
   end
 end
@@ -21,7 +22,7 @@ if running then
   redis.call('HSET', conv, 'cancel', upto) -- valid for these messages on every worker
   if channel ~= '' then redis.pcall('PUBLISH', channel, lane) end -- refused, the heartbeat finds the mark
 else
-  redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'solo', 'cancel')
+  redis.call('HDEL', conv, 'upto', 'tries', 'fails', 'solo', 'cancel', 'first', 'withdrawn')
   if redis.call('XLEN', box) == 0 and state ~= 'ready' then
     redis.call('ZREM', retry, lane)
     redis.call('DEL', conv, box)

@@ -110,7 +110,8 @@ def test_a_letter_is_requeued_into_a_full_conversation(shell: Shell, inbox: With
 
     async def waiting(inbox: Inbox, *_: object) -> list[str]:
         return [
-            message.text for _, message in await inbox.messages(make_message("x", "C0").session)
+            message.text
+            for _, message in await inbox.mailboxes.messages(make_message("x", "C0").session)
         ]
 
     assert inbox(waiting)[-1] == "precious"

@@ -53,7 +53,7 @@ async def test_a_message_that_no_replica_has_is_refused_and_so_is_its_repetition
                 assert len(await copy.keys("kt:{q*}:box:*")) == 1
         finally:
             replica.close()
-        assert [message.text for _, message in await inbox.messages(hello.session)] == [
+        assert [message.text for _, message in await inbox.mailboxes.messages(hello.session)] == [
             "hello",
             "again",
         ]
