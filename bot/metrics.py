@@ -26,9 +26,7 @@ class Metrics:
         )
         self.turns = self._counter("keepthread_turns", "Turns that ended.", "platform", "outcome")
         self.retries = self._counter("keepthread_retries", "Turns put back to be retried.")
-        self.redeliveries = self._counter(
-            "keepthread_redeliveries", "Turns taken over by a worker."
-        )
+        self.redeliveries = self._counter("keepthread_redeliveries", "Turns taken over.")
         self.dead = self._counter("keepthread_dead_letters", "Turns that were given up.")
         self.lost_leases = self._counter(
             "keepthread_lost_leases", "Turns whose lease this worker lost."

@@ -94,10 +94,15 @@ O1 = ChatTemplate(
     later_system="Unsupported value: 'messages[0].role' does not support 'system' with this model.",
     kind="invalid_request_error",
 )
+MISTRAL_7B = ChatTemplate(
+    system=f"C{ALTERNATE}", later_system=f"C{ALTERNATE}", alternate=f"C{ALTERNATE}"
+)
+"""Mistral 7B v0.2: a system message counts as a message out of turn."""
 WITH_SYSTEM = {"any": ANY, "Qwen": QWEN, "Mistral": MISTRAL, "Anthropic": ANTHROPIC}
 WITHOUT_SYSTEM = {
     "Gemma": GEMMA,
     "Gemma in llama.cpp": GEMMA_IN_LLAMA_CPP,
     "Gemma at Google": GEMMA_AT_GOOGLE,
     "o1": O1,
+    "Mistral 7B": MISTRAL_7B,
 }

@@ -226,6 +226,7 @@ class ModelServer:
 
     Attributes:
         requests: received requests, in order.
+        refused: those of them that the template refused.
         script: behaviours of the next requests; afterwards `default`.
         transcript: transcription of every audio file.
         open_streams: number of requests being answered now.
@@ -238,6 +239,7 @@ class ModelServer:
     default: Behaviour = field(default_factory=rule_based)
     script: list[Behaviour] = field(default_factory=list)
     requests: list[ReceivedRequest] = field(default_factory=list)
+    refused: list[ReceivedRequest] = field(default_factory=list)
     transcript: str = ""
     open_streams: int = 0
     cancelled: int = 0
@@ -280,6 +282,7 @@ class ModelServer:
         self.requests.append(received)
         self.last_request_at = time.monotonic()
         if refusal := self.template.refusal(received.messages):
+            self.refused.append(received)
             return web.json_response(self.template.error(refusal), status=self.template.status)
         if refused := self.dialect.refusal(received.body):
             return web.json_response(refused[1], status=refused[0])

@@ -24,6 +24,7 @@ _SYSTEM = re.compile(
     + _NOT_TAKEN
     + ")"
     r"|(?:" + _NOT_TAKEN + r")\b.{0,60}(?:system|developer)\b"
+    r"|roles? must alternate"  # Mistral 7B's template; ours alternate, but for the system message
     r"|roles?\b.{0,60}(?:" + _NOT_TAKEN + r").{0,60}(?:system|developer)\b",
     re.I,
 )
