@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import structlog
 from telegram import ChatMemberUpdated, Message, Update
@@ -26,7 +27,7 @@ from adapters.telegram.texts import (
 from bot.background import BackgroundTasks
 from bot.cache import Throttle
 from bot.conversation import Address, Attachment
-from bot.ports import Core, Reply
+from bot.ports import Admission, Core, Reply
 
 log = structlog.get_logger("keepthread.telegram")
 
@@ -34,6 +35,9 @@ OWN_COMMANDS = ("start", "forget")
 """Commands of this adapter besides the registry's."""
 
 REFUSE_EVERY_S = 3600.0
+
+MAX_EDIT_AGE = timedelta(hours=24)
+"""Age up to which an edited message counts as new if it was not taken in before; ids are known for longer."""
 
 ALLOWED_UPDATES = (
     "message",
@@ -105,8 +109,9 @@ class Dispatcher:
         elif incoming.kind == "command":
             await self._command(parsed)
         elif not parsed.is_empty:
-            for part in (*self.media_groups.admit(parsed), parsed):
-                await self._enqueue(part)
+            for part in self.media_groups.admit(parsed):
+                await self._enqueue(part, dedupe=part.overheard_dedupe)
+            await self._enqueue(parsed)
         elif parsed.unsupported:
             self._post(parsed, cannot_read(parsed.unsupported))
         elif parsed.addressee == "this_bot" and parsed.has_words:
@@ -124,13 +129,16 @@ class Dispatcher:
             )
         return True
 
-    async def _enqueue(self, parsed: ParsedMessage) -> None:
+    async def _enqueue(self, parsed: ParsedMessage, *, dedupe: tuple[str, ...] = ()) -> Admission:
+        """Enqueue it, unless it is known by its id or by one of `dedupe`."""
         incoming = parsed.incoming
         if parsed.unsupported:
             note = Attachment("other", parsed.unsupported, text="[I cannot read it]")
             incoming = replace(incoming, attachments=(*incoming.attachments, note))
-        await self.core.enqueue(
-            incoming, dedupe=parsed.dedupe, hold_s=self.media_groups.hold_s(parsed)
+        return await self.core.enqueue(
+            incoming,
+            dedupe=(*parsed.dedupe, *dedupe),
+            hold_s=self.media_groups.hold_s(parsed),
         )
 
     async def _overhear(self, parsed: ParsedMessage) -> None:
@@ -140,17 +148,28 @@ class Dispatcher:
             return
         is_allowed = await self.core.allowed(incoming.address, incoming.speaker)
         if is_allowed and await self.core.takes_part(incoming.session):
-            await self.core.enqueue(replace(incoming, kind="overheard"), dedupe=parsed.dedupe)
+            await self.core.enqueue(
+                replace(incoming, kind="overheard"), dedupe=parsed.overheard_dedupe
+            )
 
     async def _edit(self, message: Message, update_id: int) -> None:
-        """Take in an edit, which memory follows. A message edited into a command runs nothing."""
+        """Take in an edit, which memory follows; one that adds the bot's mention, as a new message.
+
+        A message edited into a command runs nothing.
+        """
         parsed = parse_message(message, self.me, update_id, edited=True)
         if parsed is None or not parsed.has_words:
             return
         incoming = parsed.incoming
-        if await self.core.allowed(incoming.address, incoming.speaker) and (
-            parsed.addressee == "this_bot" or await self.core.takes_part(incoming.session)
-        ):
+        if not await self.core.allowed(incoming.address, incoming.speaker):
+            return
+        is_for_us = parsed.addressee == "this_bot"
+        is_recent = incoming.sent_at - (message.date or incoming.sent_at) <= MAX_EDIT_AGE
+        if is_for_us and is_recent and incoming.address.shared:
+            as_new = replace(parsed, incoming=replace(incoming, kind="message"))
+            if await self._enqueue(as_new) != "duplicate":
+                return  # it was not for the bot before the edit
+        if is_for_us or await self.core.takes_part(incoming.session):
             await self.core.enqueue(incoming)
 
     async def _command(self, parsed: ParsedMessage) -> None:

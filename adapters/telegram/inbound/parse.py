@@ -62,6 +62,11 @@ class ParsedMessage:
         return (f"telegram:{session.account}:{session.place}:{self.incoming.message_id}",)
 
     @property
+    def overheard_dedupe(self) -> tuple[str, ...]:
+        """Its id as an overheard message: an edit may yet make it one for the bot."""
+        return tuple(f"{id_}:overheard" for id_ in self.dedupe)
+
+    @property
     def is_empty(self) -> bool:
         incoming = self.incoming
         return not (incoming.text.strip() or incoming.attachments or incoming.quoted)

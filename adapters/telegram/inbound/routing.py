@@ -112,6 +112,8 @@ def addressee_of(message: Message, contents: MessageText, me: BotIdentity) -> Ad
         return "nobody"
     if me.username.lower() in contents.usernames or me.id in contents.user_ids:
         return "this_bot"
+    if any(name.endswith("bot") for name in contents.usernames):  # as the names of bots must
+        return "nobody"  # also as a reply to this bot: "@other_bot, is that right?"
     replied = replied_to(message)
     return "this_bot" if replied is not None and is_from(replied, me) else "nobody"
 
