@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from bot.model.streamed_answer import standard_chunk
 from bot.model.thinking import reasoning_of
 from bot.model.traits import TokenLimit, Traits
 from bot.ports import Message
@@ -65,17 +66,28 @@ def lean_chat_class() -> Any:
         def _convert_chunk_to_generation_chunk(
             self, chunk: dict[str, Any], *args: Any, **kwargs: Any
         ) -> Any:
+            chunk = standard_chunk(chunk)
             converted = super()._convert_chunk_to_generation_chunk(chunk, *args, **kwargs)
-            choices = chunk.get("choices")
-            if (
-                converted is not None
-                and choices
-                and (thinking := reasoning_of(choices[0]["delta"]))
-            ):
+            choices = chunk["choices"]
+            thinking = reasoning_of(choices[0]["delta"]) if choices else ""
+            if converted is not None and thinking:
                 converted.message.additional_kwargs["thinking"] = thinking
             return converted
 
     return LeanChatOpenAI
+
+
+def keep_events_plain(chat: Any) -> None:
+    """Let the openai package pass events on as they are.
+
+    It makes a pydantic object of each, which LangChain makes a dict of again: most of the cost of a
+    stream, and a warning for each field of another type.
+    """
+
+    def passed_on(*, data: Any, **_: Any) -> dict[str, Any]:
+        return data if isinstance(data, dict) else {"error": data or "an empty event"}
+
+    chat.root_async_client._process_response_data = passed_on
 
 
 def adapted(messages: tuple[Message, ...], traits: Traits) -> tuple[Message, ...]:

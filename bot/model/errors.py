@@ -6,8 +6,9 @@ table complete.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,11 +30,19 @@ from bot.errors import (
 )
 from bot.logs import REDACTED, redact
 from bot.model.refusals.body import MAX_BODY_CHARS, ErrorBody, read_error_body
-from bot.model.refusals.kinds import CURE_KEY, CURE_MODEL, ErrorKind, Refusal, kind_of
+from bot.model.refusals.kinds import (
+    CURE_KEY,
+    CURE_MODEL,
+    ErrorKind,
+    Refusal,
+    RefusedResponse,
+    kind_of,
+)
 from bot.text import strip_controls
 
 CURE_REACH = "Check OPENAI_BASE_URL and the network."
 MAX_DETAIL_CHARS = 500
+MAX_CAUSES = 6
 
 
 @cache
@@ -96,6 +105,11 @@ def refusal_of(error: BaseException) -> Refusal | None:
     """The refusal that an exception stands for: an HTTP error, or an error event within the stream."""
     import openai
 
+    for cause in _causes(error):
+        if isinstance(cause, RefusedResponse):
+            return cause.refusal
+    if isinstance(error, json.JSONDecodeError) and error.doc.strip():  # an event that is no JSON
+        return Refusal(500, read_error_body(error.doc[:MAX_BODY_CHARS]))
     if isinstance(error, openai.APIStatusError):
         return Refusal(error.status_code, _body_of(error))
     if type(error) is openai.APIError:
@@ -104,13 +118,25 @@ def refusal_of(error: BaseException) -> Refusal | None:
     return None
 
 
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception and what it was raised from."""
+    cause: BaseException | None = error
+    for _ in range(MAX_CAUSES):
+        if cause is None:
+            return
+        yield cause
+        cause = cause.__cause__
+
+
 def _body_of(error: Any) -> ErrorBody:
     """The body as it was received; what the library made of it where that cannot be read."""
     response = getattr(error, "response", None)
     if response is not None and response.is_stream_consumed and response.content:
         return read_error_body(response.text[:MAX_BODY_CHARS])
     body = read_error_body(getattr(error, "body", None))
-    return body if body.text else replace(body, text=str(error))
+    if body.text or str(error).startswith("Error code: "):  # which is no more than the status
+        return body
+    return replace(body, text=str(error))
 
 
 def _by_class(error: BaseException) -> ErrorKind:

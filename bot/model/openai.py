@@ -23,7 +23,7 @@ from bot.errors import (
     ModelUnreachable,
     PromptRefused,
 )
-from bot.model.chat import adapted, lean_chat_class, to_langchain
+from bot.model.chat import adapted, keep_events_plain, lean_chat_class, to_langchain
 from bot.model.errors import refusal_of, translate_error
 from bot.model.refusals.lessons import Lesson, RequestParts, lesson_of
 from bot.model.streamed_answer import StreamedAnswer
@@ -222,10 +222,18 @@ class OpenAIModel:
     def _build_client(self) -> Any:
         import httpx2
 
+        from bot.model import responses
+
         limits = httpx2.Limits(
             max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEEPALIVE_S
         )
-        return httpx2.AsyncClient(timeout=self._timeout(), limits=limits, follow_redirects=True)
+        return httpx2.AsyncClient(
+            timeout=self._timeout(),
+            limits=limits,
+            follow_redirects=True,
+            headers=responses.HEADERS,
+            event_hooks={"response": [responses.check_response]},
+        )
 
     def _timeout(self) -> Any:
         import httpx2
@@ -242,7 +250,7 @@ class OpenAIModel:
             options["temperature"] = endpoint.temperature
         if endpoint.max_answer_tokens is not None:
             options["max_tokens"] = endpoint.max_answer_tokens
-        return lean_chat_class()(
+        chat = lean_chat_class()(
             model=endpoint.model,
             api_key=endpoint.api_key,
             base_url=endpoint.base_url or f"https://{OPENAI_HOST}/v1",
@@ -256,3 +264,5 @@ class OpenAIModel:
             limit_name=traits.limit_name,
             **options,
         )
+        keep_events_plain(chat)
+        return chat

@@ -8,8 +8,22 @@ from typing import Any
 
 from bot.conversation import Usage
 from bot.errors import AnswerCut, AnswerFiltered, OnlyThinking
+from bot.model.refusals.body import read_error_body
+from bot.model.refusals.kinds import Refusal, RefusedResponse
 from bot.model.thinking import Part, ThinkingSplitter
 from bot.ports import AnswerDelta
+
+GOOD_ENDS = frozenset({"stop", "stop_sequence", "end_turn", "eos", "eos_token", "complete"})
+"""Ends of whole answers: OpenAI's, TGI's, Anthropic's, Together's and Cohere's; any other is cut off."""
+LIMIT_ENDS = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+"""Ends at a limit of tokens: OpenAI's, Gemini's, the Responses API's and Mistral's."""
+FILTER_ENDS = frozenset(
+    {"content_filter", "content_filtered", "safety", "sensitive", "prohibited_content", "blocklist", "recitation",
+     "spii", "refusal", "guardrail_intervened", "image_safety"}
+)  # fmt: skip
+"""Ends by a filter: OpenAI's, Bedrock's, Gemini's, Zhipu's and Anthropic's."""
+NO_END = frozenset({"", "null", "none"})
+"""Reasons of chunks that are not the last."""
 
 
 @dataclass(slots=True)
@@ -45,20 +59,21 @@ class StreamedAnswer:
 
     def end(self) -> Iterator[AnswerDelta]:
         """The deltas that were held back, and the last one with usage and model."""
-        yield from map(self._to_delta, self.splitter.end(is_complete=self.reason == "stop"))
+        yield from map(self._to_delta, self.splitter.end(is_complete=self.reason in GOOD_ENDS))
         yield AnswerDelta(usage=self.usage, model=self.model)
 
     def check_end(self) -> None:
         """Raise the ModelError of an end that leaves no whole answer."""
-        if self._has_thinking and not self._has_text and self.reason in ("stop", "length"):
-            cure = "Raise BOT_MAX_ANSWER_TOKENS." if self.reason == "length" else ""
-            raise OnlyThinking(f"nothing but thinking, finish_reason {self.reason}", cure=cure)
-        if self.reason == "content_filter":
-            raise AnswerFiltered("finish_reason content_filter")
         if self.reason is None:
             raise AnswerCut("the stream ended without a finish_reason")
-        if self.reason == "length":
-            raise AnswerCut("finish_reason length")
+        detail = f"finish_reason {self.reason[:100]}"
+        if self._has_thinking and not self._has_text and self.reason in GOOD_ENDS | LIMIT_ENDS:
+            cure = "Raise BOT_MAX_ANSWER_TOKENS." if self.reason in LIMIT_ENDS else ""
+            raise OnlyThinking(f"nothing but thinking, {detail}", cure=cure)
+        if self.reason in FILTER_ENDS:
+            raise AnswerFiltered(detail)
+        if self.reason not in GOOD_ENDS:
+            raise AnswerCut(detail)
 
     def _to_delta(self, part: Part) -> AnswerDelta:
         if part.kind == "text":
@@ -66,6 +81,60 @@ class StreamedAnswer:
             return AnswerDelta(part.text)
         self._has_thinking = True
         return AnswerDelta(thinking=part.text, retracts=part.kind == "retraction")
+
+
+def standard_chunk(chunk: dict[str, Any]) -> dict[str, Any]:
+    """A chunk in OpenAI's shape, whatever an endpoint makes of it.
+
+    A refusal in a field of its own is the answer; the end counts also beside a delta that is null.
+
+    Raises:
+        RefusedResponse: it is an error, or its choice has one.
+    """
+    choices = chunk.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        _raise_error(chunk)
+        return {**chunk, "choices": [], "usage": _counted(chunk.get("usage"))}
+    _raise_error({"error": choice.get("error")})
+    delta = choice.get("delta") or choice.get("message")
+    if not isinstance(delta, dict):
+        delta = {}
+    content = delta.get("content")
+    if not content and isinstance(delta.get("refusal"), str):
+        content = delta["refusal"]
+    reason = str(choice.get("finish_reason") or "").lower()
+    standard = {
+        **choice,
+        "delta": {**delta, "role": "assistant", "content": content},
+        "finish_reason": None if reason in NO_END else reason,
+    }
+    return {**chunk, "choices": [standard], "usage": _counted(chunk.get("usage"))}
+
+
+def _raise_error(part: Mapping[str, Any]) -> None:
+    """Raise RefusedResponse if `part` of a stream is an error."""
+    base = part.get("base_resp")  # MiniMax sends it with each chunk; 0 is no error
+    is_base_error = isinstance(base, dict) and bool(base.get("status_code"))
+    if is_base_error or any(part.get(name) for name in ("error", "errors", "detail", "message")):
+        body = read_error_body(dict(part))
+        if body.text:
+            raise RefusedResponse(Refusal(body.status or 500, body))
+
+
+def _counted(usage: object) -> dict[str, Any] | None:
+    """Usage with counts that are counts; None if it has none."""
+    if not isinstance(usage, dict):
+        return None
+    names = ("prompt_tokens", "completion_tokens")
+    if any(type(usage.get(name)) is not int for name in names):
+        return None
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    counts: dict[str, Any] = {name: usage[name] for name in names}
+    if type(cached) is int:
+        counts["prompt_tokens_details"] = {"cached_tokens": cached}
+    return counts
 
 
 def _to_usage(counts: Mapping[str, Any]) -> Usage:

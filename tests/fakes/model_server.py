@@ -127,6 +127,26 @@ def fail(
     return behave
 
 
+def respond(
+    body: str | bytes, status: int = 200, content_type: str = "application/json", **headers: str
+) -> Behaviour:
+    """Answers with these bytes."""
+
+    async def behave(exchange: Exchange) -> web.StreamResponse:
+        data = body if isinstance(body, bytes) else body.encode()
+        return web.Response(
+            body=data, status=status, headers={"Content-Type": content_type, **headers}
+        )
+
+    return behave
+
+
+def events(*data: str, after: str = "data: [DONE]\n\n") -> Behaviour:
+    """Answers with these events, and the raw text `after` them."""
+    lines = "".join(f"data: {item}\n\n" for item in data)
+    return respond(lines + after, content_type="text/event-stream")
+
+
 def hang() -> Behaviour:
     """Accepts the request and never answers."""
 

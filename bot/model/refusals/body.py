@@ -18,7 +18,7 @@ import orjson
 
 MAX_BODY_CHARS = 64_000
 """Longer bodies are cut before they are read: no error says more."""
-MAX_WORDS_CHARS = 2_000
+MAX_TEXT_CHARS = 2_000
 MAX_DEPTH = 8
 MAX_ITEMS = 50
 MAX_PARTS = 8
@@ -81,7 +81,12 @@ def read_error_body(body: object) -> ErrorBody:
     status = next(
         (int(c) for c in codes if c.isdecimal() and MIN_STATUS <= int(c) <= MAX_STATUS), 0
     )
-    return ErrorBody(text[:MAX_WORDS_CHARS], codes, status)
+    return ErrorBody(text[:MAX_TEXT_CHARS], codes, status)
+
+
+def is_html(text: str) -> bool:
+    """Whether a body is a web page, or XML."""
+    return _HTML.match(text) is not None
 
 
 def _read(value: object, reading: _Reading, depth: int) -> None:
@@ -107,9 +112,9 @@ def _read_text(text: str, reading: _Reading, depth: int) -> None:
         else:
             _read(parsed, reading, depth + 1)
             return
-    if _HTML.match(text):
+    if is_html(text):
         text = _html_words(text)
-    text = " ".join(text[:MAX_WORDS_CHARS].split())
+    text = " ".join(text[:MAX_TEXT_CHARS].split())
     if text and len(reading.parts) < MAX_PARTS:
         reading.parts.append(text)
 

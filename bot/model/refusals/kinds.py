@@ -50,6 +50,14 @@ class Refusal:
         return self.status not in (401, 402, 407, 408, 425, 429, 502, 503, 504, 529)
 
 
+class RefusedResponse(Exception):
+    """Response with the status of success that is none: its body, or an event in it, is an error."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.body.text)
+        self.refusal = refusal
+
+
 ErrorKind = tuple[type[ModelError], str]
 """Our error class, and its cure."""
 

@@ -1,0 +1,1 @@
+"""Refusals: bodies, kinds and lessons."""
