@@ -86,8 +86,8 @@ def _message(raw: Raw) -> Raw:
     for name, part in raw.items():
         if name in required:
             continue
-        part = complete_part(name, part)
         try:
+            part = complete_part(name, part)
             Message.de_json({**required, name: part}, None)
         except UNREADABLE:
             unreadable.append(name)
