@@ -78,7 +78,7 @@ async def pipelined(_: str) -> AsyncIterator[bytes]:
     """Requests without end, whose responses are never read."""
     while True:
         yield b"GET /metrics HTTP/1.1\r\nHost: bot\r\n\r\n"
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(TRICKLE_S)
 
 
 async def web_socket(_: str) -> AsyncIterator[bytes]:

@@ -55,6 +55,7 @@ class Measured:
     acks: list[float] = field(default_factory=list)
     probes: list[float] = field(default_factory=list)
     failed_probes: list[str] = field(default_factory=list)
+    cpu_share: float = 0
     memory_before: float = 0
     memory_most: float = 0
     log_lines: int = 0
@@ -67,7 +68,7 @@ class Measured:
             f"acknowledged: p50 {quantile(self.acks, 0.5):.3f} s, p99 {quantile(self.acks, 0.99):.3f} s "
             f"(before: {quantile(self.calm_acks, 0.5):.3f} s, {quantile(self.calm_acks, 0.99):.3f} s); "
             f"probes: p99 {quantile(self.probes, 0.99):.3f} s, failed {self.failed_probes or 0}; "
-            f"memory {self.memory_before:.0f} -> {self.memory_most:.0f} MB; log {self.log_lines} lines; "
+            f"CPU {self.cpu_share:.0%}; memory {self.memory_before:.0f} -> {self.memory_most:.0f} MB; log {self.log_lines} lines; "
             f"events sent again {self.resent}; "
             f"hostile connections {self.clients.get('opened', 0)}, closed {self.clients.get('closed', 0)}"
         )
@@ -119,7 +120,9 @@ async def _talk_under_attack(
     measured.memory_before = measured.memory_most = system.memory_info().rss / 2**20
     async with _attack(process.port, flood, measured):
         probing = asyncio.create_task(_probe(process.port, system, measured))
+        began, used = time.monotonic(), sum(system.cpu_times()[:2])
         await _talk(slack, flood.duration_s, flood.turns_per_s, sent, measured.acks)
+        measured.cpu_share = (sum(system.cpu_times()[:2]) - used) / (time.monotonic() - began)
         await cancel_all((probing,))
     return sent
 
