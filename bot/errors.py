@@ -31,6 +31,7 @@ KeepthreadError
     ├── PlatformRefused      token or rights; `cure` says which
     ├── PlatformBusy         429; `retry_after_s`
     ├── PlatformUnreachable  no connection
+    ├── FileTooLarge         more than was asked for
     └── PlaceGone            chat gone, bot blocked or kicked
 """
 
@@ -276,6 +277,10 @@ class PlatformBusy(PlatformError):
 
 class PlatformUnreachable(PlatformError):
     can_retry = True
+
+
+class FileTooLarge(PlatformError):
+    """File longer than the limit; what the platform said of its size was less, or nothing."""
 
 
 class PlaceGone(PlatformError):

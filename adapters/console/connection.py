@@ -59,7 +59,7 @@ class ConsoleConnection(ABC):
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
         return True
 
-    async def download(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment, max_bytes: int) -> bytes:
         raise PlatformRefused("nothing can be attached in a terminal")
 
     async def aclose(self) -> None:  # noqa: B027  nothing is open

@@ -151,13 +151,18 @@ class SlackConnection:
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
         return await self._api.users.is_admin(address.session.account, speaker.id)
 
-    async def download(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment, max_bytes: int) -> bytes:
         team, workspaces = address.session.account, self._api.workspaces
         attachment = await files.describe_file(workspaces, team, attachment)
         token = await workspaces.token(team)
         api_url = self._settings.slack_api_url
         return await files.download(
-            self._api.session, attachment.reference, token, attachment, api_url
+            self._api.session,
+            attachment.reference,
+            token,
+            attachment,
+            api_url,
+            max_bytes=max_bytes,
         )
 
     async def fetch_thread_history(self, address: Address) -> tuple[Overheard, ...]:

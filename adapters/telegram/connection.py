@@ -10,7 +10,8 @@ from telegram import ChatMember
 from telegram.error import EndPointNotFound, InvalidToken, TelegramError
 
 from adapters.telegram.api.client import make_client
-from adapters.telegram.api.errors import TOKEN_CURE, redact_token, telegram_errors, translate_error
+from adapters.telegram.api.errors import TOKEN_CURE, redact_token, translate_error
+from adapters.telegram.api.files import Files
 from adapters.telegram.api.rate_limiter import RateLimiter
 from adapters.telegram.command_menu import set_menus
 from adapters.telegram.inbound.callbacks import Callbacks
@@ -27,12 +28,10 @@ from adapters.telegram.transport.heartbeat import Heartbeat
 from adapters.telegram.transport.polling import Polling
 from adapters.telegram.transport.updates import UpdateHandler
 from adapters.telegram.transport.webhook import Webhook
-from bot.attachments import MAX_DOCUMENT_BYTES, too_large
 from bot.background import BackgroundTasks
 from bot.conversation import Address, Attachment, Speaker
 from bot.errors import PlatformError, PlatformRefused, PlatformUnreachable
 from bot.ports import Core, Health
-from bot.text import human_size
 
 log = structlog.get_logger("keepthread.telegram")
 
@@ -59,6 +58,7 @@ class TelegramConnection:
             settings.telegram_chat_interval_s, settings.telegram_group_per_minute
         )
         self.client, self._request = make_client(settings, self.limiter)
+        self._files = Files(self.client, settings)
         self.sender = MessageSender(self.client, core.migrate)
         self._sent_messages = SentMessages(core.key_values, str(settings.bot_id))
         self._commands = frozenset(name for spec in core.commands() for name in spec.names)
@@ -148,21 +148,12 @@ class TelegramConnection:
             raise PlatformUnreachable("Telegram does not say who is an administrator") from None
         return status in (ChatMember.OWNER, ChatMember.ADMINISTRATOR)
 
-    async def download(self, address: Address, attachment: Attachment) -> bytes:
-        note = too_large(attachment)
-        if note:
-            raise PlatformError(note)
-        with telegram_errors():
-            try:
-                file = await self.client.get_file(attachment.reference)
-                if (file.file_size or 0) > MAX_DOCUMENT_BYTES:
-                    raise PlatformError(f"larger than {human_size(MAX_DOCUMENT_BYTES)}")
-                return bytes(await file.download_as_bytearray())
-            except InvalidToken:  # the SDK's error for a 404: the file is gone, or not the bot's
-                raise PlatformError("the file cannot be fetched any more") from None
+    async def download(self, address: Address, attachment: Attachment, max_bytes: int) -> bytes:
+        return await self._files.download(attachment.reference, max_bytes)
 
     async def aclose(self) -> None:
         await self._background.aclose(grace_s=2)
+        await self._files.aclose()
         await self._request.shutdown()
 
     async def _fetch_identity(self) -> None:

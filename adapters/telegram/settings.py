@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bot.settings import SettingsBase
 
@@ -26,6 +27,10 @@ class TelegramSettings(SettingsBase):
     telegram_api_url: str = Field(
         "https://api.telegram.org",
         description="Address of the Bot API; set it to use a Bot API server of your own.",
+    )
+    telegram_local_files_dir: Path | None = Field(
+        None,
+        description="Folder where a Bot API server of your own in local mode keeps its files on this machine. Unset: no file is read from disk.",
     )
     telegram_webhook_url: str | None = Field(
         None,
@@ -83,6 +88,14 @@ class TelegramSettings(SettingsBase):
             raise ValueError("must be 1–256 of A-Z a-z 0-9 _ -")
         return value
 
+    @model_validator(mode="after")
+    def _check_local_files(self) -> Self:
+        if self.telegram_local_files_dir is not None and self.is_cloud:
+            raise ValueError(
+                "TELEGRAM_LOCAL_FILES_DIR needs TELEGRAM_API_URL: Telegram's own servers keep no files here"
+            )
+        return self
+
     @property
     def token(self) -> str:
         return self.telegram_bot_token.get_secret_value() if self.telegram_bot_token else ""
@@ -95,7 +108,7 @@ class TelegramSettings(SettingsBase):
     @property
     def is_cloud(self) -> bool:
         """Whether Telegram's own servers are used, with their limits on files."""
-        return self.telegram_api_url == "https://api.telegram.org"
+        return urlsplit(self.telegram_api_url).hostname == "api.telegram.org"
 
     @property
     def webhook_url(self) -> str:

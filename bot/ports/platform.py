@@ -160,8 +160,13 @@ class Connection(Protocol):
         """Whether the platform itself calls `speaker` an admin there. Raises PlatformError."""
         ...
 
-    async def download(self, address: Address, attachment: Attachment) -> bytes:
-        """Content of an attachment. Raises PlatformError."""
+    async def download(self, address: Address, attachment: Attachment, max_bytes: int) -> bytes:
+        """Content of an attachment, read in pieces.
+
+        Raises:
+            FileTooLarge: it has more than `max_bytes`, whatever was said of its size.
+            PlatformError: it cannot be fetched.
+        """
         ...
 
     async def aclose(self) -> None: ...

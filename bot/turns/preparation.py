@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from bot.attachments import describe, identified, read_document, too_large
+from bot.attachments import MAX_DOCUMENT_BYTES, describe, identified, read_document, too_large
 from bot.conversation import Attachment, Incoming, Overheard, Speaker, Turn
-from bot.errors import KeepthreadError, ModelError, PlatformError
+from bot.errors import FileTooLarge, KeepthreadError, ModelError, PlatformError
 from bot.memory.edits import message_ids
 from bot.memory.history import RedisHistory
 from bot.model.transcription import Transcriber
@@ -159,7 +159,8 @@ class TurnPreparation:
             return replace(attachment, text=note)
         try:
             async with asyncio.timeout(self.download_timeout_s):
-                data = await connection.download(incoming.address, attachment)
+                limit = MAX_IMAGE_BYTES if attachment.kind == "image" else MAX_DOCUMENT_BYTES
+                data = await connection.download(incoming.address, attachment, limit)
                 attachment = identified(attachment, data)
                 if not is_heard and attachment.kind != "document":
                     return attachment
@@ -175,6 +176,9 @@ class TurnPreparation:
         except ModelError as error:
             log.warning("speech not transcribed", error=repr(error))
             return replace(attachment, text="[not heard: it could not be turned into words]")
+        except FileTooLarge as error:
+            log.info("attachment not read", error=repr(error))
+            return replace(attachment, text=f"[not read: {describe(attachment)} is {error.detail}]")
         except (TimeoutError, KeepthreadError) as error:
             log.warning("attachment not read", error=repr(error))
             return replace(

@@ -119,7 +119,7 @@ class LoopbackConnection:
     async def is_admin(self, address: Address, speaker: Speaker) -> bool:
         return speaker.id in self.platform.admins
 
-    async def download(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment, max_bytes: int) -> bytes:
         return self.platform.files[attachment.reference]
 
     async def aclose(self) -> None:

@@ -16,9 +16,9 @@ import structlog
 
 from adapters.slack.api.attachments import attachment_of, file_id
 from adapters.slack.api.errors import slack_errors
-from bot.attachments import MAX_DOCUMENT_BYTES
 from bot.conversation import Attachment
 from bot.errors import (
+    FileTooLarge,
     KeepthreadError,
     PlatformBusy,
     PlatformError,
@@ -84,12 +84,13 @@ async def download(
     attachment: Attachment,
     api_url: str,
     *,
-    max_bytes: int = MAX_DOCUMENT_BYTES,
+    max_bytes: int,
 ) -> bytes:
     """The content of a file behind a private URL. Follows no redirection: the token would be sent along.
 
     Raises:
-        PlatformError: refused (with its cure), too large, or unreachable.
+        FileTooLarge: it has more than `max_bytes`.
+        PlatformError: refused (with its cure), or unreachable.
     """
     if not is_slack_url(url, api_url):
         raise PlatformRefused("a file is at no address of Slack's; not fetched")
@@ -122,7 +123,7 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     async for part in response.content.iter_chunked(1 << 16):
         total += len(part)
         if total > max_bytes:
-            raise PlatformError(f"a file is larger than {human_size(max_bytes)}")
+            raise FileTooLarge(f"larger than {human_size(max_bytes)}")
         parts.append(part)
     return b"".join(parts)
 

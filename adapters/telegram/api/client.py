@@ -40,6 +40,18 @@ class Client(ExtBot[Priority]):
             raise TelegramError("getChatMember brought no member")
         return str(member.get("status", ""))
 
+    async def fetch_file_path(self, file_id: str) -> tuple[str, int]:
+        """A file's path as the server gives it, and its size, 0 if unknown. Raises TelegramError.
+
+        The SDK's `get_file` would look for the path on this machine's disk, and read it from there.
+        """
+        file: Any = await self._post("getFile", {"file_id": file_id})
+        path = file.get("file_path") if isinstance(file, dict) else None
+        if not isinstance(path, str):
+            raise TelegramError("getFile brought no path")
+        size = file.get("file_size")
+        return path, size if isinstance(size, int) else 0
+
     async def _post(self, endpoint: str, data: dict[str, Any] | None = None, **more: Any) -> Any:
         data = {} if data is None else data
         return complete_result(endpoint, data, await super()._post(endpoint, data, **more))

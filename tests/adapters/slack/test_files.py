@@ -43,7 +43,10 @@ async def test_files_are_fetched_with_the_token(
     server: SlackServer, session: aiohttp.ClientSession
 ) -> None:
     file = shared(server)
-    assert await download(session, file.reference, BOT_TOKEN, file, server.api_url) == FEW_BYTES
+    assert (
+        await download(session, file.reference, BOT_TOKEN, file, server.api_url, max_bytes=1000)
+        == FEW_BYTES
+    )
 
 
 async def test_slacks_login_page_is_no_file_but_a_missing_scope(
@@ -52,7 +55,7 @@ async def test_slacks_login_page_is_no_file_but_a_missing_scope(
     server.tokens[BOT_TOKEN] = Caller(scopes=("chat:write",))
     file = shared(server)
     with pytest.raises(PlatformRefused, match="files:read") as raised:
-        await download(session, file.reference, BOT_TOKEN, file, server.api_url)
+        await download(session, file.reference, BOT_TOKEN, file, server.api_url, max_bytes=1000)
     assert "files:read" in raised.value.cure
 
 
@@ -70,7 +73,7 @@ async def test_the_token_goes_to_no_other_host(
     async with SlackServer() as elsewhere:
         file = shared(elsewhere)
         with pytest.raises(PlatformRefused):
-            await download(session, file.reference, BOT_TOKEN, file, server.api_url)
+            await download(session, file.reference, BOT_TOKEN, file, server.api_url, max_bytes=1000)
         assert elsewhere.asked_for == []
 
 
@@ -81,7 +84,7 @@ async def test_a_redirection_is_not_followed_with_the_token(
         moved = elsewhere.add_file("notes.txt", FEW_BYTES, "text/plain")
         file = shared(server, moved_to=moved["url_private"])
         with pytest.raises(PlatformRefused):
-            await download(session, file.reference, BOT_TOKEN, file, server.api_url)
+            await download(session, file.reference, BOT_TOKEN, file, server.api_url, max_bytes=1000)
         assert server.asked_for
         assert elsewhere.asked_for == []
 
@@ -92,14 +95,14 @@ async def test_a_file_that_is_gone_or_a_slack_that_is_down_is_an_error_of_ours(
     file = shared(server)
     gone = f"{server.url}/files/F0/notes.txt"
     with pytest.raises(PlatformError, match="404"):
-        await download(session, gone, BOT_TOKEN, file, server.api_url)
+        await download(session, gone, BOT_TOKEN, file, server.api_url, max_bytes=1000)
     closed = "http://127.0.0.1:1/files/F1/notes.txt"
     with pytest.raises(PlatformUnreachable) as raised:
-        await download(session, closed, BOT_TOKEN, file, "http://127.0.0.1:1/api/")
+        await download(session, closed, BOT_TOKEN, file, "http://127.0.0.1:1/api/", max_bytes=1000)
     assert "127.0.0.1" not in raised.value.detail
     server.limit_downloads_s = 7
     with pytest.raises(PlatformBusy) as limited:
-        await download(session, file.reference, BOT_TOKEN, file, server.api_url)
+        await download(session, file.reference, BOT_TOKEN, file, server.api_url, max_bytes=1000)
     assert limited.value.retry_after_s == 7
 
 

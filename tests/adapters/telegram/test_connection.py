@@ -1,16 +1,11 @@
-"""Connection: administrators, files and health."""
+"""Connection: administrators and health."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from bot.conversation import Address, Attachment, SessionKey, Speaker
-from bot.errors import (
-    PlaceGone,
-    PlatformError,
-)
+from bot.conversation import Address, SessionKey, Speaker
+from bot.errors import PlaceGone
 from tests.adapters.telegram.harness import ANNA, BEN, EVE, GROUP, World
 from tests.fakes.telegram.server import BOT_ID
 from tests.support.wait import wait_until
@@ -44,32 +39,6 @@ async def test_administrators_of_a_group_that_is_gone_cannot_be_asked_for(
     world.telegram.chat(GROUP).gone = "bot was kicked from the supergroup chat"
     with pytest.raises(PlaceGone):
         await world.connection.is_admin(address(GROUP), Speaker(str(BEN)))
-
-
-async def test_a_file_is_downloaded_or_its_error_told(world: World) -> None:
-    def attachment(reference: str, size_bytes: int | None = None) -> Attachment:
-        return Attachment("document", "f", reference=reference, size_bytes=size_bytes)
-
-    good = world.telegram.upload("f.txt", b"content")
-    assert await world.connection.download(address(ANNA), attachment(good)) == b"content"
-    with pytest.raises(PlatformError, match="larger than"):
-        await world.connection.download(address(ANNA), attachment(good, 21 * 1024 * 1024))
-    world.telegram.file_limit = 3
-    with pytest.raises(PlatformError, match="too big"):
-        await world.connection.download(address(ANNA), attachment(good))
-    with pytest.raises(PlatformError):
-        await world.connection.download(address(ANNA), attachment("gone"))
-
-
-async def test_a_file_of_a_bot_api_server_on_this_machine_is_read_from_its_disk(
-    world: World, tmp_path: Path
-) -> None:
-    path = tmp_path / "voice.ogg"
-    path.write_bytes(b"from the disk")
-    world.telegram.local_files["v"] = str(path)
-    got = await world.connection.download(address(ANNA), Attachment("audio", "v", reference="v"))
-    assert got == b"from the disk"
-    assert not any(name == "file" for name, _ in world.telegram.calls)
 
 
 async def test_health_follows_the_connection(world: World) -> None:

@@ -16,12 +16,13 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from bot.conversation import Address, Attachment, Overheard, Speaker, Turn
-from bot.errors import PlatformBusy, PlatformUnreachable
+from bot.errors import FileTooLarge, PlatformBusy, PlatformUnreachable
 from bot.memory.history import RedisHistory
 from bot.model.transcription import Transcriber
 from bot.ports import TurnWrite
 from bot.prompt.transcript import messages_of
 from bot.settings import Settings
+from bot.text import human_size
 from bot.turns.preparation import MAX_CONCURRENT_READS, MAX_IMAGE_BYTES, MAX_IMAGES, TurnPreparation
 from tests.fakes.transcription_endpoint import TranscriptionEndpoint
 from tests.support.messages import make_message
@@ -48,13 +49,15 @@ class FileConnection:
     downloads: list[str] = field(default_factory=list)
     history_calls: int = 0
 
-    async def download(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment, max_bytes: int) -> bytes:
         self.downloads.append(attachment.reference)
         found = self.files[attachment.reference]
         if isinstance(found, Exception):
             raise found
         if found == b"never":
             await asyncio.Event().wait()
+        if len(found) > max_bytes:
+            raise FileTooLarge(f"larger than {human_size(max_bytes)}")
         return found
 
     async def fetch_thread_history(self, address: Address) -> tuple[Overheard, ...]:
@@ -227,7 +230,7 @@ async def test_a_picture_of_unknown_size_is_measured_after_its_download(
 ) -> None:
     harness.connection.files = {"png": bytes(MAX_IMAGE_BYTES + 1)}
     ((text,), images) = await harness.read(PNG)
-    assert "a.png (10.5 MB) is larger than" in text
+    assert text == "[not read: a.png is larger than 10.5 MB]"
     assert images == ()
 
 

@@ -49,7 +49,7 @@ class LoopConnection:
     def reply(self, address: Address) -> RecordingReply:
         return self.recorded
 
-    async def download(self, address: Address, attachment: Attachment) -> bytes:
+    async def download(self, address: Address, attachment: Attachment, max_bytes: int) -> bytes:
         self.downloads += 1
         if self.hangs:
             await asyncio.Event().wait()

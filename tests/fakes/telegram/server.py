@@ -68,6 +68,8 @@ class TelegramServer:
     faults: list[Fault] = field(default_factory=list)
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     local_files: dict[str, str] = field(default_factory=dict)
+    cut_files: bool = False
+    file_bytes_sent: int = 0
     commands: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     answered: dict[str, dict[str, Any]] = field(default_factory=dict)
     webhook: dict[str, Any] = field(default_factory=dict)
@@ -308,11 +310,23 @@ class TelegramServer:
     async def _serve_file(self, request: web.Request) -> web.StreamResponse:
         if request.match_info["token"] != self.token:
             return web.json_response({"ok": False}, status=401)
+        if self.cut_files and request.transport is not None:
+            request.transport.abort()
+        if request.match_info["path"] == "documents/endless":
+            return await self._serve_endless_file(request)
         id_ = request.match_info["path"].split("/")[0]
         self.calls.append(("file", {"file_id": id_}))
         if id_ not in self.files:
             return web.json_response({"ok": False}, status=404)
         return web.Response(body=self.files[id_][1])
+
+    async def _serve_endless_file(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while self.file_bytes_sent < 200_000_000:
+            await response.write(bytes(1 << 16))
+            self.file_bytes_sent += 1 << 16
+        return response
 
     async def take_updates(self, parameters: dict[str, Any]) -> list[dict[str, Any]]:
         if self.webhook.get("url"):
