@@ -28,11 +28,10 @@ class Metrics:
         self.retries = self._counter("keepthread_retries", "Turns put back to be retried.")
         self.redeliveries = self._counter("keepthread_redeliveries", "Turns taken over.")
         self.dead = self._counter("keepthread_dead_letters", "Turns that were given up.")
-        self.lost_leases = self._counter(
-            "keepthread_lost_leases", "Turns whose lease this worker lost."
-        )
+        self.lost_leases = self._counter("keepthread_lost_leases", "Leases of turns, lost here.")
         self.tokens = self._counter("keepthread_model_tokens", "Tokens.", "model", "kind")
         self._models: set[str] = set()
+        self.model_failures = self._counter("keepthread_model_failures", "Failed turns.", "error")
         self.feedback = self._counter("keepthread_feedback", "Feedback on answers.", "verdict")
         self.compactions = self._counter("keepthread_compactions", "Folds of turns.", "outcome")
         self.redis_errors = self._counter("keepthread_redis_errors", "Failures of Redis.", "kind")

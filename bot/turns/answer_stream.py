@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from bot.conversation import Turn, TurnState, Usage
-from bot.errors import AnswerFiltered, KeepthreadError, PromptRefused, PromptTooLong
+from bot.errors import AnswerFiltered, KeepthreadError, ModelError, PromptRefused, PromptTooLong
 from bot.ports import HistorySnapshot, Model, Prompt, Reply, TurnTrace
 from bot.prompt.builder import PromptBuilder
 from bot.turns.stop_signal import StopSignal
@@ -18,6 +18,9 @@ log = structlog.get_logger("keepthread.turns")
 
 MIN_CALIBRATION_TOKENS = 500
 """A smaller prompt says little of how our estimate compares with the provider's count."""
+
+LARGE_SHARE = 0.5
+"""Share of the budget above which a refusal in unknown words may mean that the prompt is too long."""
 
 _NO_PROMPT = Prompt(())
 
@@ -45,6 +48,7 @@ class AnswerStream:
     usage: Usage | None = None
     model: str = ""
     thinking: ThinkingQuote | None = None
+    _was_halved: bool = False
 
     @property
     def text(self) -> str:
@@ -77,17 +81,26 @@ class AnswerStream:
             try:
                 await self._ask(model, reply, trace)
                 return
-            except PromptTooLong:
-                if self.parts or not self.past.window:
+            except (AnswerFiltered, PromptRefused, PromptTooLong) as error:
+                if self.parts:
                     raise
-                self.past = builder.halve_window(self.past, self.prompt)
-            except (AnswerFiltered, PromptRefused) as error:
-                if self.parts or not (self.past.window or self.past.summary):
-                    raise
-                # Either the new message is refused, or something earlier, which would be refused for ever.
-                log.warning("prompt refused, asked without history", error=repr(error))
-                self.past = builder.without_past(self.past)
+                self.past = self._smaller_past(builder, error)
             self.prompt = builder.build(self.past, self.turn, self.images)
+
+    def _smaller_past(self, builder: PromptBuilder, error: ModelError) -> HistorySnapshot:
+        """History to ask with after the prompt was refused. Raises `error` if there is none."""
+        has_past = bool(self.past.window or self.past.summary)
+        if not self.past.window and (isinstance(error, PromptTooLong) or not has_past):
+            raise error
+        is_large = self.prompt.tokens > LARGE_SHARE * builder.budget_tokens
+        may_be_too_long = isinstance(error, PromptRefused) and is_large and not self._was_halved
+        if isinstance(error, PromptTooLong) or (may_be_too_long and self.past.window):
+            log.warning("prompt too long, asked with half", error=repr(error))
+            self._was_halved = True
+            return builder.halve_window(self.past, self.prompt)
+        # Either the new message is refused, or something earlier, which would be refused for ever.
+        log.warning("prompt refused, asked without history", error=repr(error))
+        return builder.without_past(self.past)
 
     async def _ask(self, model: Model, reply: Reply, trace: TurnTrace) -> None:
         async with aclosing(model.stream(self.prompt, trace)) as deltas:

@@ -11,7 +11,7 @@ from typing import Literal
 import structlog
 
 from bot.conversation import Turn
-from bot.errors import KeepthreadError, ModelError, Overtaken, StoreError
+from bot.errors import KeepthreadError, ModelError, ModelSetupError, Overtaken, StoreError
 from bot.memory.compaction import Compactor
 from bot.ports import (
     History,
@@ -146,7 +146,14 @@ class Handler:
         except KeepthreadError as error:
             if _is_left_to_inbox(request, stream, error):
                 raise
-            log.warning("turn failed", turn=request.turn.id, error=repr(error), detail=error.detail)
+            report = log.error if isinstance(error, ModelSetupError) else log.warning
+            report(
+                "turn failed",
+                turn=request.turn.id,
+                error=repr(error),
+                detail=error.detail,
+                cure=error.cure,
+            )
             return GeneratedAnswer.failed(stream, error)
         return GeneratedAnswer.of(stream, stop)
 

@@ -165,6 +165,8 @@ class TurnExecutor:
         await self.recent.record(done)
         if done.usage:
             self.metrics.count_tokens(done.model, done.usage)
+        if done.state == "failed":
+            self.metrics.model_failures.labels(done.note).inc()
         given_up = is_last and claimed.tries > 1 and done.state == "failed"
         outcome = TurnOutcome("dead" if given_up else "done", reason=done.note)
         return self._count(claimed.session, done.state, outcome)

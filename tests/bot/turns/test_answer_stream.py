@@ -90,6 +90,23 @@ async def test_a_prompt_that_is_too_long_for_the_model_is_asked_again_with_less_
     assert "number 2" not in str(asked.messages[2:]), "what did not fit stays out"
 
 
+async def test_a_large_prompt_that_is_refused_in_unknown_words_is_asked_with_half_the_window(
+    harness: HandlerHarness,
+) -> None:
+    """M2: tried once; a small prompt is not halved."""
+    for number in range(4):
+        await harness.ask(f"number {number} {'word ' * 300}")
+    await harness.handler.compactor.wait_idle()
+    harness.model.script = [fail(400, "", "¡demasiado!")]
+    first = len(harness.model.requests)
+    done = await harness.ask("and now?")
+    assert (done.state, done.answer) == ("complete", "You said: and now?")
+    large, half = (str(seen.messages) for seen in harness.model.requests[first : first + 2])
+    assert "number 1" in large
+    assert "number 1" not in half
+    assert "number 3" in half
+
+
 async def test_a_prompt_that_is_too_long_without_any_past_fails_the_turn(
     harness: HandlerHarness,
 ) -> None:
