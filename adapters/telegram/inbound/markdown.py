@@ -12,12 +12,12 @@ from typing import Any
 
 from telegram import MessageEntity
 
-MAX_DEPTH = 24
-MAX_CHARS = 65_536
-"""Most characters of a message that are read; Telegram allows half of it (core.telegram.org/bots/api#sendrichmessage)."""
+MAX_DEPTH = 16
+MAX_CHARS = 40_000
+"""Most characters of a message that are read; Telegram allows 32,768 (core.telegram.org/bots/api#sendrichmessage)."""
 
-MAX_PIECES = 20_000
-MAX_ENTITIES = 200
+MAX_PIECES = 10_000
+MAX_ENTITIES = 120
 """Most entities that are read; Telegram keeps 100."""
 
 CUT = " […]"
@@ -50,6 +50,11 @@ class InlineWriter:
         self._chars_left = MAX_CHARS
         self._pieces_left = MAX_PIECES
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is read."""
+        return self._pieces_left <= 0 or self._chars_left <= 0
+
     def write(self, piece: Any, *, is_code: bool = False) -> str:
         """`piece` as Markdown; within code as it stands."""
         return self._write(piece, frozenset({"code"} if is_code else ()), 0)
@@ -63,7 +68,7 @@ class InlineWriter:
         return text
 
     def _write(self, piece: Any, around: frozenset[str], depth: int) -> str:
-        if self._pieces_left <= 0 or depth > MAX_DEPTH:
+        if self._pieces_left <= 0 or depth > 2 * MAX_DEPTH:  # a mark and its list of pieces
             self.is_cut = True
             return ""
         self._pieces_left -= 1
@@ -191,23 +196,25 @@ class _Text:
         inline = [item for item in ranges if item[2].type in _INLINE]
         inline.sort(key=lambda item: (item[0], -item[1], _INLINE.index(item[2].type)))
         root: list[Any] = []
-        open_: list[tuple[int, list[Any]]] = [(whole[1], root)]
+        open_: list[tuple[int, list[Any], str]] = [(whole[1], root, "")]
         at = whole[0]
         for start, end, entity in inline:
             at = self._close(open_, at, start)
+            if any(kind == entity.type for _, _, kind in open_):
+                continue  # its text is marked so already
             open_[-1][1].append(self._slice(at, start))
             at = start
             inside: list[Any] = []
             open_[-1][1].append(_piece(entity, inside))
-            open_.append((min(end, open_[-1][0]), inside))
+            open_.append((min(end, open_[-1][0]), inside, entity.type))
         at = self._close(open_, at, whole[1])
         root.append(self._slice(at, whole[1]))
         return self._writer.write(root)
 
-    def _close(self, open_: list[tuple[int, list[Any]]], at: int, start: int) -> int:
+    def _close(self, open_: list[tuple[int, list[Any], str]], at: int, start: int) -> int:
         """Close the pieces that end at or before `start`. How far the text is taken."""
         while len(open_) > 1 and open_[-1][0] <= start:
-            end, inside = open_.pop()
+            end, inside, _ = open_.pop()
             inside.append(self._slice(at, end))
             at = max(at, end)
         return at

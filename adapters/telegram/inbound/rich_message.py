@@ -23,7 +23,9 @@ from adapters.telegram.inbound.attachments import (
 from adapters.telegram.inbound.markdown import CUT, MAX_DEPTH, InlineWriter, fence, quote
 from bot.conversation import Attachment
 
-MAX_BLOCKS = 5_000
+MAX_BLOCKS = 2_000
+"""Most blocks and rows that are read; Telegram allows 500."""
+
 MAX_COLUMNS = 50
 
 _ORDERED = re.compile(r"[\w]{1,12}[.)]")
@@ -92,12 +94,16 @@ class _Reader:
             "document": self._document,
         }
 
+    @property
+    def _is_full(self) -> bool:
+        return self._blocks_left <= 0 or self.inline.is_full
+
     def blocks(self, raw: Any, depth: int) -> str:
         parts = [self._block(item, depth) for item in _list(raw)]
         return "\n\n".join(part for part in parts if part)
 
     def _block(self, raw: Any, depth: int) -> str:
-        if self._blocks_left <= 0 or depth > MAX_DEPTH:
+        if self._is_full or depth > MAX_DEPTH:
             self.inline.is_cut = True
             return ""
         self._blocks_left -= 1
@@ -180,7 +186,7 @@ class _Reader:
         rows: list[list[str]] = []
         covered: dict[int, int] = {}
         for raw_row in _list(raw):
-            if self._blocks_left <= 0:
+            if self._is_full:
                 self.inline.is_cut = True
                 break
             self._blocks_left -= 1

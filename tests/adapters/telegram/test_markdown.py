@@ -97,6 +97,12 @@ def test_marks_are_well_nested_and_quotes_marked_line_by_line(
     assert to_markdown(text, entities) == markdown
 
 
+def test_any_number_of_marks_over_the_same_words_costs_no_word() -> None:
+    """T10: doubled marks are one."""
+    marks = [entity(kind, 0, 4) for kind in ("bold", "italic", "spoiler") for _ in range(40)]
+    assert to_markdown("word", marks) == "**_||word||_**"
+
+
 KINDS = ["bold", "italic", "strikethrough", "spoiler", "text_link", "code", "pre", "blockquote"]
 ENTITIES = st.lists(
     st.builds(
