@@ -31,7 +31,13 @@ INVITE_CURE = "Invite the bot to the channel (`/invite @Keepthread`)."
 SCOPE_CURE = "Add the scope {scope} under OAuth & Permissions and install the app again."
 PLAN_CURE = "Ask an admin of the workspace: its settings do not let the app do this."
 
+
+class ThreadGone(PlaceGone):
+    """The thread was deleted, with the question in it: nothing is shown to anybody any more."""
+
+
 _GONE = PlaceGone, ""
+_THREAD_GONE = ThreadGone, ""
 _NO_TOKEN = PlatformRefused, TOKEN_CURE
 _REVOKED = PlatformRefused, REINSTALL_CURE
 _DENIED = PlatformRefused, PLAN_CURE
@@ -45,6 +51,7 @@ ERROR_TABLE: dict[str, tuple[type[PlatformError], str]] = {
     "channel_not_found": _GONE,
     "cannot_dm_bot": _GONE,
     "cannot_reply_to_message": _GONE,
+    "invalid_thread_ts": _THREAD_GONE,
     "is_archived": _GONE,
     "is_inactive": _GONE,
     "messages_tab_disabled": _GONE,
@@ -54,7 +61,7 @@ ERROR_TABLE: dict[str, tuple[type[PlatformError], str]] = {
     "restricted_action_read_only_channel": (PlaceGone, PLAN_CURE),
     "restricted_action_thread_locked": _GONE,
     "restricted_action_thread_only_channel": (PlaceGone, PLAN_CURE),
-    "thread_not_found": _GONE,
+    "thread_not_found": _THREAD_GONE,
     "user_disabled": _GONE,
     "user_not_found": _GONE,
     "user_not_in_channel": _GONE,
@@ -91,14 +98,18 @@ ERROR_TABLE: dict[str, tuple[type[PlatformError], str]] = {
     "cant_delete_message": _BAD_CALL,
     "cant_update_message": _BAD_CALL,
     "edit_window_closed": _BAD_CALL,
+    "external_channel_migrating": _BAD_CALL,
     "invalid_arguments": _BAD_CALL,
+    "invalid_attachments": _BAD_CALL,
     "invalid_blocks": _BAD_CALL,
     "invalid_blocks_format": _BAD_CALL,
     "invalid_metadata_format": _BAD_CALL,
+    "invalid_metadata_schema": _BAD_CALL,
     "markdown_text_conflict": _BAD_CALL,
     "message_not_found": _BAD_CALL,
     "message_not_in_streaming_state": _BAD_CALL,
     "message_not_owned_by_app": _BAD_CALL,
+    "metadata_must_be_sent_from_app": _BAD_CALL,
     "metadata_too_large": _BAD_CALL,
     "missing_recipient_team_id": _BAD_CALL,
     "missing_recipient_user_id": _BAD_CALL,
@@ -116,6 +127,28 @@ UNCERTAIN_CODES = ("fatal_error", "internal_error", "request_timeout", "service_
 MESSAGE_NOT_EDITABLE = ("message_not_found", "cant_update_message", "edit_window_closed")
 """Codes of an edit or deletion of a message that can be edited no more."""
 
+BLOCKS_REFUSED = (
+    "invalid_attachments",
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "msg_blocks_too_long",
+)
+"""Codes of a message whose blocks Slack does not take."""
+
+METADATA_REFUSED = (
+    "invalid_metadata_format",
+    "invalid_metadata_schema",
+    "metadata_must_be_sent_from_app",
+    "metadata_too_large",
+)
+"""Codes of a message whose metadata Slack does not take."""
+
+TEXT_REFUSED = ("msg_too_long",)
+"""Codes of a message whose text Slack does not take."""
+
+CONTENT_REFUSED = BLOCKS_REFUSED + METADATA_REFUSED + TEXT_REFUSED
+"""Codes that name the part of a message that Slack does not take."""
+
 APP_WIDE_REFUSALS = (
     "access_denied",
     "missing_scope",
@@ -132,6 +165,12 @@ def code_of(error: BaseException) -> str:
     if not isinstance(origin, SlackApiError):
         return ""
     return _response_field(origin, "error")
+
+
+def is_refusal(error: PlatformError) -> bool:
+    """Whether Slack refused this very call, so that another may do: the place is there, and the token good."""
+    is_general = isinstance(error, PlaceGone | PlatformBusy | PlatformRefused | PlatformUnreachable)
+    return bool(code_of(error)) and not is_general
 
 
 def translate_error(method: str, error: Exception) -> PlatformError:

@@ -54,7 +54,7 @@ class WebApiClient:
         pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self._client_factory = client_factory
-        self._rate_limiter = rate_limiter or RateLimiter()
+        self._rate_limiter = RateLimiter() if rate_limiter is None else rate_limiter
         self._retry_for_s = retry_for_s
         self._unsupported: TTLCache[tuple[str, str], None] = TTLCache(
             _MAX_UNSUPPORTED, _UNSUPPORTED_TTL_S

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from adapters.slack import action_ids
 from bot.conversation import SessionKey
 from bot.ports import CommandButton
+from bot.text import is_inside_symbol
 
 Block = dict[str, Any]
 
-FALLBACK_CHARS = 2_900
+FALLBACK_BYTES = 3_500
+"""Most of a notification's text. Slack refuses an edit whose text has over 4,000 bytes after escaping, though
+it documents characters, and though the blocks are what it shows."""
+
+_EMOJI_BYTES = 60
+"""Slack stores an emoji by its name; the longest ones have so many bytes."""
+
+_ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SECTION_CHARS = 2_900
 _LABEL_CHARS = 75
 _MAX_BUTTONS = 25
-_ZERO_WIDTH_SPACE = "\u200b"
-
-_MENTIONS = re.compile(
-    r"<(?=!(?:channel|here|everyone|group|subteam)\b|@[A-Z0-9]{2,40}[|>])"
-    r"|(?<![\w.])@(?=(?:channel|here|everyone|group)\b)"
-)
-_UNFINISHED_MENTION = re.compile(r"(?:<[!@]?[A-Za-z0-9]{0,40}|@\w{0,10})\Z")
-
-
-def disable_mentions(markdown: str) -> str:
-    """`markdown` whose mentions notify nobody: a zero-width space follows their first character."""
-    return _MENTIONS.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, markdown)
-
-
-def disable_mentions_so_far(markdown: str) -> str:
-    """`disable_mentions` of a growing text: an unfinished mention at its end is held back."""
-    unfinished = _UNFINISHED_MENTION.search(markdown)
-    return disable_mentions(markdown[: unfinished.start()] if unfinished else markdown)
 
 
 def escape(text: str) -> str:
@@ -41,10 +31,34 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def fallback_text(markdown: str) -> str:
-    """Text for notifications, of which Slack shows no blocks."""
-    short = markdown[:FALLBACK_CHARS]
-    return escape(short.strip() + ("…" if len(short) < len(markdown) else ""))
+def fallback_text(markdown: str, max_bytes: int = FALLBACK_BYTES) -> str:
+    """Text for notifications, of which Slack shows no blocks: escaped, of at most `max_bytes` as stored."""
+    text = markdown[: max_bytes + 1].strip()
+    left = max_bytes - len("…".encode())
+    for number, char in enumerate(text):
+        left -= _stored_bytes(char)
+        if left < 0:
+            return _cut(text, number)
+    return escape(text) if len(markdown) <= max_bytes else _cut(text, len(text))
+
+
+def _cut(text: str, end: int) -> str:
+    while is_inside_symbol(text, end):
+        end -= 1
+    return escape(text[:end].rstrip()) + "…"
+
+
+def _stored_bytes(char: str) -> int:
+    if char.isascii():
+        return len(_ESCAPED.get(char, char))
+    if unicodedata.category(char) in ("So", "Sk", "Me") or char in "‼⁉〰〽":
+        return _EMOJI_BYTES
+    return len(char.encode())
+
+
+def stored_length(text: str) -> int:
+    """Bytes of `text` as Slack stores it, or more: escaped, and with emoji by their names."""
+    return sum(map(_stored_bytes, text))
 
 
 def markdown_blocks(markdown: str) -> list[Block]:

@@ -10,8 +10,9 @@ import structlog
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from adapters.shared.retry import OutcomeUnknown
-from adapters.slack.api.errors import slack_errors, was_not_carried_out
+from adapters.slack.api.errors import code_of, is_refusal, slack_errors, was_not_carried_out
 from adapters.slack.outbound.blocks import Block, fallback_text, markdown_blocks
+from adapters.slack.outbound.content import MessageContent
 from adapters.slack.outbound.message_metadata import MessageMetadata
 from adapters.slack.outbound.messages import MessageSender
 from adapters.slack.outbound.target import Target
@@ -30,26 +31,39 @@ async def post_ephemeral(
     Raises:
         PlatformError: it was not posted.
     """
-    blocks = markdown_blocks(text) + extras
-    if target.response_url and await _post_to_response_url(sender, target, text, blocks):
+    content = MessageContent(text, extras)
+    if target.response_url and await _post_to_response_url(sender, target, text, extras):
         return
     try:
-        await sender.api.call(
-            target.team,
-            "chat.postEphemeral",
-            channel=target.channel,
-            idempotent=False,
-            user=target.ephemeral_user,
-            thread_ts=target.thread_ts or None,
-            text=fallback_text(text),
-            blocks=blocks,
-        )
+        await _post_to_channel(sender, target, content)
     except OutcomeUnknown as error:
         log.info("ephemeral post result unknown", error=error.detail)
-    except PlaceGone as error:
+    except PlatformError as error:
+        if not isinstance(error, PlaceGone) and not is_refusal(error):
+            raise
         log.info("ephemeral message sent as direct message", error=error.detail)
         there = await direct_message_target(sender, target)
         await sender.post(there, text, MessageMetadata(), extras)
+
+
+async def _post_to_channel(sender: MessageSender, target: Target, content: MessageContent) -> None:
+    while True:
+        try:
+            await sender.api.call(
+                target.team,
+                "chat.postEphemeral",
+                channel=target.channel,
+                idempotent=False,
+                user=target.ephemeral_user,
+                thread_ts=target.thread_ts or None,
+                **content.arguments(),
+            )
+        except PlatformError as error:
+            if not is_refusal(error) or not content.simplify(code_of(error)):
+                raise
+            log.warning("content refused, simpler one is tried", error=error.detail)
+        else:
+            return
 
 
 async def direct_message_target(sender: MessageSender, target: Target) -> Target:
@@ -60,7 +74,7 @@ async def direct_message_target(sender: MessageSender, target: Target) -> Target
 
 
 async def _post_to_response_url(
-    sender: MessageSender, target: Target, text: str, blocks: list[Block]
+    sender: MessageSender, target: Target, text: str, extras: list[Block]
 ) -> bool:
     """Whether the response URL took the message, as far as is known."""
     client = await sender.api.client(target.team)
@@ -69,7 +83,7 @@ async def _post_to_response_url(
         with slack_errors("response_url"):
             response = await webhook.send(
                 text=fallback_text(text),
-                blocks=blocks,
+                blocks=markdown_blocks(text) + extras,
                 response_type="ephemeral",
                 replace_original=False,
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 EVENT_TYPE = "keepthread_answer"
@@ -50,6 +50,10 @@ class MessageMetadata:
             "before": ",".join(self.previous_ids[-_MAX_PREVIOUS_IDS:]),
         }
         return {"event_type": EVENT_TYPE, "event_payload": payload}
+
+    def shortened(self) -> MessageMetadata:
+        """The same without the ids of earlier messages, for where Slack finds it too large."""
+        return replace(self, previous_ids=())
 
     @classmethod
     def of_message(cls, message: Mapping[str, Any]) -> MessageMetadata | None:

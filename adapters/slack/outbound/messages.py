@@ -7,15 +7,22 @@ is there before it is posted again.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import replace
 
 import structlog
 
 from adapters.shared.rate_limit import Priority
 from adapters.shared.retry import OutcomeUnknown
-from adapters.slack.api.errors import MESSAGE_NOT_EDITABLE, code_of
+from adapters.slack.api.errors import (
+    CONTENT_REFUSED,
+    MESSAGE_NOT_EDITABLE,
+    ThreadGone,
+    code_of,
+    is_refusal,
+)
 from adapters.slack.api.web_api import MAX_ATTEMPTS, WebApiClient
-from adapters.slack.outbound.blocks import Block, fallback_text, markdown_blocks, section_blocks
+from adapters.slack.outbound.blocks import Block
+from adapters.slack.outbound.content import MAX_EDITED_BYTES, MessageContent
 from adapters.slack.outbound.message_metadata import BotIdentity, MessageMetadata, SentMessage
 from adapters.slack.outbound.streams import MessageStreams
 from adapters.slack.outbound.target import Target
@@ -30,7 +37,6 @@ _IDENTITY_TTL_S = 3600.0
 _MAX_WORKSPACES = 1_000
 _CHANNEL_TTL_S = 24 * 3600.0
 _MAX_CHANNELS = 10_000
-_BLOCKS_REFUSED = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long")
 
 
 class MessageSender:
@@ -60,19 +66,14 @@ class MessageSender:
         """Post `text`, Markdown of at most 11,000 characters, once; the `ts` of its message.
 
         Raises:
+            ThreadGone: the thread was deleted; nothing stays posted.
             PlatformError: it was not posted, or (`OutcomeUnknown`) Slack cannot tell whether it was.
         """
-        simpler = _simpler_blocks(text, extras)
-        args = _message(text, extras) | {
-            "thread_ts": target.thread_ts or None,
-            "metadata": metadata.as_argument(),
-            "unfurl_links": False,
-            "unfurl_media": False,
-        }
+        content = MessageContent(text, extras, metadata)
         attempt = 0
         while True:
             try:
-                return await self._post(target, args, priority)
+                return await self._post(target, content, priority)
             except OutcomeUnknown as error:
                 log.info("post result unknown", channel=target.channel, error=error.detail)
                 await asyncio.sleep(self.api.pause_s)
@@ -82,28 +83,43 @@ class MessageSender:
                 if attempt == MAX_ATTEMPTS or priority == "best_effort":
                     raise
             except PlatformError as error:
-                if code_of(error) not in _BLOCKS_REFUSED or not simpler:
+                if not _simplify(content, error, priority):
                     raise
-                log.warning("blocks refused", error=error.detail)
-                args["blocks"] = simpler.pop(0)
 
-    async def _post(self, target: Target, args: dict[str, Any], priority: Priority) -> str:
+    async def _post(self, target: Target, content: MessageContent, priority: Priority) -> str:
         response = await self.api.call(
             target.team,
             "chat.postMessage",
             priority=priority,
             channel=target.channel,
             idempotent=False,
-            **args,
+            thread_ts=target.thread_ts or None,
+            unfurl_links=False,
+            unfurl_media=False,
+            **content.arguments(),
         )
-        return str(response["ts"])
+        ts, message = str(response["ts"]), response.get("message") or {}
+        if target.thread_ts and message and not message.get("thread_ts"):
+            # Slack posts into the channel, for everybody, if the thread is no more.
+            await self._delete_if_possible(target, ts)
+            raise ThreadGone(f"chat.postMessage: thread {target.thread_ts} was deleted")
+        return ts
 
     async def _find_post(
         self, target: Target, metadata: MessageMetadata, priority: Priority
     ) -> str:
         """The `ts` of the message that carries `metadata`, or "". Raises PlatformError."""
         retry_for_s = BEST_EFFORT_LOOKUP_S if priority == "best_effort" else None
-        for message in await self.find_own_messages(target, retry_for_s=retry_for_s):
+        try:
+            sent = await self.find_own_messages(target, retry_for_s=retry_for_s)
+        except ThreadGone:
+            top_level = replace(target, thread_ts="")
+            sent = await self.find_own_messages(top_level, retry_for_s=retry_for_s)
+            for message in sent:
+                if message.metadata and message.metadata.id == metadata.id:
+                    await self._delete_if_possible(target, message.ts)
+            raise
+        for message in sent:
             if message.metadata and message.metadata.id == metadata.id:
                 return message.ts
         return ""
@@ -118,32 +134,57 @@ class MessageSender:
         *,
         priority: Priority = "required",
     ) -> bool:
-        """Edit the message `ts` to `text`; a stream is ended first. False: it can be edited no more, and was deleted.
+        """Edit the message `ts` to `text`; a stream is ended first.
+
+        Returns:
+            False: Slack lets it be edited no more, so it was deleted: the text belongs into a new message.
 
         Raises:
             PlatformError: it was not edited.
         """
-        simpler = _simpler_blocks(text, extras)
-        args = _message(text, extras) | {"ts": ts, "metadata": metadata.as_argument()}
-        for _ in range(MAX_ATTEMPTS + len(simpler)):
+        content = MessageContent(text, extras, metadata, max_text_bytes=MAX_EDITED_BYTES)
+        stops_left = MAX_ATTEMPTS
+        while True:
             try:
-                await self.api.call(
-                    target.team, "chat.update", priority=priority, channel=target.channel, **args
-                )
+                await self._update(target, ts, content, priority)
                 return True
             except PlatformError as error:
                 code = code_of(error)
-                if code in MESSAGE_NOT_EDITABLE:
-                    await self._delete_if_possible(target, ts)
-                    return False
-                if code == "streaming_state_conflict":
-                    await self.streams.stop(target, ts)
-                elif code in _BLOCKS_REFUSED and simpler:
-                    log.warning("blocks refused", error=error.detail)
-                    args["blocks"] = simpler.pop(0)
-                else:
-                    raise
-        raise PlatformError(f"chat.update: {ts} does not stay edited")
+                if code == "streaming_state_conflict" and stops_left:
+                    stops_left -= 1
+                    if await self._stop_stream(target, ts):
+                        continue
+                elif code not in MESSAGE_NOT_EDITABLE:
+                    if _simplify(content, error, priority):
+                        continue
+                    if priority == "best_effort" or not is_refusal(error):
+                        raise
+                log.warning("edit refused, message is posted anew", ts=ts, error=error.detail)
+                await self._delete_if_possible(target, ts)
+                return False
+
+    async def _update(
+        self, target: Target, ts: str, content: MessageContent, priority: Priority
+    ) -> None:
+        await self.api.call(
+            target.team,
+            "chat.update",
+            priority=priority,
+            channel=target.channel,
+            ts=ts,
+            **content.arguments(),
+        )
+
+    async def _stop_stream(self, target: Target, ts: str) -> bool:
+        """End a stream, so that its message can be edited; False if Slack refuses. Raises PlatformError."""
+        try:
+            await self.streams.stop(target, ts)
+        except PlatformError as error:
+            if not is_refusal(error):
+                raise
+            log.warning("stream not ended", ts=ts, error=error.detail)
+            return False
+        return True
 
     async def delete(self, target: Target, ts: str) -> None:
         """Delete one of the bot's messages. Raises PlatformError."""
@@ -211,11 +252,15 @@ class MessageSender:
         return identity
 
 
-def _message(text: str, extras: list[Block] | None) -> dict[str, Any]:
-    return {"text": fallback_text(text), "blocks": markdown_blocks(text) + (extras or [])}
+def _simplify(content: MessageContent, error: PlatformError, priority: Priority) -> bool:
+    """Make `content` simpler after a refusal; False if the call must fail.
 
-
-def _simpler_blocks(text: str, extras: list[Block] | None) -> list[list[Block]]:
-    """Blocks to try in turn where others are refused: the whole text each time, at last without buttons."""
-    sections = section_blocks(text)
-    return [sections + extras, markdown_blocks(text), sections] if extras else [sections]
+    While an answer grows, only refusals count that name the refused part: the next update is another try.
+    """
+    code = code_of(error)
+    if not is_refusal(error) or (priority == "best_effort" and code not in CONTENT_REFUSED):
+        return False
+    if not content.simplify(code):
+        return False
+    log.warning("content refused, simpler one is tried", error=error.detail)
+    return True

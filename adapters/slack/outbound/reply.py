@@ -9,24 +9,32 @@ from typing import TYPE_CHECKING
 import structlog
 
 from adapters.shared.answer_text import can_answer_again, failed_text, finished_text
-from adapters.slack.outbound.answer import LEFTOVERS_AFTER_S, AnswerMessages
+from adapters.slack.api.errors import is_refusal
+from adapters.slack.outbound.answer.last_resort import hand_over_otherwise, tells_person_if_gone
+from adapters.slack.outbound.answer.messages import LEFTOVERS_AFTER_S, AnswerMessages
+from adapters.slack.outbound.answer.streaming import StreamingAnswer
 from adapters.slack.outbound.blocks import (
     Block,
-    disable_mentions,
     feedback_buttons,
     offer_buttons,
     retry_button,
 )
 from adapters.slack.outbound.ephemeral import direct_message_target, post_ephemeral
+from adapters.slack.outbound.markdown.mentions import disable_mentions
+from adapters.slack.outbound.markdown.splitting import split_visible
 from adapters.slack.outbound.message_metadata import MessageMetadata
 from adapters.slack.outbound.messages import BEST_EFFORT_LOOKUP_S
-from adapters.slack.outbound.splitting import split_visible
 from adapters.slack.outbound.status import StatusIndicator
-from adapters.slack.outbound.streaming import StreamingAnswer
 from adapters.slack.outbound.target import Target
 from adapters.slack.outbound.uploads import MAX_COMMENT_CHARS, upload_file
 from bot.conversation import Address, Turn
-from bot.errors import KeepthreadError, PlatformError
+from bot.errors import (
+    KeepthreadError,
+    PlaceGone,
+    PlatformBusy,
+    PlatformError,
+    PlatformUnreachable,
+)
 from bot.ports import CommandButton, Delivery
 
 if TYPE_CHECKING:
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("keepthread.slack")
 
 SENT_DIRECTLY = "I sent you the file in our direct messages."
+FILE_REFUSED = "⚠️ Slack does not take the file from me. Please tell the person who runs me."
 
 
 class SlackReply:
@@ -43,7 +52,7 @@ class SlackReply:
     Args:
         address: of a Slack message; see `SlackDetails`.
         pace_s: least seconds between two updates of a growing answer.
-        leftovers_after_s: see `adapters.slack.outbound.answer.LEFTOVERS_AFTER_S`.
+        leftovers_after_s: see `adapters.slack.outbound.answer.messages.LEFTOVERS_AFTER_S`.
     """
 
     def __init__(
@@ -90,14 +99,13 @@ class SlackReply:
             return None
         try:
             sent = await self._sender.find_own_messages(self._target)
+            for message in sent:
+                metadata = message.metadata
+                if metadata is not None and metadata.turn == turn.id and metadata.is_last:
+                    return Delivery((*metadata.previous_ids, message.ts))
+            await self._answer.adopt(sent, turn.id)
         except PlatformError as error:
             log.warning("delivery unknown", turn=turn.id, error=error.detail)
-            return None
-        for message in sent:
-            metadata = message.metadata
-            if metadata is not None and metadata.turn == turn.id and metadata.is_last:
-                return Delivery((*metadata.previous_ids, message.ts))
-        self._answer.adopt(sent, turn.id)
         return None
 
     async def post(self, text: str, *, file: tuple[str, bytes] | None = None) -> Delivery:
@@ -109,10 +117,11 @@ class SlackReply:
         target = await self._target_with_channel()
         if target.ephemeral_user:  # files cannot be ephemeral
             there = await direct_message_target(self._sender, target)
-            await upload_file(self._sender.api, there, text, *file)
-            return await self._post_notice(SENT_DIRECTLY, [])
-        await upload_file(self._sender.api, target, text, *file)
-        return delivery
+            if await self._upload(there, text, file):
+                return await self._post_notice(SENT_DIRECTLY, [])
+        elif await self._upload(target, text, file):
+            return delivery
+        return await self._post_notice(f"{text}\n\n{FILE_REFUSED}".strip(), [])
 
     async def post_buttons(self, text: str, buttons: Sequence[CommandButton]) -> Delivery:
         blocks = offer_buttons(self._target.session, buttons)
@@ -129,8 +138,21 @@ class SlackReply:
         await self._streaming.end()
         if self._is_shown_whole:
             return await self._post_notice(text, extras)
-        ids = await self._answer.deliver(split_visible(disable_mentions(text)), turn.id, extras)
+        parts = split_visible(disable_mentions(text))
+        async with tells_person_if_gone(self._sender, self._target):
+            ids = await self._answer.deliver(parts, turn.id, extras)
         return Delivery(tuple(ids))
+
+    async def _upload(self, target: Target, text: str, file: tuple[str, bytes]) -> bool:
+        """Whether Slack took the file, `text` above it. Raises PlatformError if another try may help."""
+        try:
+            await upload_file(self._sender.api, target, text, *file)
+        except (PlatformBusy, PlatformUnreachable, PlaceGone):
+            raise
+        except PlatformError as error:
+            log.error("file refused", error=error.detail, cure=error.cure)
+            return False
+        return True
 
     async def _post_notice(self, text: str, extras: list[Block], *, once: bool = True) -> Delivery:
         """Post a message that is no part of the answer. `once`: a second try of this reply does not repeat it."""
@@ -145,8 +167,20 @@ class SlackReply:
                 continue
             metadata = self._next_notice_metadata() if once else MessageMetadata()
             ts = posted.get(metadata.id)
-            ids.append(ts or await self._sender.post(target, part.text, metadata, blocks))
-        return Delivery(tuple(ids))
+            ids.append(ts or await self._post_part(target, part.text, metadata, blocks))
+        return Delivery(tuple(filter(None, ids)))
+
+    async def _post_part(
+        self, target: Target, text: str, metadata: MessageMetadata, extras: list[Block]
+    ) -> str:
+        """Post one message of a notice, or hand it over otherwise; its `ts`, or "". Raises PlatformError."""
+        async with tells_person_if_gone(self._sender, target):
+            try:
+                return await self._sender.post(target, text, metadata, extras)
+            except PlatformError as error:
+                if not is_refusal(error):
+                    raise
+                return await hand_over_otherwise(self._sender, target, text, error)
 
     def _next_notice_metadata(self) -> MessageMetadata:
         """Metadata of the next notice; the same in every try of this reply, if it answers a known message."""

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from adapters.shared.retry import OutcomeUnknown
-from adapters.slack.api.errors import APP_WIDE_REFUSALS, code_of
+from adapters.slack.api.errors import APP_WIDE_REFUSALS, code_of, is_refusal
 from adapters.slack.api.web_api import WebApiClient
 from adapters.slack.outbound.target import Target
 from bot.errors import PlaceGone, PlatformBusy, PlatformError
@@ -89,3 +89,13 @@ class MessageStreams:
         except PlatformError as error:
             if text or args or code_of(error) != _ALREADY_STOPPED:
                 raise
+
+    async def end_open(self, target: Target, ts: str) -> bool:
+        """End the stream `ts` if it is one and still open; whether it was. Raises PlatformError."""
+        try:
+            await self._api.call(target.team, STOP, channel=target.channel, ts=ts)
+        except PlatformError as error:
+            if not is_refusal(error):
+                raise
+            return False
+        return True

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from bot.settings import Settings
 from tests.adapters.slack.inbound_harness import InboundHarness, open_inbound_harness
 from tests.adapters.slack.outbound_harness import OutboundHarness, open_outbound_harness
+from tests.adapters.slack.serve_process import ServeProcesses
+from tests.fakes.model_server import ModelServer
+from tests.fakes.slack.people import SlackWorkspace, slack_workspace
 from tests.fakes.slack.server import SlackServer
 
 
@@ -38,3 +43,16 @@ async def http(settings: Settings) -> AsyncIterator[InboundHarness]:
     """For behaviour that does not depend on the transport."""
     async with open_inbound_harness(settings, transport="http") as found:
         yield found
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackWorkspace]:
+    async with slack_workspace() as found:
+        yield found
+
+
+@pytest.fixture
+def processes(
+    slack: SlackWorkspace, model: ModelServer, redis_url: str, tmp_path: Path
+) -> ServeProcesses:
+    return ServeProcesses(slack, model, redis_url, f"kt-{uuid.uuid4().hex[:8]}", tmp_path)

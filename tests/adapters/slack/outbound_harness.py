@@ -13,11 +13,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.slack.api.rate_limiter import RateLimiter
 from adapters.slack.api.web_api import WebApiClient
 from adapters.slack.outbound.address_details import SlackDetails
-from adapters.slack.outbound.answer import AnswerMessages
+from adapters.slack.outbound.answer.messages import AnswerMessages
+from adapters.slack.outbound.answer.streaming import StreamingAnswer
 from adapters.slack.outbound.messages import MessageSender
 from adapters.slack.outbound.reply import SlackReply
 from adapters.slack.outbound.status import StatusIndicator
-from adapters.slack.outbound.streaming import StreamingAnswer
 from adapters.slack.outbound.target import Target
 from bot.conversation import Address, Incoming, SessionKey, Speaker, Turn
 from tests.fakes.slack.server import BOT_TOKEN, SlackServer

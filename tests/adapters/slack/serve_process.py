@@ -17,6 +17,7 @@ from tests.fakes.model_server import ModelServer
 from tests.fakes.slack.events import SIGNING_SECRET
 from tests.fakes.slack.people import SlackWorkspace
 from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN
+from tests.fakes.slack.workspace_state import Message
 from tests.support.wait import wait_until
 
 KEEPTHREAD = Path(sys.executable).with_name("keepthread")
@@ -113,6 +114,17 @@ class ServeProcesses:
             await reading
         log = "".join(serving.log)
         assert not [secret for secret in SECRETS if secret in log]
+
+
+async def answers(
+    slack: SlackWorkspace, count: int, channel: str, thread_ts: str | None = None
+) -> list[Message]:
+    """The bot's messages there, once there are `count`."""
+    found: list[Message] = await wait_until(
+        lambda: (now := slack.finished(channel, thread_ts))[count - 1 :] and now, 30
+    )
+    assert len(found) == count, [message.text for message in found]
+    return found
 
 
 def _port(serving: ServeProcess) -> int:

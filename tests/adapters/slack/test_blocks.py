@@ -1,17 +1,14 @@
-"""Blocks: mentions notify nobody, limits are kept, buttons hold their session."""
+"""Blocks: limits are kept, buttons hold their session."""
 
 from __future__ import annotations
 
-import re
-
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.slack import action_ids
 from adapters.slack.outbound.blocks import (
-    FALLBACK_CHARS,
-    disable_mentions,
-    disable_mentions_so_far,
+    FALLBACK_BYTES,
     escape,
     fallback_text,
     feedback_buttons,
@@ -21,53 +18,25 @@ from adapters.slack.outbound.blocks import (
 )
 from bot.conversation import SessionKey
 from bot.ports import CommandButton
-from tests.fakes.slack.workspace_state import buttons_of, check_blocks, unescape
+from tests.fakes.slack.workspace_state import buttons_of, check_blocks, stored_bytes, unescape
 
 SESSION = SessionKey("slack", "T1", "C1", "1700000000.000100")
 
 
-CALLS = (
-    "<!channel>", "<!here>", "<!everyone>", "<!here|here>", "<!subteam^S0123>",
-    "<!subteam^S0123|@devs>", "<@U0123ABC>", "<@W012|ada>", "@channel", "@here", "@everyone",
-)  # fmt: skip
-
-IS_CALL = re.compile(
-    r"<!(?:channel|here|everyone|subteam)|<@[A-Z0-9]+[|>]|(?<!\w)@(?:channel|here|everyone)\b"
-)
-
-
-@settings(deadline=None)
-@given(st.lists(st.one_of(st.sampled_from(CALLS), st.text(max_size=8)), max_size=12).map("".join))
-def test_mentions_are_disabled_and_every_visible_character_stays(text: str) -> None:
-    calm = disable_mentions(text)
-    assert not IS_CALL.search(calm)
-    assert calm.replace("\u200b", "") == text.replace("\u200b", "")
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.one_of(st.sampled_from(CALLS), st.text(max_size=8)), max_size=12).map("".join),
-    st.data(),
-)
-def test_a_call_is_calm_before_its_last_character_has_come(text: str, data: st.DataObject) -> None:
-    so_far = text[: data.draw(st.integers(0, len(text)))]
-    assert disable_mentions(text).startswith(disable_mentions_so_far(so_far))
-
-
-def test_text_that_only_looks_like_a_call_stays_as_it_is() -> None:
-    for text in (
-        "mail ada@here.com",
-        "List<@NonNull String>",
-        "<!DOCTYPE html>",
-        "a < b",
-        "@channels",
-    ):
-        assert disable_mentions(text) == text
-
-
 def test_notifications_are_plain_text_without_mentions() -> None:
     assert fallback_text("a <!channel> & b") == "a &lt;!channel&gt; &amp; b"
-    assert len(fallback_text("x" * 50_000)) == FALLBACK_CHARS + 1
+
+
+@pytest.mark.parametrize("unit", ["x", "&", "ж", "語", "😀", "👩‍👩‍👧", "🇩🇪", "<b>ж</b>", "a ✅ "])
+def test_notifications_fit_by_bytes_after_escaping(unit: str) -> None:
+    """S1: chat.update counts so, though it is documented in characters."""
+    text = fallback_text(unit * 50_000)
+    assert text.endswith("…")
+    assert stored_bytes(text) <= FALLBACK_BYTES
+    assert len(text) > 50
+    assert unescape(text.removesuffix("…")) == (unit * 50_000)[: len(unescape(text)) - 1].rstrip()
+    short = unit.strip() * 3
+    assert fallback_text(short) == escape(short)
 
 
 @settings(deadline=None)

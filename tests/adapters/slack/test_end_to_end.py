@@ -4,50 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from adapters.slack.action_ids import RESET_SHORTCUT
-from adapters.slack.outbound.answer import LEFTOVERS_AFTER_S
-from tests.adapters.slack.serve_process import ServeProcesses
+from adapters.slack.outbound.answer.messages import LEFTOVERS_AFTER_S
+from tests.adapters.slack.serve_process import ServeProcesses, answers
 from tests.fakes.model_server import ModelServer, say, stall
 from tests.fakes.slack.events import SIGNING_SECRET, encoded, signed
-from tests.fakes.slack.people import BOT, SlackWorkspace, slack_workspace
-from tests.fakes.slack.workspace_state import Message
+from tests.fakes.slack.people import BOT, SlackWorkspace
 from tests.support.wait import wait_until
-
-
-@pytest.fixture
-async def slack() -> AsyncIterator[SlackWorkspace]:
-    async with slack_workspace() as found:
-        yield found
-
-
-@pytest.fixture
-def processes(
-    slack: SlackWorkspace, model: ModelServer, redis_url: str, tmp_path: Path
-) -> ServeProcesses:
-    return ServeProcesses(slack, model, redis_url, f"kt-{uuid.uuid4().hex[:8]}", tmp_path)
 
 
 @pytest.fixture(params=["socket", "http"])
 def either(processes: ServeProcesses, request: pytest.FixtureRequest) -> ServeProcesses:
     processes.transport = request.param
     return processes
-
-
-async def answers(
-    slack: SlackWorkspace, count: int, channel: str, thread_ts: str | None = None
-) -> list[Message]:
-    """The bot's messages there, once there are `count`."""
-    found: list[Message] = await wait_until(
-        lambda: (now := slack.finished(channel, thread_ts))[count - 1 :] and now, 30
-    )
-    assert len(found) == count, [message.text for message in found]
-    return found
 
 
 async def nothing_more(slack: SlackWorkspace, model: ModelServer, channel: str, count: int) -> None:

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.shared.markdown_fences import close_fence
-from adapters.slack.outbound.splitting import MAX_UNITS, split, split_visible
+from adapters.slack.outbound.markdown.splitting import MAX_UNITS, split, split_visible
 from bot.text import utf16_length
 
 

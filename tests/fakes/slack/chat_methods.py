@@ -16,6 +16,7 @@ from tests.fakes.slack.workspace_state import (
     Message,
     SlackRefusal,
     check_blocks,
+    check_edited_text,
     check_metadata,
     visible_text,
 )
@@ -52,6 +53,7 @@ def update(slack: SlackServer, caller: Caller, args: Json) -> Json:
     if message.streaming:
         raise SlackRefusal("streaming_state_conflict")
     text, blocks = _words(args)
+    check_edited_text(text)
     message.edits.append(message.text)
     message.text, message.fallback, message.blocks = (
         visible_text(text, blocks),
@@ -79,6 +81,8 @@ def start_stream(slack: SlackServer, caller: Caller, args: Json) -> Json:
             raise SlackRefusal("missing_recipient_user_id")
         if not args.get("recipient_team_id"):
             raise SlackRefusal("missing_recipient_team_id")
+    if not channel.has_thread(str(args["thread_ts"])):
+        raise SlackRefusal("invalid_thread_ts")
     slack.limit_posts(channel.id)
     message = Message(
         slack.space.new_ts(),
@@ -126,7 +130,9 @@ def _writable(slack: SlackServer, args: Json) -> Channel:
 
 
 def _new(slack: SlackServer, caller: Caller, channel: Channel, args: Json) -> Message:
+    """A message that is in its thread, or, where that was deleted, at the top level of the channel."""
     text, blocks = _words(args)
+    thread_ts = str(args.get("thread_ts") or "")
     return Message(
         slack.space.new_ts(),
         channel.id,
@@ -134,7 +140,7 @@ def _new(slack: SlackServer, caller: Caller, channel: Channel, args: Json) -> Me
         visible_text(text, blocks),
         text,
         blocks,
-        thread_ts=args.get("thread_ts") or "",
+        thread_ts=thread_ts if channel.has_thread(thread_ts) else "",
         bot_id=caller.bot_id,
         app_id=caller.app_id,
         metadata=check_metadata(args.get("metadata")),

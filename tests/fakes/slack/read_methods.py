@@ -186,6 +186,7 @@ def complete_upload(slack: SlackServer, caller: Caller, args: Json) -> Json:
         for file in described:
             file["channels"] = [channel_id]
         comment = str(args.get("initial_comment") or "")
+        thread_ts = str(args.get("thread_ts") or "")
         slack.space.add_message(
             Message(
                 slack.space.new_ts(),
@@ -193,7 +194,7 @@ def complete_upload(slack: SlackServer, caller: Caller, args: Json) -> Json:
                 caller.bot_user,
                 comment,
                 comment,
-                thread_ts=str(args.get("thread_ts") or ""),
+                thread_ts=thread_ts if channel.has_thread(thread_ts) else "",
                 bot_id=caller.bot_id,
                 app_id=caller.app_id,
                 files=described,

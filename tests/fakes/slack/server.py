@@ -80,6 +80,7 @@ class SlackServer:
         stream_holds: most characters of one stream.
         asked_for: paths of requested files; `limit_downloads_s`: Retry-After of downloads, if not 0.
         unknown: methods this Slack does not have.
+        refuse: the error code for a call, by its method and arguments; "" lets it pass.
     """
 
     socket_url: Callable[[], str] | None = None
@@ -94,6 +95,7 @@ class SlackServer:
     stream_holds: int = 12_000
     status_lifetime_s: float = 120
     unknown: set[str] = field(default_factory=set)
+    refuse: Callable[[str, Json], str] = lambda method, args: ""
     tokens: dict[str, Caller] = field(default_factory=lambda: {BOT_TOKEN: Caller()})
     app_tokens: set[str] = field(default_factory=lambda: {APP_TOKEN})
     codes: dict[str, Json] = field(default_factory=dict)
@@ -294,6 +296,8 @@ class SlackServer:
         caller = self.tokens.get(token)
         if caller is None:
             raise SlackRefusal("invalid_auth")
+        if code := self.refuse(method, args):
+            raise SlackRefusal(code)
         run, scope, per_minute = METHODS[method]
         if scope and scope not in caller.scopes:
             raise SlackRefusal("missing_scope", needed=scope, provided=",".join(caller.scopes))

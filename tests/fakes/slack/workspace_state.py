@@ -5,6 +5,7 @@ Nothing here knows of HTTP; `tests/fakes/slack/server.py` does.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,6 +14,8 @@ Json = dict[str, Any]
 ChannelKind = Literal["channel", "private", "group"]
 
 MAX_TEXT = 40_000
+MAX_EDITED_BYTES = 4_000
+"""Most of `text` in chat.update: documented as characters, in practice UTF-8 bytes after escaping."""
 MAX_MARKDOWN = 12_000
 MAX_SECTION = 3_000
 MAX_BLOCKS = 50
@@ -106,6 +109,12 @@ class Channel:
             (message for message in self.messages if message.ts == ts and not message.deleted), None
         )
 
+    def has_thread(self, ts: str) -> bool:
+        """Whether replies to `ts` are possible: the message is there, or replies keep its tombstone."""
+        return self.find(ts) is not None or any(
+            message.thread_ts == ts and not message.deleted for message in self.messages
+        )
+
 
 class Workspace:
     """State of one workspace, and its clock of unique time stamps."""
@@ -192,6 +201,19 @@ def visible_text(text: str, blocks: list[Json]) -> str:
 
 def unescape(mrkdwn: str) -> str:
     return mrkdwn.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def stored_bytes(text: str) -> int:
+    """Bytes of `text` as Slack stores it: bare `&`, `<` and `>` escaped, emoji as `:name:`."""
+    escaped = re.sub(r"&(?!(?:amp|lt|gt);)", "&amp;", text)
+    emoji = len(re.findall(r"[\u2600-\u27bf\U0001f000-\U0001faff]", text))
+    return len(escaped.encode()) + emoji * len(":white_check_mark:")
+
+
+def check_edited_text(text: str) -> None:
+    """Slack's limit on the text of an edit, blocks or not. Raises SlackRefusal."""
+    if stored_bytes(text) > MAX_EDITED_BYTES:
+        raise SlackRefusal("msg_too_long")
 
 
 def check_blocks(blocks: Any) -> list[Json]:

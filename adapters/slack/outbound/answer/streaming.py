@@ -7,9 +7,9 @@ get. Elsewhere messages are edited, since those can carry a stop button of the b
 from __future__ import annotations
 
 from adapters.shared.throttled_updates import ThrottledUpdates
-from adapters.slack.outbound.answer import AnswerMessages
-from adapters.slack.outbound.blocks import disable_mentions_so_far
-from adapters.slack.outbound.splitting import split_visible
+from adapters.slack.outbound.answer.messages import AnswerMessages
+from adapters.slack.outbound.markdown.mentions import disable_mentions_so_far
+from adapters.slack.outbound.markdown.splitting import split_visible
 from adapters.slack.outbound.status import StatusIndicator
 
 STREAM_PACE_S = 1.0

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from adapters.shared.rate_limit import Priority
 from adapters.shared.retry import OutcomeUnknown
+from adapters.slack.api.errors import ThreadGone, is_refusal
+from adapters.slack.outbound.answer.last_resort import hand_over_otherwise
+from adapters.slack.outbound.answer.message import AnswerMessage
 from adapters.slack.outbound.blocks import Block, stop_button
+from adapters.slack.outbound.markdown.splitting import MessagePart
 from adapters.slack.outbound.message_metadata import MessageMetadata, SentMessage
 from adapters.slack.outbound.messages import BEST_EFFORT_LOOKUP_S, MessageSender
-from adapters.slack.outbound.splitting import MessagePart
 from adapters.slack.outbound.target import Target
 from bot.errors import PlatformBusy, PlatformError
 
@@ -20,22 +22,6 @@ log = structlog.get_logger("keepthread.slack")
 
 LEFTOVERS_AFTER_S = 3.0
 """An answer that begins so long after its question may be a second try, with messages left by the first."""
-
-
-@dataclass(slots=True)
-class AnswerMessage:
-    """State of one message of the answer.
-
-    Attributes:
-        text: its content; None if that is not known for sure.
-        is_streaming: it is an open stream.
-        has_stop_button: it carries a stop button.
-    """
-
-    ts: str
-    text: str | None = ""
-    is_streaming: bool = False
-    has_stop_button: bool = False
 
 
 class AnswerMessages:
@@ -57,6 +43,7 @@ class AnswerMessages:
         self._messages: list[AnswerMessage] = []
         self._posted_ids: set[str] = set()
         self._can_stream = target.can_stream
+        self._is_thread_gone = False
         self._may_have_leftovers = target.age_s >= leftovers_after_s
 
     def __len__(self) -> int:
@@ -78,25 +65,27 @@ class AnswerMessages:
             return
         self._may_have_leftovers = False
         try:
-            self.adopt(
+            await self.adopt(
                 await self._sender.find_own_messages(self._target, retry_for_s=BEST_EFFORT_LOOKUP_S)
             )
         except PlatformError as error:
             log.info("leftover messages unknown", error=error.detail)
+            self._is_thread_gone = isinstance(error, ThreadGone)
 
-    def adopt(self, sent: Sequence[SentMessage], turn_id: str = "") -> None:
-        """Take those of `sent` that belong to this answer as its first messages."""
+    async def adopt(self, sent: Sequence[SentMessage], turn_id: str = "") -> None:
+        """Take those of `sent` that belong to this answer as its first messages. Raises PlatformError."""
         self._may_have_leftovers = False
         known = {message.ts for message in self._messages}
-        self._messages += [
-            AnswerMessage(message.ts, None)
-            for message in sent
-            if message.ts not in known and self._is_own(message.metadata, turn_id)
-        ]
+        for message in sent:
+            if message.ts not in known and await self._is_own(message, turn_id):
+                self._messages.append(AnswerMessage(message.ts, None))
 
-    def _is_own(self, metadata: MessageMetadata | None, turn_id: str) -> bool:
+    async def _is_own(self, message: SentMessage, turn_id: str) -> bool:
+        """Whether a message is proven to be of this answer, so that it may be edited. Raises PlatformError."""
+        metadata = message.metadata
         if metadata is None:
-            return True  # a stream that was never ended: every other message has metadata
+            # An open stream, since a conversation's turns run one after another; nothing else is certain.
+            return await self._sender.streams.end_open(self._target, message.ts)
         if metadata.turn:
             return metadata.turn == turn_id
         answers_same = metadata.reply_to != "" and metadata.reply_to == self._target.answered_ts
@@ -114,7 +103,11 @@ class AnswerMessages:
             PlatformError: it does not show it yet.
         """
         if number > len(self._messages):
-            await self._open(number, text, is_growing=is_growing, as_stream=as_stream)
+            try:
+                await self._open(number, text, is_growing=is_growing, as_stream=as_stream)
+            except ThreadGone:
+                self._is_thread_gone = True
+                raise
             return
         message = self._messages[number - 1]
         if not message.is_streaming:
@@ -130,25 +123,48 @@ class AnswerMessages:
     ) -> list[str]:
         """Make the messages hold `parts` and nothing else, `extras` below the last; their ids.
 
+        What Slack refuses in every form is handed over otherwise.
+
         Raises:
+            ThreadGone: the thread was deleted.
             PlatformError: they do not.
         """
         await self.adopt_leftovers()
+        if self._is_thread_gone:
+            raise ThreadGone(f"thread {self._target.thread_ts} was deleted")
         ids: list[str] = []
-        for number, part in enumerate(parts, 1):
-            is_last = number == len(parts)
-            metadata = MessageMetadata(
-                turn_id, number, len(parts), self._target.answered_ts, tuple(ids)
-            )
-            blocks = extras if is_last else []
-            if number > len(self._messages):
-                ts = await self._post(part.text, metadata, blocks)
-                self._messages.append(AnswerMessage(ts, part.text))
-            else:
-                await self._finish(self._messages[number - 1], part.text, metadata, blocks)
-            ids.append(self._messages[number - 1].ts)
+        try:
+            for number, part in enumerate(parts, 1):
+                metadata = MessageMetadata(
+                    turn_id, number, len(parts), self._target.answered_ts, tuple(ids)
+                )
+                blocks = extras if number == len(parts) else []
+                ids.append(await self._deliver_part(number, part, metadata, blocks))
+        except PlatformError as error:
+            if not is_refusal(error):
+                raise
+            whole = "".join(part.body for part in parts)
+            ts = await hand_over_otherwise(self._sender, self._target, whole, error)
+            await self._delete_surplus(len(ids))
+            return [*ids, ts] if ts else ids
         await self._delete_surplus(len(parts))
         return ids
+
+    async def _deliver_part(
+        self, number: int, part: MessagePart, metadata: MessageMetadata, extras: list[Block]
+    ) -> str:
+        """Make message `number` hold `part`; its `ts`. Raises PlatformError."""
+        if number > len(self._messages):
+            ts = await self._post(part.text, metadata, extras)
+            self._messages.append(AnswerMessage(ts, part.text))
+            return ts
+        message = self._messages[number - 1]
+        before = message.ts
+        await self._finish(message, part.text, metadata, extras)
+        if message.ts != before:
+            # Posted anew, and so below the messages that follow it: those are posted anew, too.
+            await self._delete_surplus(number)
+        return message.ts
 
     async def close(self) -> None:
         """End open streams as they are. Raises nothing."""
