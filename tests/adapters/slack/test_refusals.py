@@ -131,7 +131,7 @@ async def test_the_parts_of_an_answer_stay_in_order_though_the_first_edit_is_ref
         address, text = outbound.ask(), prose(30_000)
         reply = outbound.reply(address)
         await reply.show(text)
-        await wait_until(lambda: len(outbound.answers(address)) == 3)
+        await wait_until(lambda: outbound.seen(address) == text)
         first = outbound.answers(address)[0].ts
         other = text.replace("1. ", "I. ", 1)
         outbound.server.refuse = lambda method, args: (
