@@ -32,7 +32,6 @@ async def run_checks() -> list[Check]:
     from bot import tracing
     from bot.errors import SettingsError
     from bot.memory.doctor import check as check_summaries
-    from bot.model.doctor import check as check_model
     from bot.model.local.doctor import check as check_local_model
     from bot.plugins import adapters, load_settings
     from bot.ports import Check
@@ -46,11 +45,28 @@ async def run_checks() -> list[Check]:
     checks = [Check("settings", "ok")]
     checks += await doctor.check(settings)
     checks += await check_summaries(settings)
-    checks += await (check_local_model if settings.uses_local_model else check_model)(settings)
+    checks += await (check_local_model if settings.uses_local_model else _check_model)(settings)
     checks += await tracing.check(settings)
     for adapter in adapters().values():
         checks += await _check_adapter(adapter, settings)
     return checks
+
+
+async def _check_model(settings: Settings) -> list[Check]:
+    """Checks of the endpoints; what they take is kept in Redis, if it is there."""
+    from bot.errors import KeepthreadError
+    from bot.model.doctor import check
+    from bot.storage.client import connect
+    from bot.storage.key_value import RedisKeyValueStore
+
+    try:
+        link = await connect(settings)
+    except KeepthreadError:  # the check of Redis says so
+        return await check(settings)
+    try:
+        return await check(settings, RedisKeyValueStore(link.client, settings.bot_redis_prefix))
+    finally:
+        await link.aclose()
 
 
 async def _check_adapter(adapter: Adapter[Any], core_settings: Settings) -> list[Check]:

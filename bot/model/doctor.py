@@ -2,56 +2,149 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
+import struct
+import zlib
+from contextlib import aclosing
 from dataclasses import replace
 
 from bot.errors import AnswerCut, ModelError, ModelMissing, OnlyThinking
 from bot.logs import redact
-from bot.model.factory import endpoints
+from bot.model.factory import endpoints, learned_traits
 from bot.model.openai import Endpoint, OpenAIModel
-from bot.ports import Check, Message, Prompt
+from bot.model.refusals.kinds import CURE_LIMIT, CURE_TEMPERATURE
+from bot.model.traits import Traits
+from bot.ports import Check, KeyValueStore, Message, Prompt
 from bot.settings import Settings
 
-HELLO = Prompt((Message("user", "Say OK."),))
+FIRST_TOKEN_TIMEOUT_S = 30
+TIMEOUT_S = 60
+ENOUGH_CHARS = 200
+"""After so much of an answer it is plain that the model answers."""
+SUMMARY = "[notes of what was said earlier]\n> The user greeted you.\n[end of the notes]"
 FALLBACK_NAMES = {
     "OPENAI_API_KEY": "BOT_FALLBACK_API_KEY",
     "OPENAI_BASE_URL": "BOT_FALLBACK_BASE_URL",
     "BOT_MODEL": "BOT_FALLBACK_MODEL",
 }
 """Settings named in cures, and the fallback's setting of the same meaning."""
+CURE_IMAGES = "Set BOT_MODEL to a model that sees pictures, if people send them."
 
 
-async def check(settings: Settings) -> list[Check]:
-    """Send a short prompt to each model."""
+async def check(settings: Settings, key_values: KeyValueStore | None = None) -> list[Check]:
+    """Ask each model as a chat does, with every role, and with a picture.
+
+    Args:
+        key_values: where what was found out of the endpoints is kept for chats; None: nowhere.
+    """
     primary, *fallbacks = endpoints(settings)
-    checks = [await _check_endpoint(f"model {primary.model}", primary)]
+    checks = await _check_endpoint(f"model {primary.model}", primary, settings, key_values)
     for endpoint in fallbacks:
-        checked = await _check_endpoint(f"fallback model {endpoint.model}", endpoint)
-        for name, fallback_name in FALLBACK_NAMES.items():
-            checked = replace(checked, cure=checked.cure.replace(name, fallback_name))
-        checks.append(checked)
+        name = f"fallback model {endpoint.model}"
+        for checked in await _check_endpoint(name, endpoint, settings, key_values):
+            cure = checked.cure
+            for setting, fallback_setting in FALLBACK_NAMES.items():
+                cure = cure.replace(setting, fallback_setting)
+            checks.append(replace(checked, cure=cure))
     return checks
 
 
-async def _check_endpoint(name: str, endpoint: Endpoint) -> Check:
+async def _check_endpoint(
+    name: str, endpoint: Endpoint, settings: Settings, key_values: KeyValueStore | None
+) -> list[Check]:
     where = redact(endpoint.base_url or "OpenAI")
-    model = OpenAIModel(
-        replace(endpoint, first_token_timeout_s=20, timeout_s=30, max_answer_tokens=16, retries=0)
+    patience = replace(
+        endpoint, first_token_timeout_s=FIRST_TOKEN_TIMEOUT_S, timeout_s=TIMEOUT_S, retries=0
     )
+    model = OpenAIModel(patience)
     try:
-        async for _ in model.stream(HELLO):
-            pass
-    except (AnswerCut, OnlyThinking):  # the model answers; 16 tokens are enough to know
-        return Check(name, "ok", where)
+        await _ask(model, _prompt(settings))
+        pictures = await _check_pictures(f"{name} pictures", model, settings)
     except ModelMissing as error:
-        suggestion = await _suggest_models(endpoint)
-        return Check(name, "failed", f"{where}: {error}", f"{error.cure} {suggestion}".strip())
+        cure = f"{error.cure} {await _suggest_models(endpoint)}".strip()
+        return [Check(name, "failed", f"{where}: {error}", cure)]
     except ModelError as error:
         cure = error.cure or "Try again; ask the provider."
-        return Check(name, "failed", f"{where}: {error}", cure)
+        return [Check(name, "failed", f"{where}: {error}", cure)]
     finally:
         await model.aclose()
-    return Check(name, "ok", where)
+    traits = model.traits.current
+    await learned_traits(endpoint, key_values).replace(traits)
+    detail = "; ".join((where, *_adaptations(traits)))
+    return [Check(name, "ok", detail), *_unusable_settings(name, endpoint, traits), pictures]
+
+
+def _prompt(settings: Settings, images: tuple[str, ...] = ()) -> Prompt:
+    """Prompt with all that a chat's has: instructions, a summary, an earlier answer, a new message."""
+    system = (Message("system", settings.bot_system_prompt),) if settings.bot_system_prompt else ()
+    earlier = Message("user", f"{SUMMARY}\n\nHello."), Message("assistant", "Hello!")
+    return Prompt((*system, *earlier, Message("user", "Say OK.", images)))
+
+
+async def _ask(model: OpenAIModel, prompt: Prompt) -> None:
+    """Ask until it is plain that the model answers. Raises ModelError if it does not."""
+    chars = 0
+    try:
+        async with aclosing(model.stream(prompt)) as deltas:
+            async for delta in deltas:
+                chars += len(delta.text)
+                if chars > ENOUGH_CHARS:
+                    return
+    except (AnswerCut, OnlyThinking):  # it answers; at which limit is no question here
+        return
+
+
+async def _check_pictures(name: str, model: OpenAIModel, settings: Settings) -> Check:
+    picture = f"data:image/png;base64,{base64.b64encode(_png(64)).decode()}"
+    try:
+        await _ask(model, _prompt(settings, (picture,)))
+    except ModelError as error:
+        return Check(name, "warning", f"not looked at: {error}", error.cure)
+    if model.traits.current.images:
+        return Check(name, "ok")
+    detail = "sees none: they are left out, and the person is told"
+    return Check(name, "off", detail, CURE_IMAGES)
+
+
+def _adaptations(traits: Traits) -> list[str]:
+    """How chats adapt to the endpoint."""
+    found = []
+    if not traits.system_role:
+        found.append("takes no system message: the instructions stand in the first message")
+    if not traits.stream_options:
+        found.append("tells no token counts: they are estimated")
+    return found
+
+
+def _unusable_settings(name: str, endpoint: Endpoint, traits: Traits) -> list[Check]:
+    """A warning for each setting that the endpoint does not take."""
+    checks = []
+    if endpoint.temperature is not None and not traits.temperature:
+        detail = "takes no BOT_TEMPERATURE: it is left out"
+        checks.append(Check(f"{name} temperature", "warning", detail, CURE_TEMPERATURE))
+    if endpoint.max_answer_tokens is not None and not traits.limit_name:
+        detail = "takes no such BOT_MAX_ANSWER_TOKENS: it is left out"
+        checks.append(Check(f"{name} answer limit", "warning", detail, CURE_LIMIT))
+    return checks
+
+
+def _png(side: int) -> bytes:
+    """A red square: some endpoints refuse pictures of a few pixels."""
+
+    def part(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    rows = (b"\0" + b"\xff\0\0" * side) * side
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + part(b"IHDR", head)
+        + part(b"IDAT", zlib.compress(rows))
+        + part(b"IEND", b"")
+    )
 
 
 async def _suggest_models(endpoint: Endpoint) -> str:

@@ -130,3 +130,14 @@ class LearnedTraits:
                 await self._key_values.set(self._name, self._traits.to_json(), ttl_s=TTL_S)
         except (StoreError, TimeoutError) as error:
             log.warning("model traits not kept", error=repr(error))
+
+    async def replace(self, traits: Traits) -> None:
+        """Keep `traits` in place of what was known, as after a look at each of them."""
+        self._traits = traits
+        if self._key_values is None:
+            return
+        try:
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                await self._key_values.set(self._name, traits.to_json(), ttl_s=TTL_S)
+        except (StoreError, TimeoutError) as error:
+            log.warning("model traits not kept", error=repr(error))
