@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.conversation import Turn
-from bot.ports import FoldState, HistorySnapshot, StoredTurn
+from bot.ports import FoldState, HistorySnapshot, ProvenPrompt, StoredTurn
 
 
 def pack_turn(turn: Turn, tokens: int) -> bytes:
@@ -23,7 +23,7 @@ def unpack_turn(seq: int, value: bytes) -> StoredTurn:
 def unpack_snapshot(reply: Sequence[Any]) -> HistorySnapshot:
     """The snapshot in a reply of lua/read.lua."""
     _, gen, conv, following, first, summary, folded, calibration, known, window, *rest = reply
-    edits, extract, *counts = rest
+    edits, extract, *counts, proven, reported = rest
     first_seq = int(first)
     return HistorySnapshot(
         conversation_id=conv.decode(),
@@ -36,6 +36,7 @@ def unpack_snapshot(reply: Sequence[Any]) -> HistorySnapshot:
             unpack_turn(seq, value) for seq, value in enumerate(window, first_seq) if value
         ),
         calibration=float(calibration),
+        proven=ProvenPrompt(int(proven), int(reported)),
         known=unpack_turn(0, known).turn if known else None,
         edits=int(edits),
         fold=FoldState(extract.decode(), *map(int, counts)),

@@ -131,6 +131,8 @@ class RedisHistory:
             value=pack_turn(turn, write.tokens),
             first_seq=write.first_seq,
             calibration=round(write.calibration, 3) or 0,
+            proven=write.proven.tokens,
+            reported=write.proven.reported,
             now_s=int(time.time()),
             ttl_s=self._ttl_s,
             conversation=turn.conversation_id or new_conversation_id(),

@@ -17,6 +17,7 @@ from bot.ports.history import (
     FoldState,
     History,
     HistorySnapshot,
+    ProvenPrompt,
     StoredTurn,
     TurnWrite,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Message",
     "Model",
     "Prompt",
+    "ProvenPrompt",
     "Reply",
     "RetractableReply",
     "Role",

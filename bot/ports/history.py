@@ -40,6 +40,17 @@ NOTHING_LEFT = FoldState()
 
 
 @dataclass(frozen=True, slots=True)
+class ProvenPrompt:
+    """Largest prompt of a conversation that the provider read whole, by our estimate and by its report."""
+
+    tokens: int = 0
+    reported: int = 0
+
+
+NOTHING_PROVEN = ProvenPrompt()
+
+
+@dataclass(frozen=True, slots=True)
 class HistorySnapshot:
     """Memory of a conversation, as one read gives it.
 
@@ -52,6 +63,7 @@ class HistorySnapshot:
         first_seq: number of the first turn of the window.
         window: turns since, oldest first; numbers have gaps where turns were forgotten.
         calibration: tokens the provider counts over tokens we estimate.
+        proven: the largest prompt that the provider is known to have read whole.
         known: the turn asked about, if it is already in history (a redelivery).
         edits: number of edited turns; a summary made meanwhile must not bring old text back.
         fold: state of the turns that left the window and are not in the summary.
@@ -65,6 +77,7 @@ class HistorySnapshot:
     first_seq: int = 0
     window: tuple[StoredTurn, ...] = ()
     calibration: float = 1.0
+    proven: ProvenPrompt = NOTHING_PROVEN
     known: Turn | None = None
     edits: int = 0
     fold: FoldState = NOTHING_LEFT
@@ -85,6 +98,7 @@ class TurnWrite:
         tokens: its estimated size in later prompts.
         first_seq: number of the first turn of its prompt; the window begins there from now on.
         calibration: tokens the provider counted over tokens we estimated; 0 if unknown.
+        proven: the largest prompt that the provider read whole, if the calibration is known.
         fence: the worker's token; a write with an older one than history has seen is refused. 0: no worker.
         replaces: id of the turn that this one takes the place of (`retry`).
         immediate: send the write before anything else is awaited.
@@ -94,6 +108,7 @@ class TurnWrite:
     tokens: int
     first_seq: int = 0
     calibration: float = 0
+    proven: ProvenPrompt = NOTHING_PROVEN
     fence: int = 0
     replaces: str = ""
     immediate: bool = False

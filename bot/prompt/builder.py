@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from bot.conversation import Turn
 from bot.errors import MessageTooLong
 from bot.ports import HistorySnapshot, Message, Prompt, StoredTurn
+from bot.ports.history import NOTHING_LEFT
+from bot.prompt.calibration import calibrated_budget
 from bot.prompt.tokens import TOKENS_PER_MESSAGE, count_tokens, count_tokens_cached
 from bot.prompt.transcript import alternating, messages_of, notes_text, question_text
 
@@ -26,9 +28,6 @@ HIGH_WATER = 0.85
 
 MAX_WINDOW_TURNS = 2_000
 """Limit for any size of turns: bounds the cost of a read."""
-
-MIN_CALIBRATION, MAX_CALIBRATION = 0.5, 3.0
-"""Bounds of the correction of token estimates, against replies with wrong usage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class PromptBuilder:
             MessageTooLong: the new message alone is over the budget.
         """
         question = question_text(turn)
-        budget = self._calibrated_budget(past)
+        budget = calibrated_budget(self.budget_tokens, past)
         new = count_tokens(question) + TOKENS_PER_MESSAGE
         fixed = self._system_tokens + new
         if fixed > budget:
@@ -103,12 +102,6 @@ class PromptBuilder:
             notes, tokens = "", 0
         return notes, tokens, self._fit(past.window, room - tokens)
 
-    def _calibrated_budget(self, past: HistorySnapshot) -> int:
-        """The budget in estimated tokens."""
-        return int(
-            self.budget_tokens / max(MIN_CALIBRATION, min(MAX_CALIBRATION, past.calibration))
-        )
-
     def _fit(self, window: tuple[StoredTurn, ...], room: int) -> tuple[StoredTurn, ...]:
         """The window if it fits into `room` tokens, else its newest turns down to the low-water mark."""
         if sum(item.tokens for item in window) <= room and len(window) <= MAX_WINDOW_TURNS:
@@ -135,12 +128,12 @@ class PromptBuilder:
 
     @staticmethod
     def without_past(past: HistorySnapshot) -> HistorySnapshot:
-        """`past` with neither window nor summary, for a model that refused the words of the prompt."""
-        return replace(past, window=(), summary="", first_seq=past.next_seq)
+        """`past` with neither window nor notes, for a model that refused the words of the prompt."""
+        return replace(past, window=(), summary="", first_seq=past.next_seq, fold=NOTHING_LEFT)
 
     def fold_due(self, past: HistorySnapshot) -> FoldRange | None:
         """The turns to fold now, or None; decided after a turn, on the history that the next turn will read."""
-        budget = self._calibrated_budget(past)
+        budget = calibrated_budget(self.budget_tokens, past)
         has_gap = past.first_seq > past.summarised_to
         notes = notes_text(past.summary, past.fold.extract if has_gap else "")
         fixed = self._system_tokens + _notes_tokens(notes) + TOKENS_PER_MESSAGE

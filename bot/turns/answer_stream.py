@@ -11,13 +11,11 @@ from bot.conversation import Turn, TurnState, Usage
 from bot.errors import AnswerFiltered, KeepthreadError, ModelError, PromptRefused, PromptTooLong
 from bot.ports import HistorySnapshot, Model, Prompt, Reply, TurnTrace
 from bot.prompt.builder import PromptBuilder
+from bot.prompt.calibration import Calibration, calibrated
 from bot.turns.stop_signal import StopSignal
 from bot.turns.thinking_quote import ThinkingQuote
 
 log = structlog.get_logger("keepthread.turns")
-
-MIN_CALIBRATION_TOKENS = 500
-"""A smaller prompt says little of how our estimate compares with the provider's count."""
 
 LARGE_SHARE = 0.5
 """Share of the budget above which a refusal in unknown words may mean that the prompt is too long."""
@@ -66,13 +64,11 @@ class AnswerStream:
         self.prompt = builder.build(self.past, self.turn, self.images)
         await stop.run_until_stopped(self._ask_with_shrinking_prompt(model, builder, reply, trace))
 
-    def calibration(self) -> float:
-        """The provider's count of tokens over our estimate, smoothed; 0 if nothing was learned."""
-        if self.usage is None or not self.usage.input_tokens:
-            return 0
-        if self.images or self.prompt.tokens < MIN_CALIBRATION_TOKENS:
-            return 0
-        return 0.5 * self.past.calibration + 0.5 * self.usage.input_tokens / self.prompt.tokens
+    def calibration(self) -> Calibration | None:
+        """What the provider's count of tokens teaches, if it told one."""
+        if self.usage is None:
+            return None
+        return calibrated(self.past, self.prompt, self.usage.input_tokens)
 
     async def _ask_with_shrinking_prompt(
         self, model: Model, builder: PromptBuilder, reply: Reply, trace: TurnTrace
@@ -89,12 +85,11 @@ class AnswerStream:
 
     def _smaller_past(self, builder: PromptBuilder, error: ModelError) -> HistorySnapshot:
         """History to ask with after the prompt was refused. Raises `error` if there is none."""
-        has_past = bool(self.past.window or self.past.summary)
-        if not self.past.window and (isinstance(error, PromptTooLong) or not has_past):
+        if not (self.past.window or self.past.summary or self.past.fold.extract):
             raise error
         is_large = self.prompt.tokens > LARGE_SHARE * builder.budget_tokens
         may_be_too_long = isinstance(error, PromptRefused) and is_large and not self._was_halved
-        if isinstance(error, PromptTooLong) or (may_be_too_long and self.past.window):
+        if self.past.window and (isinstance(error, PromptTooLong) or may_be_too_long):
             log.warning("prompt too long, asked with half", error=repr(error))
             self._was_halved = True
             return builder.halve_window(self.past, self.prompt)

@@ -167,10 +167,11 @@ class Handler:
             answer.turn,
             tokens=tokens_of(answer.turn),
             first_seq=answer.first_seq,
-            calibration=answer.stream.calibration(),
             fence=request.fence,
             replaces=request.replaces,
         )
+        if learned := answer.stream.calibration():
+            write = replace(write, calibration=learned.ratio, proven=learned.proven)
         async with trace.step("write history") as step:
             is_written = await write_with_retries(
                 self.history, write, retry_for_s=self.retry_write_for_s

@@ -1,6 +1,6 @@
 -- Write a turn: atomic, fenced, idempotent by the turn's id.
 -- keys: state turns index
--- args: generation fence id replaces value first_seq calibration now_s ttl_s conversation edited max_turns message_ids...
+-- args: generation fence id replaces value first_seq calibration proven reported now_s ttl_s conversation edited max_turns message_ids...
 -- Returns one of
 --   'written'
 --   'forgotten': it was removed meanwhile, and stays removed
@@ -50,7 +50,7 @@ redis.call('HSET', state, 'used', now_s)
 local new_first = math.max(first, math.min(tonumber(first_seq), tonumber(seq)))
 if seq - new_first >= tonumber(max_turns) then new_first = seq - max_turns / 2 + 1 end
 if new_first > first then redis.call('HSET', state, 'first', new_first) end
-if calibration ~= '0' then redis.call('HSET', state, 'cal', calibration) end
+if calibration ~= '0' then redis.call('HSET', state, 'cal', calibration, 'proven', proven, 'reported', reported) end
 if generation ~= '-1' then redis.call('HDEL', state, 'left') end
 redis.call('EXPIRE', state, ttl_s)
 redis.call('EXPIRE', turns, ttl_s)

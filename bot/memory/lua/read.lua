@@ -8,7 +8,7 @@ if redis.call('EXISTS', state) == 0 then
   redis.call('EXPIRE', state, ttl_s)
 end
 local f = redis.call('HMGET', state, 'gen', 'conv', 'next', 'first', 'summary', 'folded', 'cal', 'edits', 'moved',
-  'extract', 'extracted', 'failures', 'retry', 'halvings')
+  'extract', 'extracted', 'failures', 'retry', 'halvings', 'proven', 'reported')
 if f[9] then return {'moved', f[9]} end
 if fence ~= '0' then
   local held = redis.call('HGET', state, 'fence')
@@ -31,4 +31,4 @@ if turn_id ~= '' then
   if seq then known = redis.call('HGET', turns, seq) or '' end
 end
 return {'ok', f[1] or '0', f[2] or '', f[3] or '0', f[4] or '0', f[5] or '', f[6] or '0', f[7] or '1', known, window, f[8] or '0',
-  f[10] or '', f[11] or '0', f[12] or '0', f[13] or '0', f[14] or '0'}
+  f[10] or '', f[11] or '0', f[12] or '0', f[13] or '0', f[14] or '0', f[15] or '0', f[16] or '0'}
