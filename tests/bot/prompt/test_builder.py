@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.conversation import Turn
 from bot.errors import MessageTooLong
-from bot.ports import FoldState, HistorySnapshot, Message, Prompt, StoredTurn
+from bot.ports import FoldState, HistorySnapshot, Message, Prompt, ProvenPrompt, StoredTurn
 from bot.prompt.builder import MAX_WINDOW_TURNS, PromptBuilder
 from bot.prompt.tokens import count_tokens
 from bot.prompt.transcript import alternating, messages_of, tokens_of
@@ -59,8 +59,8 @@ def test_a_prompt_is_never_over_budget(
     extract: str,
 ) -> None:
     context = PromptBuilder("Be kind.", budget, low_water)
-    fold = FoldState(extract)
-    past = past_of(*turns, summary=summary, calibration=calibration, fold=fold)
+    fold, proven = FoldState(extract), ProvenPrompt(10**6, 10**6)
+    past = past_of(*turns, summary=summary, calibration=calibration, fold=fold, proven=proven)
     scale = max(0.5, min(3, calibration))
     try:
         prompt = context.build(past, asked(new))

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from bot.conversation import Turn
-from bot.ports import TurnWrite
+from bot.ports import FoldState, TurnWrite
 from bot.prompt.transcript import tokens_of
 from tests.fakes.model_server import Behaviour, Exchange, fail, rule_based, say
 from tests.support.handler_harness import HandlerHarness, RecordingReply
@@ -130,3 +130,22 @@ async def test_a_message_that_is_refused_alone_too_is_asked_twice_and_no_more(
     assert (await harness.ask("hm")).note == "AnswerFiltered"
     assert len(harness.model.requests) == 12
     assert len(await harness.remembered()) == 11, "the window stays as it was"
+
+
+async def test_an_extract_that_is_refused_stops_no_later_message(harness: HandlerHarness) -> None:
+    """M6: refused words in notes do not fail the messages after them."""
+    await harness.ask("hello")
+    past = await harness.history.read(KEY)
+    extract = FoldState(f"user: I sell {POISON}", extracted_to=1)
+    await harness.history.fold(past, KEY, summary="", to=0, state=extract)
+    await harness.history.fold(past, KEY, summary=f"They sell {POISON}.", to=0, state=extract)
+    harness.model.default = filtering(REFUSALS["DashScope"])
+    assert (await harness.ask("hi")).answer == "You said: hi"
+
+
+async def test_notes_that_make_a_prompt_too_long_are_left_out(harness: HandlerHarness) -> None:
+    await harness.ask("hello")
+    past = await harness.history.read(KEY)
+    await harness.history.fold(past, KEY, summary="They met.", to=1)
+    harness.model.script = [fail(400, "context_length_exceeded")]
+    assert (await harness.ask("hi")).answer == "You said: hi"
