@@ -62,8 +62,8 @@ async def _readable(call: Call, info: SessionInfo) -> tuple[dict[str, list[Turn]
         found[conversation] = []
         for turn in turns:
             begun = begun or any(
-                (said.speaker.id, said.speaker.account) == (speaker.id, speaker.account)
-                for said in turn.incoming
+                (item.speaker.id, item.speaker.account) == (speaker.id, speaker.account)
+                for item in turn.incoming
             )
             if begun:
                 found[conversation].append(turn)

@@ -81,7 +81,7 @@ class TurnPreparation:
                 message,
                 attachments=tuple(
                     [
-                        await self._read(message, item, connection, [], is_heard=False)
+                        await self._read(message, item, connection, [], is_addressed=False)
                         if item.kind == "document"
                         else item
                         for item in message.attachments
@@ -150,9 +150,9 @@ class TurnPreparation:
         connection: Connection,
         images: list[str],
         *,
-        is_heard: bool = True,
+        is_addressed: bool = True,
     ) -> Attachment:
-        """The attachment as text, or among `images`; pictures and speech only if it `is_heard`."""
+        """The attachment as text, or among `images`; pictures and speech only if it `is_addressed`."""
         if attachment.text or attachment.kind == "other":
             return attachment
         if note := self._refusal(attachment, images):
@@ -162,7 +162,7 @@ class TurnPreparation:
                 limit = MAX_IMAGE_BYTES if attachment.kind == "image" else MAX_DOCUMENT_BYTES
                 data = await connection.download(incoming.address, attachment, limit)
                 attachment = identified(attachment, data)
-                if not is_heard and attachment.kind != "document":
+                if not is_addressed and attachment.kind != "document":
                     return attachment
                 if note := self._refusal(attachment, images) or _blindness(attachment):
                     return replace(attachment, text=note)

@@ -10,7 +10,7 @@ import structlog
 
 from adapters.shared.answer_text import can_answer_again, failed_text, finished_text
 from adapters.slack.api.errors import is_refusal
-from adapters.slack.outbound.answer.last_resort import hand_over_otherwise, tells_person_if_gone
+from adapters.slack.outbound.answer.last_resort import hand_over_otherwise, notifying_if_gone
 from adapters.slack.outbound.answer.messages import LEFTOVERS_AFTER_S, AnswerMessages
 from adapters.slack.outbound.answer.streaming import StreamingAnswer
 from adapters.slack.outbound.blocks import (
@@ -139,7 +139,7 @@ class SlackReply:
         if self._is_shown_whole:
             return await self._post_notice(text, extras)
         parts = split_visible(disable_mentions(text))
-        async with tells_person_if_gone(self._sender, self._target):
+        async with notifying_if_gone(self._sender, self._target):
             ids = await self._answer.deliver(parts, turn.id, extras)
         return Delivery(tuple(ids))
 
@@ -174,7 +174,7 @@ class SlackReply:
         self, target: Target, text: str, metadata: MessageMetadata, extras: list[Block]
     ) -> str:
         """Post one message of a notice, or hand it over otherwise; its `ts`, or "". Raises PlatformError."""
-        async with tells_person_if_gone(self._sender, target):
+        async with notifying_if_gone(self._sender, target):
             try:
                 return await self._sender.post(target, text, metadata, extras)
             except PlatformError as error:

@@ -49,7 +49,7 @@ async def answer_all(inbox: Inbox) -> list[list[str]]:
     return turns
 
 
-async def test_what_waits_is_replaced_or_dropped_in_its_place(
+async def test_waiting_messages_are_replaced_or_dropped_in_their_place(
     inbox: Inbox, redis: Redis, settings: Settings
 ) -> None:
     """S3: the turn holds the messages as they are when it begins."""

@@ -61,12 +61,12 @@ async def hand_over_otherwise(
         raise
     except PlatformError as refusal:
         log.warning("sentence refused", error=refusal.detail)
-    if await tell_person(sender, target, NOT_SHOWN):
+    if await notify_person(sender, target, NOT_SHOWN):
         return ""
     raise error
 
 
-async def tell_person(sender: MessageSender, target: Target, text: str) -> bool:
+async def notify_person(sender: MessageSender, target: Target, text: str) -> bool:
     """Tell the asking person alone: in the channel, else in direct messages; whether Slack took it."""
     person = target.ephemeral_user or target.recipient
     if not person or target.channel.startswith("D"):
@@ -80,12 +80,12 @@ async def tell_person(sender: MessageSender, target: Target, text: str) -> bool:
 
 
 @asynccontextmanager
-async def tells_person_if_gone(sender: MessageSender, target: Target) -> AsyncIterator[None]:
+async def notifying_if_gone(sender: MessageSender, target: Target) -> AsyncIterator[None]:
     """Tells the asking person where the channel takes no message; the error goes on. Not if the thread is deleted."""
     try:
         yield
     except ThreadGone:
         raise
     except PlaceGone:
-        await tell_person(sender, target, NOT_POSTED)
+        await notify_person(sender, target, NOT_POSTED)
         raise
