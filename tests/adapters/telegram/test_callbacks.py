@@ -131,7 +131,7 @@ async def test_feedback_names_the_turn_that_it_is_about(world: World) -> None:
         world.telegram.press(ANNA, shown.id, ANNA, "rate::down")
         await wait_until(lambda: [entry for entry in logs if entry["event"] == "feedback"])
     (line,) = [entry for entry in logs if entry["event"] == "feedback"]
-    assert (line["of"], line["verdict"], line["by"]) == (turn.id, "down", str(ANNA))
+    assert (line["of"], line["value"], line["by"]) == (turn.id, "down", str(ANNA))
 
 
 @pytest.mark.parametrize(
