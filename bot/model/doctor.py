@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from bot.errors import AnswerCut, ModelError, ModelMissing, OnlyThinking
 from bot.logs import redact
+from bot.model.context_size import check_context
 from bot.model.factory import endpoints, learned_traits
 from bot.model.openai import Endpoint, OpenAIModel
 from bot.model.refusals.kinds import CURE_LIMIT, CURE_TEMPERATURE
@@ -72,7 +73,9 @@ async def _check_endpoint(
     traits = model.traits.current
     await learned_traits(endpoint, key_values).replace(traits)
     detail = "; ".join((where, *_adaptations(traits)))
-    return [Check(name, "ok", detail), *_unusable_settings(name, endpoint, traits), pictures]
+    context = await check_context(name, endpoint, settings.bot_history_tokens)
+    unusable = _unusable_settings(name, endpoint, traits)
+    return [Check(name, "ok", detail), *unusable, *context, pictures]
 
 
 def _prompt(settings: Settings, images: tuple[str, ...] = ()) -> Prompt:
