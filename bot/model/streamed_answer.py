@@ -12,6 +12,7 @@ from bot.model.refusals.body import read_error_body
 from bot.model.refusals.kinds import Refusal, RefusedResponse
 from bot.model.thinking import Part, ThinkingSplitter
 from bot.ports import AnswerDelta
+from bot.text import clean_text
 
 GOOD_ENDS = frozenset({"stop", "stop_sequence", "end_turn", "eos", "eos_token", "complete"})
 """Ends of whole answers: OpenAI's, TGI's, Anthropic's, Together's and Cohere's; any other is cut off."""
@@ -41,6 +42,7 @@ class StreamedAnswer:
     usage: Usage | None = None
     _has_text: bool = False
     _has_thinking: bool = False
+    _half: str = ""
 
     def add(self, chunk: Any) -> Iterator[AnswerDelta]:
         """The deltas of a chunk: thinking in a field of its own, and the parts of its content."""
@@ -52,13 +54,19 @@ class StreamedAnswer:
             self.usage = _to_usage(chunk.usage_metadata)
         if thinking := chunk.additional_kwargs.get("thinking"):
             self._has_thinking = True
-            yield AnswerDelta(thinking=thinking)
-        text = chunk.content if isinstance(chunk.content, str) else chunk.text
-        if text:
+            yield AnswerDelta(thinking=clean_text(thinking))
+        text = self._half + (chunk.content if isinstance(chunk.content, str) else chunk.text)
+        is_halved = bool(text) and "\ud800" <= text[-1] <= "\udbff"
+        self._half = (
+            text[-1] if is_halved else ""
+        )  # the other half of an emoji is in the next chunk
+        if text := clean_text(text[:-1] if is_halved else text):
             yield from map(self._to_delta, self.splitter.feed(text))
 
     def end(self) -> Iterator[AnswerDelta]:
         """The deltas that were held back, and the last one with usage and model."""
+        if self._half:
+            yield from map(self._to_delta, self.splitter.feed(clean_text(self._half)))
         yield from map(self._to_delta, self.splitter.end(is_complete=self.reason in GOOD_ENDS))
         yield AnswerDelta(usage=self.usage, model=self.model)
 

@@ -21,6 +21,8 @@ PASSWORD_CURE = "Correct user and password in REDIS_URL."  # noqa: S105  advice
 PRIMARY_CURE = "Point REDIS_URL at the primary, not at a replica."
 REACH_CURE = "See that the server in REDIS_URL runs and can be reached from here."
 RIGHTS_CURE = "Give the user in REDIS_URL the commands and keys it needs (ACL SETUSER): `keepthread doctor` lists them."
+TLS_CURE = "Write rediss:// in REDIS_URL: the server's port speaks TLS."
+MAYBE_TLS_CURE = f"{REACH_CURE} If its port speaks TLS, write rediss:// in REDIS_URL."
 ROOM_CURE = "Give the server more memory (maxmemory) or disk, or lower BOT_HISTORY_TTL_DAYS."
 SERVER_KIND_CURE = (
     "REDIS_URL needs Redis 6.2 or newer, or Valkey; a cluster is written redis+cluster://."
@@ -85,6 +87,8 @@ CODES: Final[dict[str, tuple[type[StoreError], str]]] = {
 }
 """Error replies without a class in redis-py, by the code that is their first word."""
 
+_TLS_ALERT = r"\x15\x03"
+"""Begin of a TLS alert (RFC 8446, 5.1), as redis-py quotes a reply that is none."""
 _NO_COMMAND = re.compile(r"no permissions to run the '([^']+)' command", re.IGNORECASE)
 _NO_KEY_OR_CHANNEL = re.compile(
     r"(?:no permissions to access|can't access at least one of the) .*?\b(key|channel)",
@@ -117,6 +121,10 @@ def translate_error(error: BaseException) -> StoreError:
             kind, cure = StoreRefused, RIGHTS_CURE
     if isinstance(error, redis_errors.RedisClusterException) and "mode is not enabled" in text:
         kind, cure = StoreRefused, "Write redis:// in REDIS_URL: the server is no cluster."
+    if _TLS_ALERT in text:
+        kind, cure = StoreRefused, TLS_CURE
+    elif cure == REACH_CURE and "closed by server" in text:
+        cure = MAYBE_TLS_CURE
     if _has_certificate_cause(error):
         kind, cure = StoreRefused, CERTIFICATE_CURE
     return kind(f"{type(error).__name__}: {text}", cure=cure)

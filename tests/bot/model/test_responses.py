@@ -217,6 +217,25 @@ async def test_a_chunk_of_another_shape_is_read(
     assert await ask(client) == shown
 
 
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [
+        (["Done \ud83d", "\ude00!"], "Done 😀!"),
+        (["\ud83d", "\ude00", "\ud83d", "\ude00"], "😀😀"),
+        (["a\ud83d", "b"], "a�b"),
+        (["a\ude00"], "a�"),
+    ],
+)
+async def test_a_halved_emoji_is_shown_whole_and_once(
+    model: ModelServer, client: OpenAIModel, parts: list[str], shown: str
+) -> None:
+    """M13: each delta is text that every surface can write."""
+    model.default = fake.events(*(chunk({"content": part}) for part in parts), chunk({}, "stop"))
+    text = await ask(client)
+    assert text == shown
+    assert text.encode()
+
+
 @pytest.mark.parametrize("status", [301, 302, 303])
 @pytest.mark.parametrize(
     ("location", "cure"),

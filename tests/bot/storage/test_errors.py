@@ -75,3 +75,12 @@ def test_exceptions_of_others_pass_unchanged() -> None:
         _ = 1 / 0
     with pytest.raises(KeyboardInterrupt), store_errors():
         raise KeyboardInterrupt
+
+
+def test_a_tls_port_that_is_spoken_to_in_plain_names_the_scheme() -> None:
+    """M14: `redis://` to a TLS port."""
+    reply = b"\x15\x03\x03\x00\x02"
+    alert = redis_errors.InvalidResponse(f"Protocol Error: {reply!r}")
+    assert "rediss://" in translate_error(alert).cure
+    closed = redis_errors.ConnectionError("Connection closed by server.")
+    assert "rediss://" in translate_error(closed).cure
