@@ -127,6 +127,12 @@ class SlackReply:
         blocks = offer_buttons(self._target.session, buttons)
         return await self._post_notice(text, blocks, once=False)
 
+    async def retract(self) -> None:
+        """See `bot.ports.RetractableReply`."""
+        await self._streaming.end()
+        await self._answer.close()
+        await self._answer.delete_surplus(0)
+
     async def aclose(self) -> None:
         """Stop updates, end open streams, clear the status."""
         await self._streaming.end()

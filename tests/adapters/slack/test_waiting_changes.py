@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.slack.serve_process import ServeProcesses
-from tests.fakes.model_server import ModelServer, hang, say_after
+from tests.fakes.model_server import ModelServer, hang, say_after, stall
 from tests.fakes.slack.people import BOT, SlackWorkspace, slack_workspace
 from tests.support.wait import wait_until
 
@@ -64,6 +64,20 @@ async def test_a_question_that_is_deleted_while_the_model_thinks_gets_no_answer(
         found = await wait_until(lambda: slack.finished(place))
         assert ["hello" in message.text for message in found] == [True]
         assert "SECRET" not in str(model.requests[-1].messages)
+
+
+async def test_a_shown_part_of_an_answer_is_removed_when_its_question_is_deleted(
+    processes: ServeProcesses,
+) -> None:
+    """S2: nothing that quotes deleted words stays in the channel."""
+    slack, model = processes.slack, processes.model
+    model.script = [stall("This is the beginning of a SECRET. " * 4)]
+    async with processes.start():
+        ts = await slack.say("C1", "U1", f"{BOT} a SECRET")
+        await wait_until(lambda: slack.server.answers("C1"))
+        await slack.delete("C1", ts)
+        await wait_until(lambda: model.open_streams == 0)
+        await wait_until(lambda: not slack.server.answers("C1"))
 
 
 async def test_a_reply_that_is_deleted_in_a_living_thread_ends_its_turn(

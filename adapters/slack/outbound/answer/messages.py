@@ -145,9 +145,9 @@ class AnswerMessages:
                 raise
             whole = "".join(part.body for part in parts)
             ts = await hand_over_otherwise(self._sender, self._target, whole, error)
-            await self._delete_surplus(len(ids))
+            await self.delete_surplus(len(ids))
             return [*ids, ts] if ts else ids
-        await self._delete_surplus(len(parts))
+        await self.delete_surplus(len(parts))
         return ids
 
     async def _deliver_part(
@@ -163,7 +163,7 @@ class AnswerMessages:
         await self._finish(message, part.text, metadata, extras)
         if message.ts != before:
             # Posted anew, and so below the messages that follow it: those are posted anew, too.
-            await self._delete_surplus(number)
+            await self.delete_surplus(number)
         return message.ts
 
     async def close(self) -> None:
@@ -284,8 +284,8 @@ class AnswerMessages:
             self._may_have_leftovers = True
             raise
 
-    async def _delete_surplus(self, count: int) -> None:
-        """Delete messages after the first `count`, left by a longer try. Raises nothing."""
+    async def delete_surplus(self, count: int) -> None:
+        """Delete messages after the first `count`: of a longer try, or all of a withdrawn answer. Raises nothing."""
         for message in self._messages[count:]:
             try:
                 await self._sender.delete(self._target, message.ts)
