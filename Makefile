@@ -13,6 +13,8 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(16, 2 * (os.cpu_count() or
 
 # Of `make flaky`.
 RUNS ?= 5
+# Of `make faults`: options such as --least-rights.
+FAULTS ?=
 
 # Without bytecode every process would compile us anew: half a second a start, and the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -37,7 +39,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 faults: $(VENV)/.dev
-	$(BIN)/python -m tests.faults
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 flaky: $(VENV)/.dev
 	$(BIN)/python -m tests.flaky --runs $(RUNS) -n $(WORKERS)
