@@ -13,7 +13,7 @@ from bot.errors import AnswerCut, ModelError, ModelMissing, OnlyThinking
 from bot.logs import redact
 from bot.model.context_size import check_context
 from bot.model.factory import endpoints, learned_traits
-from bot.model.openai import Endpoint, OpenAIModel
+from bot.model.openai import IMAGE_REFUSED_NOTICE, Endpoint, OpenAIModel
 from bot.model.refusals.kinds import CURE_LIMIT, CURE_TEMPERATURE
 from bot.model.traits import Traits
 from bot.ports import Check, KeyValueStore, Message, Prompt
@@ -85,25 +85,28 @@ def _prompt(settings: Settings, images: tuple[str, ...] = ()) -> Prompt:
     return Prompt((*system, *earlier, Message("user", "Say OK.", images)))
 
 
-async def _ask(model: OpenAIModel, prompt: Prompt) -> None:
-    """Ask until it is plain that the model answers. Raises ModelError if it does not."""
-    chars = 0
+async def _ask(model: OpenAIModel, prompt: Prompt) -> str:
+    """The beginning of an answer. Raises ModelError if there is none."""
+    answer = ""
     try:
         async with aclosing(model.stream(prompt)) as deltas:
             async for delta in deltas:
-                chars += len(delta.text)
-                if chars > ENOUGH_CHARS:
-                    return
+                answer += delta.text
+                if len(answer) > ENOUGH_CHARS:
+                    break
     except (AnswerCut, OnlyThinking):  # it answers; at which limit is no question here
-        return
+        pass
+    return answer
 
 
 async def _check_pictures(name: str, model: OpenAIModel, settings: Settings) -> Check:
     picture = f"data:image/png;base64,{base64.b64encode(_png(64)).decode()}"
     try:
-        await _ask(model, _prompt(settings, (picture,)))
+        answer = await _ask(model, _prompt(settings, (picture,)))
     except ModelError as error:
         return Check(name, "warning", f"not looked at: {error}", error.cure)
+    if answer.startswith(IMAGE_REFUSED_NOTICE):
+        return Check(name, "warning", "a picture was refused, and left out", CURE_IMAGES)
     if model.traits.current.images:
         return Check(name, "ok")
     detail = "sees none: they are left out, and the person is told"

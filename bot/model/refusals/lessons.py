@@ -44,6 +44,7 @@ _BAD_IMAGE = re.compile(
     r"|larger than|at most [1-9]",
     re.I,
 )
+_UNREAD = (400, 415, 422)
 _LIMIT = re.compile(r"max_(?:completion_|output_|new_)?tokens")
 _TOO_HIGH = re.compile(
     r"at most|too (?:large|high)|less than or equal|must be (?:<|less)|maximum|range", re.I
@@ -84,4 +85,8 @@ def lesson_of(refusal: Refusal, asked: Traits, parts: RequestParts) -> Lesson | 
         return Lesson(replace(asked, images=False), keep=not _BAD_IMAGE.search(text))
     if parts.system and asked.system_role and _SYSTEM.search(text):
         return Lesson(replace(asked, system_role=False))
+    if (
+        parts.images and asked.images and refusal.status in _UNREAD
+    ):  # in unknown words, perhaps for the picture
+        return Lesson(replace(asked, images=False), keep=False)
     return None

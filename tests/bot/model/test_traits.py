@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from bot.errors import PromptRefused, StoreUnavailable
 from bot.model.chat import INSTRUCTIONS_TITLE, NO_IMAGES, adapted
-from bot.model.openai import NO_IMAGES_NOTICE, Endpoint, OpenAIModel
+from bot.model.openai import IMAGE_REFUSED_NOTICE, NO_IMAGES_NOTICE, Endpoint, OpenAIModel
 from bot.model.traits import DEFAULT, TTL_S, LearnedTraits, Traits
 from bot.ports import Message, Prompt
 from bot.settings import Settings
@@ -114,6 +114,16 @@ async def test_a_model_that_sees_no_pictures_is_asked_without_them_and_the_perso
         assert model.requests[-1].messages[-1]["content"] == f"what is it?\n{NO_IMAGES}"
     assert not client.traits.current.images
     assert await ask(client) == "A guess."
+
+
+async def test_a_picture_refused_in_unknown_words_is_left_out_once(
+    model: ModelServer, client: OpenAIModel
+) -> None:
+    """M10: words prove nothing of the model, and the person has an answer all the same."""
+    model.script = [fake.fail(400, "", "¡no puedo!"), fake.say("Hm.")]
+    assert await ask(client, PICTURE_PROMPT) == f"{IMAGE_REFUSED_NOTICE}Hm."
+    assert client.traits.current.images
+    assert len(model.requests) == 2
 
 
 async def test_a_picture_that_is_refused_by_itself_proves_nothing_of_the_model(

@@ -227,6 +227,10 @@ async def test_a_model_error_that_waiting_does_not_mend_is_shown_at_once(
     harness.model.default = fail(401)
     assert await harness.run(make_message("hello"), tries=1) == ("done", ModelKeyRefused.__name__)
     assert harness.reply.texts("fail") == [ModelKeyRefused.sentence]
+    counted = harness.metrics.registry.get_sample_value(
+        "keepthread_model_failures_total", {"error": ModelKeyRefused.__name__}
+    )
+    assert counted == 1, "M12: the operator's problem is in a metric"
 
 
 async def test_a_turn_that_crashed_its_workers_is_given_up_without_another_try(
