@@ -1,4 +1,4 @@
-"""Rate limits of platforms: priority of a call, and the times of one lane of calls.
+"""Rate limiting that adapters share: the priority of a call, and the times of one limited lane.
 
 The limiters themselves stay with their adapters: platforms count differently.
 """

@@ -1,4 +1,4 @@
-"""Retries of API calls: only of those that were certainly not carried out, or may be carried out twice.
+"""Retries of API calls, only where a repeat cannot post something twice.
 
 A lost response leaves open whether a message was posted; a second try could post it twice.
 """

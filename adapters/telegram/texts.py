@@ -1,4 +1,4 @@
-"""Texts of this adapter's own."""
+"""Sentences that only the Telegram adapter says: greeting, strangers, unreadable content."""
 
 from __future__ import annotations
 

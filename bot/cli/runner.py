@@ -1,4 +1,4 @@
-"""Runner of a command's coroutine: its result is the exit status; SIGTERM and SIGHUP cancel it."""
+"""Runs a command's coroutine; its result, or a signal, becomes the exit status."""
 
 from __future__ import annotations
 

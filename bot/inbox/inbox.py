@@ -1,4 +1,4 @@
-"""Durable inbox: a mailbox for each conversation, and one token that makes it ready for a worker.
+"""Durable queue of messages in Redis: in order for each conversation, handed to one worker at a time.
 
 Conversations are spread over shards; keys of a shard share a hash tag, so each step is one script on one node:
 

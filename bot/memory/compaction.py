@@ -1,4 +1,4 @@
-"""Compaction: folds old turns into a summary in the background, after the reply, within limits."""
+"""Schedules background folds of old turns into a summary (`bot/memory/fold.py` folds), with backoff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat class and messages of langchain-openai, as our requests need them."""
+"""Our subclass of ChatOpenAI, and our messages as LangChain's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Translation of exceptions of openai, LangChain and httpx2 to ModelError.
+"""Exceptions of openai, LangChain and httpx2 as ModelError; error codes are in `refusals/kinds.py`.
 
 Exceptions are listed here, refusals in bot/model/refusals/kinds.py. tests/bot/model/test_errors.py proves the
 table complete.
@@ -87,7 +87,7 @@ def translate_error(error: BaseException, key: str = "") -> ModelError:
         return error
     if isinstance(
         error.__cause__, ModelError
-    ):  # raised within the library: see bot/model/transport.py
+    ):  # raised within the library: see bot/model/responses.py
         return error.__cause__
     refusal = refusal_of(error)
     if refusal is None:

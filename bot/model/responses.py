@@ -1,4 +1,4 @@
-"""Responses of endpoints, looked at before the openai package reads them.
+"""Checks of HTTP responses for hidden errors, before the openai package parses them.
 
 That package follows a redirected POST as a GET, reads errors without limit, and takes any body with the
 status 200 for an event stream: what is none has no events in it, and would be an empty answer.

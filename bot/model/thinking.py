@@ -1,4 +1,4 @@
-"""Thinking of a model: text before its answer that is no part of it. Pure.
+"""Separates a model's thinking from its answer.
 
 Endpoints without a reasoning parser leave thinking in the content, in tags; where the prompt's template ends
 with the opening tag, only the closing one comes. Sources: the reasoning parsers of vLLM and SGLang, and the

@@ -1,4 +1,4 @@
-"""Traits of a model at an endpoint: which parameters, roles and contents it takes.
+"""What a model endpoint takes (parameters, roles, pictures), learned from its errors and kept in Redis.
 
 Endpoints that call themselves OpenAI-compatible differ in them and say so only by refusing. Each trait
 is learned once (bot/model/refusals/lessons.py) and kept: in memory, and with a time to live in Redis.

@@ -1,4 +1,4 @@
-"""Calibration: the provider's count of a prompt's tokens against our estimate. Pure."""
+"""Corrects our token estimate by the provider's real counts."""
 
 from __future__ import annotations
 

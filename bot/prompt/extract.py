@@ -1,4 +1,4 @@
-"""Extracts of turns: their first words, kept where no summary can be had. Pure."""
+"""Fallback for a summary: the first words of each old turn."""
 
 from __future__ import annotations
 

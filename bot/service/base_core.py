@@ -1,4 +1,4 @@
-"""Part of the `Core` port that is the same with an inbox and without."""
+"""Base class of QueuedCore and DirectCore."""
 
 from __future__ import annotations
 

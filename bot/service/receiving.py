@@ -1,4 +1,4 @@
-"""Receive loops: one for each platform, begun anew when it fails."""
+"""Receive loops: each platform's connection receives, and is restarted when it fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dedicated Redis connection: a command reaches the socket before the first await.
+"""One Redis connection outside the pool: a command reaches the socket before the first await.
 
 Between a platform's acceptance of an answer and the note of it lies the only moment in which a crash
 leads to a repeated answer. A pool makes a task wait several times there, and with hundreds of turns each

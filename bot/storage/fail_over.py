@@ -1,4 +1,4 @@
-"""Connections that leave a server which is no primary any more, and resolve its name anew.
+"""Redis connections that reconnect after a fail-over, when their server has become a replica.
 
 After a fail-over behind a name (DNS, a Kubernetes service, a proxy) the old primary often lives on as a replica, with
 all its connections. It refuses what is sent there, and nothing closes them. So a refusal closes the connection, which

@@ -1,4 +1,4 @@
-"""The mission: read the history, call the model, write the turn, hand the answer over."""
+"""Answers one turn: reads the history, calls the model, writes the turn, hands the answer over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replacement of an earlier answer (`retry`): what differs from a new answer."""
+"""Rules of `retry`: hides the old answer from the prompt, and says whether it is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stop signal of a running answer."""
+"""In-process signal that stops one running answer; `bot/worker/leases.py` sets it for other processes."""
 
 from __future__ import annotations
 

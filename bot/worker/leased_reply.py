@@ -1,4 +1,4 @@
-"""Reply wrapper that raises once another worker may have the turn."""
+"""Reply that refuses to post once this worker's lease on the turn may have run out."""
 
 from __future__ import annotations
 

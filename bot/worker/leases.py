@@ -1,4 +1,4 @@
-"""Leases of a worker: renewed by its heartbeat; their stop signals are set from any process."""
+"""Leases of running turns: renewed by a heartbeat; stop requests of other processes arrive here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State that the parts of one worker share."""
+"""Shared state of the parts of one worker: its inbox, leases and metrics."""
 
 from __future__ import annotations
 

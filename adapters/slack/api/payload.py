@@ -1,4 +1,4 @@
-"""Payload accessors: a field of another type than expected counts as missing."""
+"""Type-safe reads of fields in Slack's JSON: a value of a wrong type counts as missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bound on answers to automated messages: two bots that answer each other must end.
+"""Limit of answers to other bots in a row, so that two bots cannot loop.
 
 Counted for each conversation in the core's key-value store, so that all processes count together.
 """

@@ -1,4 +1,4 @@
-"""Content of a message, made simpler step by step where Slack refuses it.
+"""Blocks and text of a message to send, with simpler versions for when Slack refuses it.
 
 Slack documents some refusals of chat.postMessage and chat.update and adds others without a word: so whatever
 the code, there is a next thing to try, and the whole text stays in it.

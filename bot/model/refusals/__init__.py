@@ -1,1 +1,1 @@
-"""Refusals of endpoints: their bodies, the errors they mean, and what they teach of an endpoint. Pure."""
+"""Error answers of model endpoints: parsed, turned into our errors, and learned from."""

@@ -1,4 +1,4 @@
-"""Lessons from refusals: which trait an endpoint lacks, by the words of its refusal. Pure.
+"""Finds out from an error answer which parameter or feature the endpoint does not take.
 
 A lesson is first tried, and kept only once the request without the trait was accepted: words alone prove
 nothing, and may be a person's own.
