@@ -273,6 +273,8 @@ async def name_moves(folder: Path, load: Load, seed: int) -> Tally:
             old.url.replace(str(old.port), str(name.port)), folder, answer_s=0.05
         ) as deployment,
     ):
+        async with old.admin() as primary:
+            await wait_until(lambda: _has_online_replica(primary))
         await deployment.start_workers(2)
 
         async def inject(deployment: Deployment, _: random.Random) -> float:
@@ -288,6 +290,11 @@ async def name_moves(folder: Path, load: Load, seed: int) -> Tally:
             return time.time() - moved_at
 
         return await _break_under_load(deployment, load, seed, inject)
+
+
+async def _has_online_replica(client: Redis) -> bool:
+    replica = (await client.info("replication")).get("slave0", {})
+    return bool(replica.get("state") == "online")
 
 
 async def _is_replica(client: Redis) -> bool:

@@ -96,9 +96,7 @@ async def test_feedback_leads_to_the_turn_it_is_about(day: Day) -> None:
         await day.slack.react("C1", second.ts, NORA, "+1")  # a stranger's thumb counts for nothing
         await day.at_rest()
     ratings = [
-        (entry["verdict"], entry["of"], entry["by"])
-        for entry in logs
-        if entry["event"] == "feedback"
+        (entry["value"], entry["of"], entry["by"]) for entry in logs if entry["event"] == "feedback"
     ]
     assert ratings == [
         ("up", turns[0].id, BEN),

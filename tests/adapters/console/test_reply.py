@@ -63,7 +63,7 @@ async def test_an_error_is_shown_under_what_was_shown(core: DirectCore, model: M
     model.script = [fail(401, "invalid_api_key", "Incorrect API key")]
     terminal = RecordingTerminal(core)
     assert await terminal.ask("hello") is True
-    assert "does not let me in" in terminal.screen()
+    assert "does not let me in" in " ".join(terminal.screen().split())
     assert "OPENAI_API_KEY" in terminal.screen()
 
 

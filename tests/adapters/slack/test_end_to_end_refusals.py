@@ -27,10 +27,10 @@ async def test_an_edited_answer_is_whole_whatever_its_alphabet(
     processes.model.script.append(say(text, size=20, delay_s=0.01))
     async with processes.start() as serving:
         await slack.say("D1", "U1", "tell me")
-        await wait_until(lambda: slack.server.called("chat.update"))
+        await wait_until(lambda: any("turn ended" in line for line in serving.log))
         (answer,) = await answers(slack, 1, "D1")
         assert answer.text == text
-        await wait_until(lambda: any("turn ended" in line for line in serving.log))
+    assert slack.server.called("chat.update")
     assert not [call for call in slack.server.called("chat.update") if call.error]
 
 
@@ -42,10 +42,10 @@ async def test_an_answer_whose_question_was_deleted_is_seen_by_nobody(
     processes.model.script.append(say_after(gate, "Your secret is safe."))
     async with processes.start() as serving:
         ts = await slack.say("C1", "U1", f"{BOT} my secret")
-        await wait_until(lambda: processes.model.requests)
         question = slack.server.space.channel("C1").find(ts)
         assert question is not None
-        question.deleted = True
+        question.deleted = True  # before anything is posted below it
+        await wait_until(lambda: processes.model.requests)
         gate.set()
         await wait_until(lambda: "place gone" in "".join(serving.log))
     assert slack.server.messages("C1") == []
