@@ -6,6 +6,11 @@ import json
 import re
 from typing import Any
 
+from wcwidth import grapheme_boundary_before
+
+MAX_SYMBOL_CHARS = 1_000
+"""A longer grapheme cluster fits into no message, and is cut."""
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """All but tab and line feed, and the overrides of the direction of writing (UAX #9)."""
 
@@ -61,13 +66,23 @@ def utf16_slice(text: str, start: int, end: int) -> str:
 
 
 def is_inside_symbol(text: str, at: int) -> bool:
-    """Whether a cut before `text[at]` would part an emoji of several characters, a flag or an accented letter."""
-    if not 0 < at < len(text):
-        return False
-    before, after = text[at - 1], text[at]
-    is_joined = before == "\u200d" or after in "\u200d\ufe0e\ufe0f\u20e3"
-    is_modifier = "\U0001f3fb" <= after <= "\U0001f3ff" or "\u0300" <= after <= "\u036f"
-    return is_joined or is_modifier or (_is_flag(after) and _flags_before(text, at) % 2 == 1)
+    """Whether a cut before `text[at]` would part an emoji of several characters, a flag, an accented letter, a syllable."""
+    return symbol_start(text, at) != at
+
+
+def symbol_start(text: str, at: int) -> int:
+    """Where the symbol begins that a cut before `text[at]` would part; `at` if it parts none.
+
+    Symbols are the grapheme clusters of https://www.unicode.org/reports/tr29/; of one of more than
+    `MAX_SYMBOL_CHARS` only the end is looked at.
+    """
+    if not 0 < at < len(text) or (text[at - 1 : at + 1].isascii() and text[at] != "\n"):
+        return at
+    if _is_flag(text[at]) and _is_flag(text[at - 1]):
+        return at - 1 if _flags_before(text, at) % 2 == 1 else at
+    begin = max(0, at - MAX_SYMBOL_CHARS)
+    window = text[begin : at + 1]
+    return begin + grapheme_boundary_before(window, len(window))
 
 
 _MAX_FLAGS = 1_000

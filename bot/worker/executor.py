@@ -19,6 +19,7 @@ from bot.errors import (
     PlaceGone,
     PlatformBusy,
     PlatformError,
+    PlatformRefused,
     StoreError,
 )
 from bot.inbox.claim import ClaimedTurn
@@ -235,6 +236,8 @@ class TurnExecutor:
         may_pass = error.can_retry or isinstance(error, StoreError)
         if not may_pass and isinstance(error, PlatformError | ModelError):
             log.error("turn cannot be answered", error=repr(error), cure=error.cure)
+            if isinstance(error, PlatformError) and not isinstance(error, PlatformRefused):
+                await _post_notice(claimed, reply, error.user_text)
             return self._count(claimed.session, "failed", TurnOutcome("dead", reason=reason))
         if claimed.tries < self.max_attempts:
             return TurnOutcome("retry", backoff_s(claimed.fails, error), reason)
@@ -249,17 +252,23 @@ class TurnExecutor:
             log.warning("turn split", lane=claimed.lane)
             return TurnOutcome("split")
         log.error("turn given up", tries=claimed.tries, error=repr(error) if error else "")
-        if claimed.incoming[0].kind in EXPECTS_ANSWER:
-            try:
-                await reply.post(GIVEN_UP)
-            except (PlatformError, Overtaken) as failure:
-                log.warning("notice of a turn given up not posted", error=repr(failure))
+        await _post_notice(claimed, reply, GIVEN_UP)
         reason = f"{type(error).__name__}: {error}" if error else f"ended {claimed.crashes} workers"
         return self._count(claimed.session, "dead", TurnOutcome("dead", reason=reason))
 
     def _count(self, session: SessionKey, state: str, outcome: TurnOutcome) -> TurnOutcome:
         self.metrics.turns.labels(session.platform, state).inc()
         return outcome
+
+
+async def _post_notice(claimed: ClaimedTurn, reply: LeasedReply, text: str) -> None:
+    """Tell the person of a turn that is given up. Raises nothing of the platform's."""
+    if claimed.incoming[0].kind not in EXPECTS_ANSWER:
+        return
+    try:
+        await reply.post(text)
+    except (PlatformError, Overtaken) as failure:
+        log.warning("notice of a turn given up not posted", error=repr(failure))
 
 
 def _outcome_of_gone_place(claimed: ClaimedTurn, error: PlaceGone) -> TurnOutcome:

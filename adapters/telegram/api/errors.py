@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Literal
 
 import httpx
 from telegram.error import (
@@ -44,10 +45,6 @@ CONFLICT_TEXT = (
 
 _GONE = (
     "chat not found",
-    "message thread not found",
-    "topic_closed",
-    "topic_deleted",
-    "topic_id_invalid",
     "chat_write_forbidden",
     "chat_restricted",
     "chat_send_plain_forbidden",
@@ -62,9 +59,41 @@ _GONE = (
 )
 """Descriptions of `400 Bad Request` after which nothing can be posted there any more."""
 
+Part = Literal["thread", "reply", "quote", "keyboard", "effect", "entity", "any"]
+"""Part of a message without which the same message may pass; `any`: Telegram did not say which."""
+
+_PARTS: tuple[tuple[Part, tuple[str, ...]], ...] = (
+    ("quote", ("quote",)),
+    (
+        "reply",
+        (
+            "message to be replied not found",
+            "message to reply not found",
+            "replied message not found",
+            "reply message not found",
+            "reply_message_id_invalid",
+            "reply_to_invalid",
+            "can't be replied",
+        ),
+    ),
+    (
+        "thread",
+        (
+            "thread not found",
+            "topic not found",
+            "topic_closed",
+            "topic_deleted",
+            "topic_id_invalid",
+        ),
+    ),
+    ("effect", ("effect",)),
+    ("keyboard", ("reply_markup", "reply markup", "keyboard", "button")),
+    ("entity", ("entit",)),
+)
+"""Descriptions of `400 Bad Request` that name a part of the message, in the order in which they are looked for."""
+
 _UNCHANGED = "message is not modified"
 _LOST_MESSAGE = ("message to edit not found", "message can't be edited", "message_id_invalid")
-_ENTITY = "entit"
 _WEBHOOK = "webhook"
 _NOT_FOUND = "not found"
 
@@ -75,8 +104,16 @@ _TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]{6,}")
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-class EntityRefused(PlatformError):
-    """Telegram refuses an entity of a message; the same text without entities may pass."""
+class PartRefused(PlatformError):
+    """Telegram refuses the message for one of its parts. The place is there: without the part it may pass.
+
+    Attributes:
+        part: which one.
+    """
+
+    def __init__(self, detail: str = "", *, part: Part = "any") -> None:
+        super().__init__(detail)
+        self.part: Part = part
 
 
 def redact_token(text: str) -> str:
@@ -110,7 +147,10 @@ def _translate_bad_request(detail: str) -> PlatformError:
     lower = detail.lower()
     if any(phrase in lower for phrase in _GONE):
         return PlaceGone(detail)
-    return EntityRefused(detail) if _ENTITY in lower else PlatformError(detail)
+    for part, phrases in _PARTS:
+        if any(phrase in lower for phrase in phrases):
+            return PartRefused(detail, part=part)
+    return PartRefused(detail)
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
+
 from adapters.shared.button_actions import ButtonAction
 from adapters.telegram.topics import Topic
 from bot.ports import CommandButton
@@ -77,3 +79,12 @@ def offer_buttons(topic: str, offers: Sequence[CommandButton]) -> list[Button]:
         Button(offer.label, str(CallbackData("command", topic, offer.command))) for offer in offers
     ]
     return [button for button in buttons if len(button.data.encode()) <= MAX_BYTES]
+
+
+def inline_keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
+    """The SDK's keyboard of one row; None without buttons."""
+    if not buttons:
+        return None
+    return InlineKeyboardMarkup(
+        [[InlineKeyboardButton(button.label, callback_data=button.data) for button in buttons]]
+    )

@@ -7,26 +7,22 @@ from dataclasses import replace
 from typing import TypeVar
 
 import structlog
-from telegram import (
-    InlineKeyboardButton,
-    InlineKeyboardMarkup,
-    LinkPreviewOptions,
-    MessageEntity,
-)
+from telegram import LinkPreviewOptions
 from telegram.error import BadRequest, ChatMigrated, TelegramError
 from telegram.ext import ExtBot
 
 from adapters.shared.rate_limit import Priority
 from adapters.shared.retry import FIRST_PAUSE_S, TRIES, retry_call
 from adapters.telegram.api.errors import (
-    EntityRefused,
+    PartRefused,
     cause_to_show,
     is_lost_message,
     is_unchanged,
     translate_error,
 )
-from adapters.telegram.outbound.entities import Formatted
-from adapters.telegram.outbound.keyboards import Button
+from adapters.telegram.outbound.formatted import Formatted
+from adapters.telegram.outbound.keyboards import Button, inline_keyboard
+from adapters.telegram.outbound.outgoing import OutgoingMessage, Refusals
 from adapters.telegram.outbound.target import Target
 from bot.conversation import SessionKey
 from bot.errors import PlaceGone, PlatformError
@@ -36,6 +32,9 @@ T = TypeVar("T")
 
 MAX_MOVES = 4
 """Changes of a group's id that one call follows."""
+
+MAX_REFUSALS = 6
+"""Parts that one message is sent without, one after the other."""
 
 NO_LINK_PREVIEW = LinkPreviewOptions(is_disabled=True)
 
@@ -59,6 +58,7 @@ class MessageSender:
         self._on_moved = on_moved
         self._retry_pause_s = retry_pause_s
         self._new_ids: dict[int, int] = {}
+        self._refusals = Refusals()
 
     async def send(
         self,
@@ -67,22 +67,14 @@ class MessageSender:
         buttons: Sequence[Button] = (),
         *,
         priority: Priority = "required",
-    ) -> int:
-        """Send a message; its id. Raises PlatformError."""
+    ) -> list[int]:
+        """Send a message; its id, and those of more if the addresses of refused links made it too long.
 
-        async def call(target: Target, formatted: Formatted) -> int:
-            message = await self.bot.send_message(
-                target.chat_id,
-                formatted.text,
-                entities=message_entities(formatted),
-                reply_markup=_keyboard(buttons),
-                link_preview_options=NO_LINK_PREVIEW,
-                rate_limit_args=priority,
-                **target.parameters,
-            )
-            return message.message_id
-
-        return await self._call_formatted(target, formatted, call, priority=priority)
+        Raises:
+            PlatformError: not all of it was sent.
+        """
+        message = OutgoingMessage(target, formatted, tuple(buttons))
+        return await self._send_in_pieces(message, self._send_one, priority)
 
     async def edit(
         self,
@@ -92,30 +84,37 @@ class MessageSender:
         buttons: Sequence[Button] = (),
         *,
         priority: Priority = "required",
-    ) -> bool:
-        """Edit a message. False: it is no longer there. Raises PlatformError."""
+    ) -> list[int]:
+        """Edit a message; its id, and those of more as with `send`; none: it is no longer there.
 
-        async def call(target: Target, formatted: Formatted) -> bool:
+        Raises:
+            PlatformError: not all of it was written.
+        """
+
+        async def edit_one(message: OutgoingMessage, priority: Priority) -> int | None:
+            return await self._edit_one(message_id, message, priority)
+
+        message = OutgoingMessage(target, formatted, tuple(buttons))
+        return await self._send_in_pieces(message, edit_one, priority)
+
+    async def send_draft(self, target: Target, draft_id: int, formatted: Formatted) -> bool:
+        """Show a draft; whether it is shown. Raises TelegramError, PlatformError."""
+
+        async def draft_one(message: OutgoingMessage) -> bool:
             try:
-                await self.bot.edit_message_text(
-                    formatted.text,
-                    target.chat_id,
-                    message_id,
-                    entities=message_entities(formatted),
-                    reply_markup=_keyboard(buttons),
-                    link_preview_options=NO_LINK_PREVIEW,
-                    rate_limit_args=priority,
+                return await self.bot.send_message_draft(
+                    message.target.chat_id,
+                    draft_id,
+                    message.formatted.text,
+                    message_thread_id=message.target.thread_id,
+                    entities=message.entities,
+                    api_kwargs={"can_stop": True, "keep_on_stop": True},
                 )
             except BadRequest as error:
-                if is_lost_message(error):
-                    return False
-                if not is_unchanged(error):
-                    raise
-            return True
+                raise translate_error(error) from error
 
-        return await self._call_formatted(
-            target, formatted, call, is_repeatable=True, priority=priority
-        )
+        is_shown, _ = await self._without_refused(OutgoingMessage(target, formatted), draft_one)
+        return is_shown
 
     async def set_buttons(
         self, target: Target, message_id: int, buttons: Sequence[Button] = ()
@@ -125,7 +124,7 @@ class MessageSender:
         async def call(target: Target) -> None:
             try:
                 await self.bot.edit_message_reply_markup(
-                    target.chat_id, message_id, reply_markup=_keyboard(buttons)
+                    target.chat_id, message_id, reply_markup=inline_keyboard(buttons)
                 )
             except BadRequest as error:
                 if not (is_unchanged(error) or is_lost_message(error)):
@@ -136,13 +135,22 @@ class MessageSender:
     async def send_file(self, target: Target, name: str, content: bytes, caption: str = "") -> int:
         """Send a file; the id of its message. Raises PlatformError."""
 
-        async def call(target: Target) -> int:
-            message = await self.bot.send_document(
-                target.chat_id, content, filename=name, caption=caption or None, **target.parameters
-            )
-            return message.message_id
+        async def send_one(message: OutgoingMessage) -> int:
+            async def call(target: Target) -> int:
+                sent = await self.bot.send_document(
+                    target.chat_id,
+                    content,
+                    filename=name,
+                    caption=message.formatted.text or None,
+                    **target.parameters,
+                )
+                return sent.message_id
 
-        return await self.call_at(target, call)
+            return await self.call_at(message.target, call)
+
+        message = OutgoingMessage(target, Formatted(caption))
+        message_id, _ = await self._without_refused(message, send_one)
+        return message_id
 
     async def delete(self, target: Target, message_id: int) -> None:
         """Delete a message of the bot's. Raises PlatformError."""
@@ -199,49 +207,81 @@ class MessageSender:
         )
         self._new_ids[old] = new
 
-    async def _call_formatted(
-        self,
-        target: Target,
-        formatted: Formatted,
-        call: Callable[[Target, Formatted], Awaitable[T]],
-        *,
-        is_repeatable: bool = False,
-        priority: Priority,
-    ) -> T:
-        """`call` with entities; without them if Telegram refuses one, so that no text is lost."""
-        try:
-            return await self.call_at(
-                target,
-                lambda target: call(target, formatted),
-                is_repeatable=is_repeatable,
-                priority=priority,
+    async def _send_one(self, message: OutgoingMessage, priority: Priority) -> int:
+        async def call(target: Target) -> int:
+            sent = await self.bot.send_message(
+                target.chat_id,
+                message.formatted.text,
+                entities=message.entities,
+                reply_markup=inline_keyboard(message.buttons),
+                link_preview_options=NO_LINK_PREVIEW,
+                rate_limit_args=priority,
+                **target.parameters,
             )
-        except EntityRefused as error:
-            if not formatted.entities:
-                raise
-            log.warning("entity refused, sending without entities", error=error.detail)
-        bare = Formatted(formatted.text)
-        return await self.call_at(
-            target,
-            lambda target: call(target, bare),
-            is_repeatable=is_repeatable,
-            priority=priority,
-        )
+            return sent.message_id
 
+        return await self.call_at(message.target, call, priority=priority)
 
-def message_entities(formatted: Formatted) -> list[MessageEntity]:
-    """The SDK's entities of `formatted`."""
-    return [
-        MessageEntity(
-            entity.type, entity.offset, entity.length, url=entity.url, language=entity.language
-        )
-        for entity in formatted.entities
-    ]
+    async def _edit_one(
+        self, message_id: int, message: OutgoingMessage, priority: Priority
+    ) -> int | None:
+        """The id of the message; None: it is no longer there."""
 
+        async def call(target: Target) -> int | None:
+            try:
+                await self.bot.edit_message_text(
+                    message.formatted.text,
+                    target.chat_id,
+                    message_id,
+                    entities=message.entities,
+                    reply_markup=inline_keyboard(message.buttons),
+                    link_preview_options=NO_LINK_PREVIEW,
+                    rate_limit_args=priority,
+                )
+            except BadRequest as error:
+                if is_lost_message(error):
+                    return None
+                if not is_unchanged(error):
+                    raise
+            return message_id
 
-def _keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
-    if not buttons:
-        return None
-    return InlineKeyboardMarkup(
-        [[InlineKeyboardButton(button.label, callback_data=button.data) for button in buttons]]
-    )
+        return await self.call_at(message.target, call, is_repeatable=True, priority=priority)
+
+    async def _send_in_pieces(
+        self,
+        message: OutgoingMessage,
+        first: Callable[[OutgoingMessage, Priority], Awaitable[int | None]],
+        priority: Priority,
+    ) -> list[int]:
+        """The ids of the message, sent by `first`, and of those that hold what no longer fits into it."""
+        message_id, rest = await self._without_refused(message, lambda part: first(part, priority))
+        if message_id is None:
+            return []
+        ids = [message_id]
+        if priority == "required":
+            for part in rest:
+                ids += await self._send_in_pieces(part, self._send_one, priority)
+        return ids
+
+    async def _without_refused(
+        self, message: OutgoingMessage, call: Callable[[OutgoingMessage], Awaitable[T]]
+    ) -> tuple[T, list[OutgoingMessage]]:
+        """`call` with the message, without what Telegram refuses; the result, and what no longer fitted.
+
+        Raises:
+            PlatformError: it failed, also without the parts.
+        """
+        message = self._refusals.applied(message)
+        for _ in range(MAX_REFUSALS):
+            first, *rest = message.pieces
+            try:
+                return await call(first), rest
+            except PartRefused as error:
+                reduced = message.without(error)
+                if reduced is None:
+                    raise
+                log.warning("part of a message refused", part=error.part, error=error.detail)
+                self._refusals.add(message, error)
+                message = reduced
+        first, *rest = message.pieces
+        return await call(first), rest

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal
 
 import structlog
-from telegram.error import BadRequest, EndPointNotFound, InvalidToken
+from telegram.error import EndPointNotFound, InvalidToken
 
-from adapters.shared.markdown_fences import open_fence
 from adapters.shared.retry import OutcomeUnknown
 from adapters.shared.throttled_updates import ThrottledUpdates
-from adapters.telegram.api.errors import redact_token, telegram_errors
+from adapters.telegram.api.errors import PartRefused, telegram_errors
 from adapters.telegram.api.rate_limiter import NoCapacity
-from adapters.telegram.outbound.entities import Formatted, render
+from adapters.telegram.outbound.formatted import Formatted
 from adapters.telegram.outbound.keyboards import stop_button
-from adapters.telegram.outbound.messages import MessageSender, message_entities
+from adapters.telegram.outbound.layout import lay_out_newest
+from adapters.telegram.outbound.messages import MessageSender
 from adapters.telegram.outbound.sent_messages import PartialAnswer
-from adapters.telegram.outbound.splitting import MESSAGE_UNITS, split
 from adapters.telegram.outbound.target import Target
 from adapters.telegram.outbound.typing_indicator import TYPING_EVERY_S, TypingIndicator
 from bot.errors import PlatformBusy, PlatformError
@@ -33,8 +31,6 @@ log = structlog.get_logger("keepthread.telegram")
 DRAFT_REFRESH_S = 20.0
 MAX_PACE_S = 10.0
 MAX_FLOODS = 3
-_TAIL_CHARS = 8_000
-_MORE = "…\n"
 
 PreviewMode = Literal["draft", "edit", "off"]
 
@@ -123,7 +119,7 @@ class Preview:
 
     async def _update(self, text: str) -> bool:
         """Show `text`. Whether it was shown. Raises PlatformError."""
-        wanted = newest(text)
+        wanted = await lay_out_newest(text)
         try:
             is_shown = self._mode == "draft" and await self._send_draft(wanted)
             if self._mode == "edit" and wanted.text and wanted != self._shown:
@@ -150,32 +146,26 @@ class Preview:
         """Whether it was shown. Where there are no drafts, the mode becomes `edit`."""
         with telegram_errors():
             try:
-                return await self._sender.bot.send_message_draft(
-                    self._target.chat_id,
-                    self._draft_id,
-                    wanted.text,
-                    message_thread_id=self._target.thread_id,
-                    entities=message_entities(wanted),
-                    api_kwargs={"can_stop": True, "keep_on_stop": True},
-                )
+                return await self._sender.send_draft(self._target, self._draft_id, wanted)
             except (InvalidToken, EndPointNotFound):
                 self._mode = "edit"
                 self._on_drafts_unsupported()
-            except BadRequest as error:
+            except PartRefused as error:
                 if wanted.text:  # a refused empty draft says nothing about others
-                    log.info("drafts refused, editing instead", error=redact_token(str(error)))
+                    log.info("drafts refused, editing instead", error=error.detail)
                     self._mode = "edit"
         return False
 
     async def _send_or_edit_message(self, wanted: Formatted) -> bool:
         buttons = stop_button(str(self._target.topic or ""))
         if self._message_id is not None:
-            return await self._sender.edit(
+            ids = await self._sender.edit(
                 self._target, self._message_id, wanted, buttons, priority="best_effort"
             )
+            return bool(ids)
         await self.delete_leftovers()
         try:
-            self._message_id = await self._sender.send(
+            (self._message_id,) = await self._sender.send(
                 self._target, wanted, buttons, priority="best_effort"
             )
         except OutcomeUnknown:
@@ -183,26 +173,3 @@ class Preview:
             raise
         await self._partial_answer.add(self._message_id)
         return True
-
-
-def newest(markdown: str) -> Formatted:
-    """As much of a growing answer as one message holds: all of it, or its end."""
-    text = markdown
-    if len(text) > _TAIL_CHARS + 4_000:
-        cut = text.find("\n", len(text) - _TAIL_CHARS) + 1 or len(text) - _TAIL_CHARS
-        fence = open_fence(text[:cut])
-        text = (fence.line.strip() + "\n" if fence else "") + text[cut:]
-    pieces = split(render(text), limit=MESSAGE_UNITS - len(_MORE))
-    if not pieces:
-        return Formatted("")
-    if len(pieces) == 1 and text is markdown:
-        return pieces[0]
-    return shifted(pieces[-1], _MORE)
-
-
-def shifted(formatted: Formatted, lead: str) -> Formatted:
-    """`formatted` with `lead` before it, which has one UTF-16 unit a character."""
-    return Formatted(
-        lead + formatted.text,
-        tuple(replace(entity, offset=entity.offset + len(lead)) for entity in formatted.entities),
-    )

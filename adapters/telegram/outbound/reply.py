@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Sequence
 import structlog
 
 from adapters.shared.answer_text import NO_WORDS, can_answer_again, failed_text, finished_text
-from adapters.telegram.outbound.entities import Formatted, render
+from adapters.telegram.outbound.formatted import Formatted
 from adapters.telegram.outbound.keyboards import Button, offer_buttons, rating_buttons
+from adapters.telegram.outbound.layout import lay_out
 from adapters.telegram.outbound.messages import MessageSender
 from adapters.telegram.outbound.preview import Preview, PreviewMode
 from adapters.telegram.outbound.sent_messages import SentMessages
-from adapters.telegram.outbound.splitting import CAPTION_UNITS, split
+from adapters.telegram.outbound.splitting import CAPTION_UNITS
 from adapters.telegram.outbound.target import Target
 from adapters.telegram.outbound.typing_indicator import TYPING_EVERY_S
 from adapters.telegram.texts import with_slashes
@@ -105,7 +106,7 @@ class TelegramReply:
             text = ""
         await self.preview.end()
         name, content = file
-        caption = render(text).text.strip()
+        caption = "\n".join([piece.text for piece in await lay_out(text)])
         ids.append(str(await self._sender.send_file(self._target, name, content, caption)))
         return Delivery(tuple(ids))
 
@@ -146,13 +147,13 @@ class TelegramReply:
             PlatformError: not all of it could be sent.
         """
         await self.preview.end()
-        pieces = split(render(text)) or [Formatted(NO_WORDS.strip("_"))]
+        pieces = await lay_out(text) or [Formatted(NO_WORDS.strip("_"))]
         ids: list[str] = []
         for number, piece in enumerate(pieces):
             is_last = number == len(pieces) - 1
             target = self._target if number == 0 else self._target.after_first
             try:
-                ids.append(str(await self._send_piece(target, piece, buttons if is_last else ())))
+                ids += await self._send_piece(target, piece, buttons if is_last else ())
             except PlatformBusy as error:
                 if not ids:
                     raise
@@ -165,15 +166,17 @@ class TelegramReply:
         self._sent_ids += ids
         return Delivery(tuple(ids))
 
-    async def _send_piece(self, target: Target, piece: Formatted, buttons: Sequence[Button]) -> int:
-        """Edit the preview's message if it is still there, else send one; the message's id."""
+    async def _send_piece(
+        self, target: Target, piece: Formatted, buttons: Sequence[Button]
+    ) -> list[str]:
+        """Edit the preview's message if it is still there, else send one; its id."""
+        ids: list[int] = []
         preview_id = self.preview.message_id
         if preview_id is not None:
-            is_there = await self._sender.edit(target, preview_id, piece, buttons)
+            ids = await self._sender.edit(target, preview_id, piece, buttons)
             self.preview.release_message()
-            if is_there:
-                return preview_id
-        return await self._sender.send(target, piece, buttons)
+        ids = ids or await self._sender.send(target, piece, buttons)
+        return [str(id_) for id_ in ids]
 
     async def _send_as_file(self, text: str) -> list[str]:
         """Send the answer as a file too. Raises nothing: the messages are there, and must not be sent again."""

@@ -41,27 +41,42 @@ class Target:
         topic: its topic, or None.
         reply_to: id of the message replied to, or None.
         in_reply_chain: every message is a reply, not only the first: else they leave the comments of a post.
+        question: id of the message that is answered, or None: where its topic is refused, a reply leads to it.
     """
 
     chat_id: int
     topic: Topic | None = None
     reply_to: int | None = None
     in_reply_chain: bool = False
+    question: int | None = None
 
     @classmethod
     def of(cls, address: Address) -> Self:
         session = address.session
+        question = int(address.reply_to_id) if address.reply_to_id else None
         return cls(
             int(session.place),
             Topic.parse(session.thread),
-            int(address.reply_to_id) if address.reply_to_id and address.shared else None,
+            question if address.shared else None,
             bool(TelegramDetails.read(address.details).reply_chain),
+            question,
         )
 
     @property
     def after_first(self) -> Self:
         """The target of the further messages of an answer."""
-        return self if self.in_reply_chain else replace(self, reply_to=None)
+        return self if self.in_reply_chain else replace(self, reply_to=None, question=None)
+
+    @property
+    def without_thread(self) -> Self:
+        """The target in the chat's main room, as a reply to the question. Direct messages keep their topic."""
+        if self.thread_id is None:
+            return self
+        return replace(self, topic=None, reply_to=self.reply_to or self.question)
+
+    @property
+    def without_reply(self) -> Self:
+        return replace(self, reply_to=None, question=None)
 
     @property
     def thread_id(self) -> int | None:

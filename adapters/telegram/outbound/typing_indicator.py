@@ -10,7 +10,7 @@ from telegram.constants import ChatAction
 from telegram.ext import ExtBot
 
 from adapters.shared.rate_limit import Priority
-from adapters.telegram.api.errors import telegram_errors
+from adapters.telegram.api.errors import PartRefused, telegram_errors
 from adapters.telegram.outbound.target import Target
 from bot.background import cancel_all
 from bot.errors import PlaceGone, PlatformBusy, PlatformError
@@ -62,7 +62,7 @@ class TypingIndicator:
                         ChatAction.TYPING,
                         message_thread_id=self._target.thread_id,
                     )
-            except PlaceGone:
+            except (PlaceGone, PartRefused):
                 return
             except PlatformError as error:
                 if not isinstance(error, PlatformBusy):

@@ -47,7 +47,7 @@ def test_every_setting_is_described_and_a_misspelt_one_is_corrected() -> None:
 def test_the_adapter_is_found_and_costs_nothing_until_it_is_used() -> None:
     code = (
         "import sys; from bot.plugins import adapters; adapters()['telegram'];"
-        "print(sorted({name.split('.')[0] for name in sys.modules} & {'telegram', 'telegramify_markdown'}))"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'telegram', 'pyromark'}))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

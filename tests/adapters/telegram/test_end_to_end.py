@@ -37,6 +37,21 @@ async def test_topics_of_a_private_chat_are_conversations_of_their_own(world: Wo
     assert {5, 6, None} <= {topic for _, topic in world.telegram.chat(ANNA).actions}
 
 
+async def test_an_answer_that_is_marks_all_over_arrives_whole(world: World) -> None:
+    """M1: a row of 8,000 cells of code, whose rendering once took longer than a lease."""
+    answer = "|a|b|\n|-|-|\n|" + "`a`|" * 8_000
+    world.model.default = say(answer)
+    world.telegram.say(ANNA, ANNA, "Draw a table.")
+    await world.settled()
+    shown = [message for message in world.telegram.seen(ANNA) if message.file is None]
+    assert sum(message.text.count("a") for message in shown) == answer.count("a")
+    history = world.service.services.history
+    turn = await history.find(world.session(ANNA), str(shown[0].id))
+    assert turn is not None
+    assert (turn.state, turn.handover) == ("complete", "")
+    assert len(turn.answer_ids) == len(world.telegram.seen(ANNA))
+
+
 async def test_ten_questions_are_all_answered_at_one_message_a_second(
     telegram: TelegramServer,
     model: ModelServer,

@@ -169,8 +169,8 @@ def test_dollars_that_hold_no_formula_are_dollars(text: str) -> None:
 
 
 def test_a_formula_in_a_table_stays_in_its_cell() -> None:
-    table = "| a | b |\n|---|---|\n| $\\frac{1}{2}$ | $$x^2$$ |"
-    assert render(table).text.splitlines()[-1].split() == ["$\\frac{1}{2}$", "|", "$$x^2$$"]
+    table = "| a | b |\n|---|---|\n| $\\frac{1}{2}$ | $$|x|^2$$ |"
+    assert render(table).text.splitlines()[-1].split() == ["1/2", "|", "|x|^2"]
 
 
 def test_a_table_with_empty_cells_stays_a_table() -> None:
@@ -181,11 +181,6 @@ def test_a_table_with_empty_cells_stays_a_table() -> None:
 def test_a_quote_within_a_quote_is_one_quote() -> None:
     formatted = render("> first\n>> second\n> third\n\n> other")
     assert looks(formatted) == [("blockquote", "first\nsecond\nthird"), ("blockquote", "other")]
-
-
-def test_an_address_that_telegram_would_refuse_is_no_link() -> None:
-    formatted = render("[a](foo.md) [b](#part) [c](https://x.example) [d](mailto:a@b.example)")
-    assert [text for kind, text in looks(formatted) if kind == "text_link"] == ["c", "d"]
 
 
 def test_a_lone_surrogate_stops_nothing() -> None:

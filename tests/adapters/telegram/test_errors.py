@@ -11,7 +11,7 @@ from telegram.error import BadRequest, Forbidden, InvalidToken, NetworkError, Re
 from telegram.ext import InvalidCallbackData
 
 from adapters.shared.retry import OutcomeUnknown
-from adapters.telegram.api.errors import redact_token, translate_error, was_never_sent
+from adapters.telegram.api.errors import PartRefused, redact_token, translate_error, was_never_sent
 from bot.errors import (
     PlaceGone,
     PlatformBusy,
@@ -45,7 +45,7 @@ def test_every_error_of_the_sdk_is_in_the_table() -> None:
     assert kinds(errors.TelegramError) - unused == set(SAMPLES)
     ours = {kind.__name__: type(translate_error(error)) for kind, error in SAMPLES.items()}
     assert ours == {
-        "BadRequest": PlatformError,
+        "BadRequest": PartRefused,
         "ChatMigrated": PlaceGone,
         "Conflict": PlatformRefused,
         "EndPointNotFound": PlatformRefused,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from adapters.telegram.api.rate_limiter import RateLimiter
-from adapters.telegram.outbound.preview import newest
+from adapters.telegram.outbound.layout import lay_out_newest
 from tests.adapters.telegram.harness import ANNA, FORUM, GROUP
 from tests.adapters.telegram.outbound_harness import OutboundHarness, open_outbound, turn
 from tests.fakes.telegram.chats import units
@@ -79,7 +79,7 @@ async def test_one_message_is_edited_where_the_server_has_no_drafts(
 
 async def test_a_growing_answer_longer_than_a_message_shows_its_end() -> None:
     text = "word " * 4_000 + "\n\n```python\n" + "x = 1\n" * 2_000 + "last = 2"
-    shown = newest(text)
+    shown = await lay_out_newest(text)
     assert units(shown.text) <= 4096
     assert shown.text.startswith("…\n")
     assert shown.text.endswith("last = 2")

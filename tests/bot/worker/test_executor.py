@@ -17,6 +17,7 @@ from bot.errors import (
     Overtaken,
     PlaceGone,
     PlatformBusy,
+    PlatformError,
     PlatformRefused,
     StoreUnavailable,
 )
@@ -189,6 +190,7 @@ ERRORS: list[tuple[Exception, int, str, str]] = [
     (PlatformBusy("banned", retry_after_s=7_740), 3, "defer", ""),
     (PlatformRefused("token revoked"), 1, "dead", ""),
     (PlaceGone("kicked"), 1, "dead", ""),
+    (PlatformError("the message is refused"), 1, "dead", PlatformError.sentence),
     (KeepthreadError("odd"), 1, "retry", ""),
     (ZeroDivisionError("a bug"), 1, "retry", ""),
     (ZeroDivisionError("a bug"), 3, "dead", GIVEN_UP),

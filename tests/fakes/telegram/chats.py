@@ -7,10 +7,11 @@ https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
 from __future__ import annotations
 
 import math
-import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.fakes.telegram.tdlib import BadLink, checked_link
 
 ENTITY_TYPES = {
     "mention", "hashtag", "cashtag", "bot_command", "url", "email", "phone_number", "bold", "italic",
@@ -198,10 +199,11 @@ def checked_text(text: str, entities: list[dict[str, Any]], limit: int = 4096) -
             unit = raw[2 * edge : 2 * edge + 2]
             if unit and 0xDC <= unit[1] <= 0xDF:
                 raise bad("entity begins or ends in the middle of a UTF-16 symbol")
-        if kind == "text_link" and not re.match(
-            r"(https?|tg|mailto|ftp|tonsite)://?\S+\.?\S*$", entity["url"]
-        ):
-            raise bad(f"entity URL '{entity['url']}' is invalid")
+        if kind == "text_link":
+            try:
+                checked_link(entity["url"])
+            except BadLink as error:
+                raise bad(f"entity URL '{entity['url']}' is invalid: {error}") from None
     return text.rstrip()
 
 

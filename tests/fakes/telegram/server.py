@@ -28,6 +28,7 @@ from tests.fakes.telegram.chats import (
     units,
 )
 from tests.fakes.telegram.methods import METHODS
+from tests.fakes.telegram.tdlib import kept_entities
 
 BOT_ID = 7000
 ANONYMOUS_ADMIN = {
@@ -416,6 +417,7 @@ class TelegramServer:
         entities = self.counted(parameters.get(key, []))
         if file is None or text:
             text = checked_text(text, entities, 4096 if file is None else 1024)
+            entities = kept_entities(entities)
         buttons = checked_buttons(parameters.get("reply_markup"))
         reply_to = self._replied(chat, parameters)
         self.flood.check(chat)
@@ -441,6 +443,7 @@ class TelegramServer:
             self.counted(parameters.get("entities", [])) if text is not None else shown.entities
         )
         text = checked_text(text, entities) if text is not None else shown.text
+        entities = kept_entities(entities)
         buttons = checked_buttons(parameters.get("reply_markup"))
         if (text, entities, buttons) == (shown.text, shown.entities, shown.buttons):
             raise bad(

@@ -1,0 +1,1 @@
+"""Rendering of a model's Markdown as Telegram text and entities. Every function is near linear."""

@@ -1,0 +1,1 @@
+"""LaTeX formulas in one line."""
