@@ -22,17 +22,21 @@ class LeasedReply:
         self._started_at = time.monotonic()
         self._has_shown = False
         self._is_retracted = False
+        self._held_back = ""
+        self._asked_in_vain = False
 
     async def set_status(self, text: str) -> None:
-        if self._lease.is_valid:
+        if await self._may_show():
             await self._reply.set_status(text)
 
     async def show(self, delta: str) -> None:
         if not self._has_shown:
             self._has_shown = True
             self._metrics.first_token.observe(time.monotonic() - self._started_at)
-        if self._lease.is_valid:
-            await self._reply.show(delta)
+        self._held_back += delta
+        if await self._may_show():
+            text, self._held_back = self._held_back, ""
+            await self._reply.show(text)
 
     async def finish(self, turn: Turn) -> Delivery:
         await self._require_lease()
@@ -60,6 +64,17 @@ class LeasedReply:
             if isinstance(self._reply, RetractableReply):
                 await self._reply.retract()
         await self._reply.aclose()
+
+    async def _may_show(self) -> bool:
+        """Whether the lease is valid. In doubt Redis is asked, but not for each delta while it is away."""
+        if self._lease.is_valid:
+            self._asked_in_vain = False
+        elif not self._asked_in_vain:
+            try:
+                return await self._lease.confirm()
+            except StoreError:
+                self._asked_in_vain = True
+        return self._lease.is_valid
 
     async def _require_lease(self) -> None:
         try:

@@ -105,9 +105,36 @@ async def test_a_process_that_outlived_its_lease_posts_only_if_nobody_claimed_it
         with pytest.raises(Overtaken):
             await reply.post("Here.")
     else:
+        await reply.show("He")
         await reply.post("Here.")
+    assert recorded.texts("show") == ([] if is_taken_over else ["He"])
     assert recorded.texts("post") == ([] if is_taken_over else ["Here."])
     assert (lease.is_valid, lease.is_lost) == (not is_taken_over, is_taken_over)
+
+
+async def test_text_held_back_while_redis_is_away_is_shown_with_the_next(
+    inbox: Inbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def away(*_: object, **__: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise StoreUnavailable("a primary is down")
+
+    await inbox.enqueue(make_message("one"))
+    (turn,), _ = await inbox.claim("starved", 1, range(8))
+    leases = Leases(inbox, redis, Metrics(), WorkerOptions("starved", timing=Timing(lease_s=600)))
+    lease = leases.add(turn, time.monotonic() - 601)
+    recorded = RecordingReply()
+    reply = LeasedReply(recorded, lease, Metrics())
+    monkeypatch.setattr(inbox, "renew", away)
+    for delta in ("One ", "two "):
+        await reply.show(delta)
+    assert (asked, recorded.texts("show")) == (1, [])
+    lease.valid_until = time.monotonic() + 600  # a heartbeat came through
+    await reply.show("three")
+    assert recorded.texts("show") == ["One two three"]
 
 
 async def test_an_overtaken_worker_completes_nothing(
